@@ -1,0 +1,325 @@
+//! Keeps an instance known to agentd: Register, Renew at the pace agentd gives, Register again
+//! when the lease is lost, goodbye at the end. It is ready exactly while a lease is held by its
+//! own clock. It never gives up on an agentd that is away, and stops for one that says no.
+
+use std::{sync::Arc, time::Duration};
+
+use agent_proto::tool::v1::{
+    DeregisterRequest, DirectTransport, InstanceDirective, InstanceState, RegisterRequest,
+    RegisterResponse, RenewRequest, RenewResponse, plugin_registry_service_client as registry,
+    register_request::Transport,
+};
+use tokio::time::Instant;
+use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
+
+use crate::{
+    error::Error, instance::Instance, lease::pause::Backoff, limits::MAX_WIRE, server::Readiness,
+};
+
+pub(crate) mod pause;
+mod verdict;
+
+/// Opens a new connection to agentd; each call looks the address up anew.
+pub(crate) type Dial = Box<dyn Fn() -> Channel + Send + Sync>;
+
+type Client = registry::PluginRegistryServiceClient<Channel>;
+
+/// How long one request may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// How long a goodbye may take; agentd may be gone already.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Failures after which the connection itself is doubted.
+const STALE_AFTER: u32 = 2;
+const DEFAULT_TTL: Duration = Duration::from_secs(30);
+const DEFAULT_RENEWAL: Duration = Duration::from_secs(10);
+const SHORTEST_RENEWAL: Duration = Duration::from_millis(10);
+
+/// Where agentd is and what it is told.
+pub(crate) struct Announcement {
+    pub(crate) agentd_url: String,
+    /// Registration token; empty means none.
+    pub(crate) token: String,
+    /// What agentd dials.
+    pub(crate) endpoint: String,
+}
+
+/// Keeps the lease of one instance.
+pub(crate) struct Keeper {
+    instance: Arc<Instance>,
+    readiness: Readiness,
+    announcement: Announcement,
+    dial: Dial,
+    client: Client,
+    backoff: Backoff,
+    failures: u32,
+    lease: Option<Lease>,
+}
+
+struct Lease {
+    id: String,
+    catalog_digest: String,
+    renewal: Duration,
+    ends: Instant,
+}
+
+/// How a lease was lost.
+enum Lost {
+    /// agentd does not know it, or not us.
+    Unknown,
+    /// agentd wants the catalog again; the lease itself is good.
+    Outdated,
+    /// No renewal came through in time.
+    Expired,
+    /// agentd wants the plugin to stop.
+    Unwanted,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        readiness: Readiness,
+        announcement: Announcement,
+        dial: Dial,
+    ) -> Self {
+        let client = client(&dial);
+        Self {
+            instance,
+            readiness,
+            announcement,
+            dial,
+            client,
+            backoff: Backoff::default(),
+            failures: 0,
+            lease: None,
+        }
+    }
+
+    /// Registers and renews until agentd wants the plugin to stop. May be dropped at any await;
+    /// [`Self::announce_drain`] and [`Self::leave`] then still speak for the lease held.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] and [`Error::NoToolAccepted`]: trying again would not mend it.
+    pub(crate) async fn run(&mut self) -> Result<(), Error> {
+        loop {
+            self.register().await?;
+            let lost = self.hold().await;
+            let renewal = self.lease.as_ref().map_or(DEFAULT_RENEWAL, |lease| lease.renewal);
+            match lost {
+                Lost::Unwanted => {
+                    tracing::info!("agentd wants the plugin to stop");
+                    return Ok(());
+                }
+                Lost::Unknown => {
+                    tracing::info!("agentd does not know the lease; registering again");
+                    self.readiness.set(false).await;
+                    tokio::time::sleep(pause::jitter(renewal / 2)).await;
+                }
+                Lost::Outdated => tokio::time::sleep(pause::jitter(renewal / 2)).await,
+                Lost::Expired => {
+                    tracing::warn!("the lease ran out; registering again");
+                    self.readiness.set(false).await;
+                }
+            }
+        }
+    }
+
+    /// Tells agentd to send no new calls, if it can be told.
+    pub(crate) async fn announce_drain(&mut self) {
+        if self.lease.is_some() {
+            let told = tokio::time::timeout(GOODBYE, self.renew_as(InstanceState::Draining)).await;
+            if !matches!(told, Ok(Ok(_))) {
+                tracing::debug!("agentd could not be told that the plugin is draining");
+            }
+        }
+    }
+
+    /// Ends the lease, if agentd can be told.
+    pub(crate) async fn leave(&mut self, reason: &str) {
+        if let Some(lease) = self.lease.take() {
+            let message = DeregisterRequest { lease_id: lease.id, reason: reason.to_owned() };
+            let request = self.authorised(message);
+            let told = tokio::time::timeout(GOODBYE, self.client.deregister(request)).await;
+            if !matches!(told, Ok(Ok(_))) {
+                tracing::debug!("agentd could not be told that the plugin has gone");
+            }
+        }
+    }
+
+    async fn register(&mut self) -> Result<(), Error> {
+        loop {
+            let request = self.authorised(self.registration());
+            let asked_at = Instant::now();
+            let url = &self.announcement.agentd_url;
+            match within_attempt(self.client.register(request)).await {
+                Ok(response) => {
+                    verdict::check(&response, url)?;
+                    self.take_lease(response, asked_at).await;
+                    return Ok(());
+                }
+                Err(status) => {
+                    if let Some(refused) = verdict::refusal(&status, url) {
+                        return Err(refused);
+                    }
+                    // Whatever was held before, agentd cannot be shown to know us now.
+                    self.readiness.set(false).await;
+                    let pause = self.note_failure("register", &status);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn take_lease(&mut self, response: RegisterResponse, asked_at: Instant) {
+        let ttl = span(response.lease_ttl).unwrap_or(DEFAULT_TTL);
+        let renewal = span(response.renew_interval).unwrap_or(DEFAULT_RENEWAL);
+        self.instance.learn_digests(&response.verdicts);
+        self.lease = Some(Lease {
+            id: response.lease_id,
+            catalog_digest: response.catalog_digest,
+            renewal: renewal.min(ttl / 2).max(SHORTEST_RENEWAL),
+            ends: asked_at + ttl,
+        });
+        self.note_success();
+        self.readiness.set(true).await;
+        tracing::info!(
+            plugin = self.instance.catalog.plugin,
+            agentd = self.announcement.agentd_url,
+            tools = self.instance.catalog.tools.len(),
+            "registered"
+        );
+    }
+
+    /// Renews until the lease is lost.
+    async fn hold(&mut self) -> Lost {
+        let mut pause = self.lease.as_ref().map_or(Duration::ZERO, |lease| lease.renewal);
+        loop {
+            let Some(ends) = self.lease.as_ref().map(|lease| lease.ends) else {
+                return Lost::Unknown;
+            };
+            tokio::time::sleep_until(ends.min(Instant::now() + pause)).await;
+            // A process that was stopped for long wakes up here, with a lease of the past.
+            if Instant::now() >= ends {
+                return Lost::Expired;
+            }
+            let asked_at = Instant::now();
+            let renewed = tokio::time::timeout_at(ends, self.renew_as(InstanceState::Ready)).await;
+            match renewed {
+                Err(_) => return Lost::Expired,
+                Ok(Ok(response)) => match self.take_renewal(&response, asked_at) {
+                    Ok(renewal) => pause = renewal,
+                    Err(lost) => return lost,
+                },
+                Ok(Err(status)) if is_lease_lost(status.code()) => return Lost::Unknown,
+                Ok(Err(status)) => pause = self.note_failure("renew", &status),
+            }
+        }
+    }
+
+    fn take_renewal(
+        &mut self,
+        response: &RenewResponse,
+        asked_at: Instant,
+    ) -> Result<Duration, Lost> {
+        self.note_success();
+        let ttl = span(response.lease_ttl).unwrap_or(DEFAULT_TTL);
+        let Some(lease) = &mut self.lease else { return Err(Lost::Unknown) };
+        lease.ends = asked_at + ttl;
+        lease.renewal = span(response.renew_interval)
+            .unwrap_or(lease.renewal)
+            .min(ttl / 2)
+            .max(SHORTEST_RENEWAL);
+        match response.directive() {
+            InstanceDirective::Stop => Err(Lost::Unwanted),
+            InstanceDirective::Reregister => Err(Lost::Outdated),
+            InstanceDirective::Continue | InstanceDirective::Unspecified => Ok(lease.renewal),
+        }
+    }
+
+    async fn renew_as(&mut self, state: InstanceState) -> Result<RenewResponse, Status> {
+        let Some(lease) = &self.lease else { return Err(Status::not_found("no lease is held")) };
+        let message = RenewRequest {
+            lease_id: lease.id.clone(),
+            catalog_digest: lease.catalog_digest.clone(),
+            state: state.into(),
+            calls_in_flight: i32::try_from(self.instance.in_flight()).unwrap_or(i32::MAX),
+            unready_tools: Vec::new(),
+        };
+        let request = self.authorised(message);
+        within_attempt(self.client.renew(request)).await
+    }
+
+    fn registration(&self) -> RegisterRequest {
+        RegisterRequest {
+            instance_id: self.instance.id.clone(),
+            catalog: Some(self.instance.catalog.clone()),
+            transport: Some(Transport::Direct(DirectTransport {
+                endpoint: self.announcement.endpoint.clone(),
+                caller_token: self.instance.caller_token.clone(),
+                ..DirectTransport::default()
+            })),
+            max_concurrent_calls: i32::from(self.instance.capacity.min(i16::MAX.unsigned_abs())),
+            ..RegisterRequest::default()
+        }
+    }
+
+    fn authorised<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(ATTEMPT);
+        let token = &self.announcement.token;
+        if !token.is_empty()
+            && let Ok(mut value) = MetadataValue::try_from(format!("Bearer {token}"))
+        {
+            value.set_sensitive(true);
+            request.metadata_mut().insert("authorization", value);
+        }
+        request
+    }
+
+    /// Counts a failure, dials anew when the connection is doubtful, and says how long to pause.
+    fn note_failure(&mut self, what: &'static str, status: &Status) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let (code, url) = (status.code(), &self.announcement.agentd_url);
+        if self.failures == 1 {
+            tracing::warn!(agentd = url, ?code, why = status.message(), "cannot {what}; trying on");
+        } else {
+            tracing::debug!(agentd = url, ?code, why = status.message(), "cannot {what} yet");
+        }
+        if self.failures.is_multiple_of(STALE_AFTER) {
+            self.client = client(&self.dial);
+        }
+        self.backoff.next()
+    }
+
+    fn note_success(&mut self) {
+        self.failures = 0;
+        self.backoff = Backoff::default();
+    }
+}
+
+fn client(dial: &Dial) -> Client {
+    Client::new(dial()).max_decoding_message_size(MAX_WIRE).max_encoding_message_size(MAX_WIRE)
+}
+
+async fn within_attempt<T>(
+    answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout(ATTEMPT, answer).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+    }
+}
+
+/// Codes that say the lease is gone, or is not ours any more: Register decides what to do.
+fn is_lease_lost(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotFound | Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated
+    )
+}
+
+fn span(duration: Option<prost_types::Duration>) -> Option<Duration> {
+    duration.and_then(|d| Duration::try_from(d).ok()).filter(|d| !d.is_zero())
+}
+
+#[cfg(test)]
+mod tests;

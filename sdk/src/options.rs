@@ -1,0 +1,186 @@
+//! Settings of a plugin process, and where they come from. The only place of the SDK that reads
+//! the environment. All faults are reported together; tokens are never printed.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use crate::error::Error;
+
+const DEFAULT_URL: &str = "http://127.0.0.1:50051";
+const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
+const DEFAULT_CALLS: u16 = 8;
+
+/// Settings of one plugin process. Start from [`Options::default`] and change what differs.
+#[derive(Clone)]
+pub struct Options {
+    /// Where agentd is, `http://host:port`.
+    pub agentd_url: String,
+    /// Registration token; empty means none.
+    pub token: String,
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What agentd dials: `host:port` or `:port`; unset derives it from `listen`.
+    pub advertise: Option<String>,
+    /// Calls taken at once; one more is told to come back later.
+    pub max_concurrent_calls: u16,
+    /// How long running calls may finish after the plugin was told to stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            agentd_url: DEFAULT_URL.to_owned(),
+            token: String::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: None,
+            max_concurrent_calls: DEFAULT_CALLS,
+            drain_timeout: DEFAULT_DRAIN,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("agentd_url", &self.agentd_url)
+            .field("token", &if self.token.is_empty() { "none" } else { "set" })
+            .field("listen", &self.listen)
+            .field("advertise", &self.advertise)
+            .field("max_concurrent_calls", &self.max_concurrent_calls)
+            .field("drain_timeout", &self.drain_timeout)
+            .finish()
+    }
+}
+
+impl Options {
+    /// Reads `AGENTD_URL`, `AGENTD_PLUGIN_TOKEN` or `AGENTD_PLUGIN_TOKEN_FILE`, `PLUGIN_LISTEN`
+    /// and `PLUGIN_ADVERTISE`.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with every wrong variable.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(environment)
+    }
+
+    /// As [`Self::from_env`], from any source of variables. An empty value counts as unset.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with every wrong variable.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let mut options = Self::default();
+        let mut faults = Vec::new();
+        if let Some(url) = variable("AGENTD_URL") {
+            match check_url(&url) {
+                Ok(()) => options.agentd_url = url,
+                Err(fault) => faults.push(format!("AGENTD_URL: {fault}")),
+            }
+        }
+        match (variable("AGENTD_PLUGIN_TOKEN"), variable("AGENTD_PLUGIN_TOKEN_FILE")) {
+            (Some(token), _) => options.token = token.trim().to_owned(),
+            (None, Some(path)) => match std::fs::read_to_string(&path) {
+                Ok(token) => options.token = token.trim().to_owned(),
+                Err(fault) => {
+                    faults.push(format!("AGENTD_PLUGIN_TOKEN_FILE: cannot read {path}: {fault}"));
+                }
+            },
+            (None, None) => {}
+        }
+        if !options.token.bytes().all(|b| b.is_ascii_graphic()) {
+            faults.push("AGENTD_PLUGIN_TOKEN: has characters a header cannot carry".to_owned());
+        }
+        if let Some(listen) = variable("PLUGIN_LISTEN") {
+            match listen.parse() {
+                Ok(listen) => options.listen = listen,
+                Err(_) => faults.push(format!(
+                    "PLUGIN_LISTEN: {listen:?} is not ADDRESS:PORT, such as 127.0.0.1:0"
+                )),
+            }
+        }
+        options.advertise = variable("PLUGIN_ADVERTISE");
+        if faults.is_empty() { Ok(options) } else { Err(Error::Settings(faults)) }
+    }
+}
+
+/// Whether a supervisor holds the other end of stdin, so that its end means the parent is gone.
+pub(crate) fn is_supervised() -> bool {
+    environment("AGENTD_SUPERVISED").is_some_and(|value| value == "1")
+}
+
+#[expect(clippy::disallowed_methods, reason = "this file is the SDK's config: the only reader")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
+    let uri: http::Uri = url.parse().map_err(|_| format!("{url:?} is not a URL"))?;
+    match uri.scheme_str() {
+        Some("http") if uri.authority().is_some() => Ok(()),
+        Some("https") => {
+            Err("https is not built in; use http on the loopback or a mesh".to_owned())
+        }
+        _ => Err(format!("{url:?} is not http://HOST:PORT")),
+    }
+}
+
+/// What agentd is told to dial: an explicit setting, the very address when it names one
+/// interface, else the port alone, so that agentd takes the address it sees.
+pub(crate) fn advertised(setting: Option<&str>, bound: SocketAddr) -> String {
+    match setting {
+        Some(endpoint) => endpoint.to_owned(),
+        None if bound.ip().is_unspecified() => format!(":{}", bound.port()),
+        None => bound.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn read(set: &[(&str, &str)]) -> Result<Options, Error> {
+        Options::from_variables(|name| {
+            set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
+        })
+    }
+
+    #[test]
+    fn nothing_set_means_the_loopback_and_a_free_port() {
+        let options = read(&[]).unwrap();
+        assert_eq!(options.agentd_url, "http://127.0.0.1:50051");
+        assert_eq!(options.listen.to_string(), "127.0.0.1:0");
+        assert_eq!((options.max_concurrent_calls, options.drain_timeout.as_secs()), (8, 25));
+    }
+
+    #[test]
+    fn all_wrong_variables_are_told_at_once() {
+        let error = read(&[
+            ("AGENTD_URL", "ftp://x"),
+            ("PLUGIN_LISTEN", "here"),
+            ("AGENTD_PLUGIN_TOKEN_FILE", "/no/such/file"),
+        ])
+        .unwrap_err();
+        let Error::Settings(faults) = error else { unreachable!("{error}") };
+        let names: Vec<_> = faults.iter().filter_map(|f| f.split(':').next()).collect();
+        assert_eq!(names, ["AGENTD_URL", "AGENTD_PLUGIN_TOKEN_FILE", "PLUGIN_LISTEN"]);
+    }
+
+    #[test]
+    fn a_token_is_trimmed_and_never_printed() {
+        let options = read(&[("AGENTD_PLUGIN_TOKEN", " s3cret-token\n")]).unwrap();
+        assert_eq!(options.token, "s3cret-token");
+        assert!(!format!("{options:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_wildcard_address_is_advertised_by_its_port_alone() {
+        for (setting, bound, expected) in [
+            (None, "0.0.0.0:7001", ":7001"),
+            (None, "[::]:7001", ":7001"),
+            (None, "127.0.0.1:7001", "127.0.0.1:7001"),
+            (Some("pods.tools:9"), "0.0.0.0:7001", "pods.tools:9"),
+        ] {
+            assert_eq!(advertised(setting, bound.parse().unwrap()), expected);
+        }
+    }
+}
