@@ -1,0 +1,33 @@
+//! What the bundled plugins read: a cluster, today a recorded one, later a live one behind the
+//! same small interface. This crate reads and resolves; it judges nothing and changes nothing.
+//!
+//! Invariant: nothing later than [`Cluster::now`] leaves this crate, and no value of a Secret
+//! ever enters it.
+
+pub mod answer;
+pub mod cluster;
+pub mod event;
+pub mod kind;
+#[cfg(feature = "kit")]
+pub mod kit;
+pub mod log;
+pub mod names;
+pub mod object;
+pub mod owners;
+pub mod peers;
+pub mod pod;
+pub mod quantity;
+pub mod sayings;
+pub mod selector;
+mod snapshot;
+
+pub use answer::Answer;
+pub use cluster::{Cluster, Source};
+pub use event::Event;
+pub use kind::Kind;
+pub use log::{LogFile, LogLine, LogReader};
+pub use names::{How, Resolution};
+pub use object::Object;
+pub use owners::Owners;
+pub use peers::Peers;
+pub use pod::{Container, Probe, State};

@@ -1,0 +1,226 @@
+//! Which object a host name, an address or a bare word of a source stands for: cluster names by
+//! the rules of cluster DNS, addresses by who has them, and what is neither as a host outside.
+//! It knows names only; whether such an object exists is told apart by [`Peers::known`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agent_sdk::Entity;
+
+use crate::{Cluster, kind::Kind, object::Object};
+
+/// The names and addresses of a cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Peers {
+    named: BTreeMap<(String, String), Entity>,
+    pods: BTreeMap<(String, String), Entity>,
+    nodes: BTreeMap<String, Entity>,
+    addresses: BTreeMap<String, Entity>,
+    namespaces: BTreeSet<String>,
+}
+
+// === impl Peers ===
+
+impl Peers {
+    /// Reads names and addresses. A kind that cannot be listed costs only certainty: its names
+    /// are then taken by form alone.
+    pub async fn read(cluster: &Cluster) -> Self {
+        let mut objects = Vec::new();
+        for kind in [Kind::Service, Kind::Pod, Kind::Node].into_iter().chain(Kind::WORKLOADS) {
+            objects.extend(cluster.list(kind, None).await.unwrap_or_default());
+        }
+        Self::of(&objects)
+    }
+
+    /// The names and addresses told by `objects`. Of a Service and a workload of one name the
+    /// Service is what callers mean.
+    #[must_use]
+    pub fn of(objects: &[Object]) -> Self {
+        let mut peers = Self::default();
+        for object in objects {
+            peers.learn(object);
+        }
+        peers
+    }
+
+    fn learn(&mut self, object: &Object) {
+        let (entity, namespace) = (object.entity(), object.namespace().to_owned());
+        let key = (namespace.clone(), object.name().to_owned());
+        if !namespace.is_empty() {
+            self.namespaces.insert(namespace);
+        }
+        match object.kind() {
+            "Service" => {
+                for address in [object.text("/spec/clusterIP"), object.text("/spec/loadBalancerIP")]
+                {
+                    self.learn_address(address, &entity);
+                }
+                self.named.insert(key, entity);
+            }
+            "Pod" => {
+                let host_network =
+                    object.at("/spec/hostNetwork").and_then(serde_json::Value::as_bool);
+                if host_network != Some(true) {
+                    self.learn_address(object.text("/status/podIP"), &entity);
+                }
+                self.pods.insert(key, entity);
+            }
+            "Node" => {
+                for address in object.list("/status/addresses") {
+                    let address = address.get("address").and_then(serde_json::Value::as_str);
+                    self.learn_address(address.unwrap_or_default(), &entity);
+                }
+                self.nodes.insert(key.1, entity);
+            }
+            _ => {
+                self.named.entry(key).or_insert(entity);
+            }
+        }
+    }
+
+    fn learn_address(&mut self, address: &str, entity: &Entity) {
+        if address.parse::<std::net::IpAddr>().is_ok() {
+            self.addresses.insert(address.to_owned(), entity.clone());
+        }
+    }
+
+    /// What a host stands for when something in `namespace` calls it. A URL, a port, credentials
+    /// and a closing dot are taken off first. `None` for the caller's own machine and for what is
+    /// no host.
+    #[must_use]
+    pub fn host(&self, written: &str, namespace: &str) -> Option<Entity> {
+        let host = bare_host(written)?;
+        if is_own_machine(&host) {
+            return None;
+        }
+        if host.parse::<std::net::IpAddr>().is_ok() {
+            let known = self.addresses.get(&host).cloned();
+            return known.or_else(|| Some(Entity::external(host)));
+        }
+        let parts: Vec<&str> = host.split('.').collect();
+        Some(match parts.as_slice() {
+            [name] => self
+                .known(name, namespace)
+                .unwrap_or_else(|| Entity::new("Service", namespace, *name)),
+            [name, home, "svc", ..] => Entity::new("Service", *home, *name),
+            [pod, name, home, "svc", ..] => self
+                .pods
+                .get(&((*home).to_owned(), (*pod).to_owned()))
+                .cloned()
+                .unwrap_or_else(|| Entity::new("Service", *home, *name)),
+            [name, home] if self.namespaces.contains(*home) => Entity::new("Service", *home, *name),
+            _ => self.nodes.get(&host).cloned().unwrap_or_else(|| Entity::external(host)),
+        })
+    }
+
+    /// The Service, workload, pod or node called `name`, seen from `namespace`; `None` when there
+    /// is none.
+    #[must_use]
+    pub fn known(&self, name: &str, namespace: &str) -> Option<Entity> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let found = self.named.get(&key).or_else(|| self.pods.get(&key));
+        found.or_else(|| self.nodes.get(name)).cloned()
+    }
+
+    /// The only Service or workload called `name` in any namespace.
+    #[must_use]
+    pub fn unique(&self, name: &str) -> Option<Entity> {
+        let mut all = self.named.iter().filter(|((_, n), _)| n == name).map(|(_, entity)| entity);
+        let first = all.next()?;
+        all.next().is_none().then(|| first.clone())
+    }
+
+    /// Who has an address; a port is taken off first.
+    #[must_use]
+    pub fn address(&self, address: &str) -> Option<Entity> {
+        self.addresses.get(&bare_host(address)?).cloned()
+    }
+}
+
+fn is_own_machine(host: &str) -> bool {
+    host == "localhost" || host.starts_with("127.") || host == "::1" || host == "0.0.0.0"
+}
+
+/// The host of `scheme://user:secret@host:port/path`, of `host:port` and of `[v6]:port`, in lower
+/// case. `None` when what is left cannot be a host.
+#[must_use]
+pub fn bare_host(written: &str) -> Option<String> {
+    let rest = written.split_once("://").map_or(written, |(_, rest)| rest);
+    let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let host = if let Some(v6) = rest.strip_prefix('[') {
+        v6.split(']').next().unwrap_or_default()
+    } else if rest.matches(':').count() == 1 {
+        rest.split(':').next().unwrap_or_default()
+    } else {
+        rest
+    };
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    let starts_well = host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == ':');
+    (starts_well && host.len() <= 253 && host.chars().all(fits) && !host.contains(".."))
+        .then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use serde_json::json;
+
+    use super::*;
+
+    fn peers() -> Peers {
+        let object = |kind: &str, namespace: &str, name: &str, rest: serde_json::Value| {
+            let mut value =
+                json!({"kind": kind, "metadata": {"name": name, "namespace": namespace}});
+            for (key, part) in rest.as_object().unwrap() {
+                value[key.as_str()] = part.clone();
+            }
+            Object::new(value)
+        };
+        Peers::of(&[
+            object("Deployment", "a", "api", json!({})),
+            object("Deployment", "a", "worker", json!({})),
+            object("Service", "a", "api", json!({"spec": {"clusterIP": "10.96.0.7"}})),
+            object("Pod", "a", "db-0", json!({"status": {"podIP": "10.244.1.9"}})),
+            object("Service", "b", "solo", json!({"spec": {"clusterIP": "None"}})),
+            object("Node", "", "n1", json!({"status": {"addresses": [{"address": "10.0.0.1"}]}})),
+        ])
+    }
+
+    #[test]
+    fn hosts_become_objects_by_the_rules_of_cluster_names() {
+        let service = |ns: &str, name: &str| Some(Entity::new("Service", ns, name));
+        let table = [
+            ("api", service("a", "api")),
+            ("http://api:8080/v1?x=y", service("a", "api")),
+            ("worker", Some(Entity::new("Deployment", "a", "worker"))),
+            ("unheard-of:80", service("a", "unheard-of")),
+            ("solo.b", service("b", "solo")),
+            ("solo.b.svc.cluster.local.", service("b", "solo")),
+            ("gone.c.svc:5432", service("c", "gone")),
+            ("db-0.db.a.svc.cluster.local", Some(Entity::new("Pod", "a", "db-0"))),
+            ("db-9.db.a.svc.cluster.local", service("a", "db")),
+            ("10.96.0.7:80", service("a", "api")),
+            ("10.244.1.9", Some(Entity::new("Pod", "a", "db-0"))),
+            ("10.0.0.1:9100", Some(Entity::cluster_wide("Node", "n1"))),
+            ("203.0.113.9", Some(Entity::external("203.0.113.9"))),
+            ("https://u:p@API.Example.com/x", Some(Entity::external("api.example.com"))),
+            ("localhost:8080", None),
+            ("127.0.0.1", None),
+            ("[::1]:80", None),
+            ("no host", None),
+            ("", None),
+        ];
+        for (written, expected) in table {
+            assert_eq!(peers().host(written, "a"), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn bare_words_count_only_when_something_is_called_so() {
+        assert_eq!(peers().known("api", "a"), Some(Entity::new("Service", "a", "api")));
+        assert_eq!(peers().known("api", "b"), None);
+        assert_eq!(peers().unique("solo"), Some(Entity::new("Service", "b", "solo")));
+        assert_eq!(peers().unique("nobody"), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! What the cluster's sentences say, read into parts: the words of kubelet, scheduler and
+//! admission have no fields of their own. Sentences nobody knows yield nothing; they are then
+//! passed on as quotes. Not for the words of programs: those are the logs plugin's.
+
+mod admission;
+mod scheduling;
+
+pub use admission::{Refusal, refusal};
+pub use scheduling::{Exclusion, Unschedulable, unschedulable};
+
+/// The text between the first `before` and the next `after` behind it.
+pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
+
+/// Why an image could not be pulled: `not_found`, `unauthorized`, `unreachable` or `other`.
+/// A registry that hides what is private says both; then the tag is not known to be wrong, and
+/// the rights are in doubt.
+#[must_use]
+pub fn pull_failure(message: &str) -> &'static str {
+    let said = message.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|w| said.contains(w));
+    if says(&[
+        "unauthorized",
+        "authentication required",
+        "denied",
+        "no basic auth",
+        "403 forbidden",
+        "401 ",
+        "failed to fetch anonymous token",
+    ]) {
+        "unauthorized"
+    } else if says(&[
+        "not found",
+        "notfound",
+        "manifest unknown",
+        "does not exist",
+        "no such image",
+        "invalidimagename",
+        "couldn't parse image",
+        "invalid reference format",
+        "no match for platform",
+    ]) {
+        "not_found"
+    } else if says(&[
+        "timeout",
+        "timed out",
+        "deadline exceeded",
+        "no such host",
+        "connection refused",
+        "no route to host",
+        "unreachable",
+        "tls",
+        "x509",
+        "toomanyrequests",
+        "429",
+        "503 service unavailable",
+        "eof",
+    ]) {
+        "unreachable"
+    } else {
+        "other"
+    }
+}
+
+/// The tag of an image, or its digest; `latest` when neither is given.
+#[must_use]
+pub fn tag(image: &str) -> &str {
+    if let Some((_, digest)) = image.split_once('@') {
+        return digest;
+    }
+    let name = image.rsplit('/').next().unwrap_or(image);
+    name.split_once(':').map_or("latest", |(_, tag)| tag)
+}
+
+/// A `ConfigMap` or Secret that is needed and not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// `ConfigMap` or `Secret`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The key that is missing in it; empty when the object itself is missing.
+    pub key: String,
+}
+
+/// What is missing, by the kubelet's sentences: `configmap "x" not found`, `couldn't find key k
+/// in Secret ns/x`, `references non-existent config key: k`.
+#[must_use]
+pub fn missing(message: &str) -> Option<Missing> {
+    let lower = message.to_ascii_lowercase();
+    for (word, kind) in [("configmap", "ConfigMap"), ("secret", "Secret")] {
+        if let Some(rest) = lower.split_once("find key ").map(|(_, rest)| rest)
+            && let Some((key, place)) = rest.split_once(&format!(" in {word} "))
+        {
+            let name = place.split([' ', ',', ';', ':']).next().unwrap_or_default();
+            let name = name.rsplit('/').next().unwrap_or_default().trim_matches(['"', '.']);
+            let at = message.len().checked_sub(rest.len())?;
+            let key = message.get(at..at + key.len()).unwrap_or(key);
+            return Some(Missing {
+                kind,
+                name: name.to_owned(),
+                key: key.trim_matches('"').to_owned(),
+            });
+        }
+        if lower.contains("not found")
+            && let Some(name) = between(&lower, &format!("{word} \""), "\"")
+            && lower.contains(&format!("\"{name}\" not found"))
+        {
+            let name = name.rsplit('/').next().unwrap_or(name);
+            return Some(Missing { kind, name: name.to_owned(), key: String::new() });
+        }
+    }
+    None
+}
+
+/// The key that a volume asks of an existing `ConfigMap` or Secret and that is not in it.
+#[must_use]
+pub fn missing_volume_key(message: &str) -> Option<&str> {
+    let (_, rest) = message
+        .split_once("references non-existent config key: ")
+        .or_else(|| message.split_once("references non-existent secret key: "))?;
+    rest.split([' ', ',', ';']).next().filter(|key| !key.is_empty())
+}
+
+/// The volume that could not be mounted, by `for volume "x"`.
+#[must_use]
+pub fn volume(message: &str) -> Option<&str> {
+    between(message, "for volume \"", "\"")
+}
+
+/// Why a container could not be created or started: `exec_format`, `no_such_file`, `permission`
+/// or `other`.
+#[must_use]
+pub fn start_failure(message: &str) -> &'static str {
+    let said = message.to_ascii_lowercase();
+    if said.contains("exec format error") {
+        "exec_format"
+    } else if said.contains("no such file") || said.contains("not found in $path") {
+        "no_such_file"
+    } else if said.contains("permission denied")
+        || said.contains("operation not permitted")
+        || said.contains("runasnonroot")
+    {
+        "permission"
+    } else {
+        "other"
+    }
+}
+
+/// A failed health check, as the kubelet words it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeFailure {
+    /// `liveness`, `readiness` or `startup`.
+    pub probe: &'static str,
+    /// Port that was asked; empty when not told.
+    pub port: String,
+    /// Path that was asked; empty when not told.
+    pub path: String,
+    /// `refused`, `timeout`, `status` or `other`.
+    pub why: &'static str,
+    /// HTTP status that came back; empty when none did.
+    pub status: String,
+}
+
+/// Reads `Liveness probe failed: Get "http://10.0.0.1:8081/livez": … connection refused`.
+#[must_use]
+pub fn probe_failure(message: &str) -> Option<ProbeFailure> {
+    let (head, said) = message.split_once(" probe ")?;
+    let probe = match head.to_ascii_lowercase().as_str() {
+        "liveness" => "liveness",
+        "readiness" => "readiness",
+        "startup" => "startup",
+        _ => return None,
+    };
+    let address = between(said, "://", "\"").or_else(|| between(said, "dial tcp ", ": "));
+    let (authority, path) = match address.and_then(|a| a.split_once('/')) {
+        Some((authority, path)) => (authority, format!("/{path}")),
+        None => (address.unwrap_or_default(), String::new()),
+    };
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let status = said.split_once("statuscode: ").map_or("", |(_, status)| status.trim());
+    let lower = said.to_ascii_lowercase();
+    let why = if !status.is_empty() {
+        "status"
+    } else if lower.contains("refused") {
+        "refused"
+    } else if lower.contains("timeout")
+        || lower.contains("deadline exceeded")
+        || lower.contains("timed out")
+    {
+        "timeout"
+    } else {
+        "other"
+    };
+    Some(ProbeFailure { probe, port: port.to_owned(), path, why, status: status.to_owned() })
+}
+
+/// What an evicting kubelet was short of: `The node was low on resource: memory. …`, else by the
+/// name of the threshold or the volume in the sentence; empty when not told.
+#[must_use]
+pub fn evicted_for(message: &str) -> &str {
+    if let Some((_, rest)) = message.split_once("low on resource: ") {
+        return rest.split(['.', ' ', ',']).next().unwrap_or_default();
+    }
+    let said = message.to_ascii_lowercase();
+    ["ephemeral-storage", "ephemeral local storage", "emptydir", "memory", "inodes", "pids", "disk"]
+        .into_iter()
+        .find(|word| said.contains(word))
+        .map_or("", |word| match word {
+            "emptydir" | "ephemeral local storage" | "disk" => "ephemeral-storage",
+            other => other,
+        })
+}
+
+#[cfg(test)]
+mod tests;

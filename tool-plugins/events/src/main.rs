@@ -1,0 +1,19 @@
+//! The events plugin as a process.
+
+use clap::Parser;
+use plugin_cluster::Source;
+
+/// agentd plugin: what the cluster says about its objects
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    source: Source,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cluster = Arguments::parse().source.open()?;
+    plugin_events::tools::plugin(cluster).run_from_env().await?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Whether a workload was scaled or rolled out: both come as `ScalingReplicaSet`. A rollout moves
+//! two `ReplicaSet`s at about the same time, scaling one alone.
+
+use jiff::SignedDuration;
+use plugin_cluster::Event;
+
+use crate::gather::{Finding, Rank};
+
+/// `ReplicaSet`s moved within this time belong to one rollout.
+const TOGETHER: SignedDuration = SignedDuration::from_mins(15);
+
+/// One step of a `ReplicaSet`.
+struct Step<'a> {
+    event: &'a Event,
+    set: &'a str,
+    from: &'a str,
+    to: &'a str,
+}
+
+pub(crate) fn findings(events: &[Event]) -> Vec<(&Event, Finding)> {
+    let steps: Vec<Step<'_>> = events.iter().filter_map(step).collect();
+    let alone = |step: &&Step<'_>| {
+        !steps.iter().any(|other| {
+            other.event.about == step.event.about
+                && other.set != step.set
+                && near(other.event, step.event)
+        })
+    };
+    let scaled = steps.iter().filter(alone).filter(|s| !s.from.is_empty() && s.from != "0");
+    let mut found: Vec<(&Event, Finding)> = scaled
+        .map(|s| {
+            let says = format!("was scaled from {} to {}", s.from, s.to);
+            let finding =
+                Finding::new("workload.scaled", Rank::Change, s.event.about.clone(), says)
+                    .attr("from", s.from)
+                    .attr("to", s.to)
+                    .distinct(&["from", "to"]);
+            (s.event, finding)
+        })
+        .collect();
+    found.extend(events.iter().filter_map(rescaled));
+    found
+}
+
+fn near(a: &Event, b: &Event) -> bool {
+    match (a.last, b.last) {
+        (Some(a), Some(b)) => a.duration_since(b).abs() <= TOGETHER,
+        _ => true,
+    }
+}
+
+/// `Scaled up replica set web-7d from 1 to 2`; older versions tell only the new count.
+fn step(event: &Event) -> Option<Step<'_>> {
+    if event.reason != "ScalingReplicaSet" {
+        return None;
+    }
+    let (_, rest) = event.message.split_once("replica set ")?;
+    let mut words = rest.split_whitespace();
+    let set = words.next()?;
+    let (mut from, mut to) = ("", "");
+    while let Some(word) = words.next() {
+        match word {
+            "from" => from = words.next()?,
+            "to" => to = words.next()?,
+            _ => {}
+        }
+    }
+    Some(Step { event, set, from, to })
+}
+
+/// An autoscaler's `New size: 5; reason: cpu resource utilization above target`.
+fn rescaled(event: &Event) -> Option<(&Event, Finding)> {
+    let (_, rest) = event.message.split_once("New size: ")?;
+    let (size, reason) = rest.split_once("; reason: ").unwrap_or((rest, ""));
+    let says = format!("set the size to {size}: {reason}");
+    let finding = Finding::new("workload.scaled", Rank::Change, event.about.clone(), says)
+        .attr("from", "")
+        .attr("to", size)
+        .attr("reason", reason)
+        .distinct(&["to"]);
+    (event.reason == "SuccessfulRescale").then_some((event, finding))
+}

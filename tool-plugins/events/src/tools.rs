@@ -1,0 +1,92 @@
+//! What the tool is called, what it needs and when it is worth asking.
+
+use std::time::Duration;
+
+use agent_sdk::{Applies, CallCx, Failure, Output, Plugin, RateLimit, Spec, Tool};
+use plugin_cluster::Cluster;
+
+use crate::{args::Where, events};
+
+/// Arguments for the alerted object.
+const ALERTED: &str = r#"{"namespace":"{namespace}","service":"{service}"}"#;
+/// Arguments for another object.
+const OTHER: &str = r#"{"namespace":"{namespace}","service":"{name}"}"#;
+const OBJECTS: [&str; 7] =
+    ["Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod"];
+const AFTER: [&str; 5] = ["dependency.*", "service.*", "log.*", "workload.*", "pod.*"];
+
+/// The signals of `check_events`.
+pub const SIGNALS: [&str; 29] = [
+    "target.resolved",
+    "target.unknown",
+    "container.liveness_failed",
+    "container.readiness_failed",
+    "container.startup_failed",
+    "container.crash_looping",
+    "container.image_pull_failed",
+    "container.config_missing",
+    "container.create_failed",
+    "config.missing",
+    "config.key_missing",
+    "storage.mount_failed",
+    "storage.claim_pending",
+    "pod.unschedulable",
+    "pod.evicted",
+    "pod.preempted",
+    "pod.deleted",
+    "policy.quota_exceeded",
+    "policy.webhook_failed",
+    "policy.forbidden",
+    "job.failed",
+    "node.not_ready",
+    "node.memory_pressure",
+    "node.disk_pressure",
+    "node.pid_pressure",
+    "node.cordoned",
+    "node.tainted",
+    "workload.scaled",
+    "event.warning",
+];
+
+/// The plugin `events` with its tool.
+#[must_use]
+pub fn plugin(cluster: Cluster) -> Plugin {
+    Plugin::new("events", env!("CARGO_PKG_VERSION")).title("Events").tool(CheckEvents(cluster))
+}
+
+/// `events.check_events`.
+#[derive(Debug, Clone)]
+pub struct CheckEvents(pub Cluster);
+
+impl Tool for CheckEvents {
+    type Args = Where;
+
+    fn spec(&self) -> Spec {
+        let description = "Tells what the cluster said lately about the objects of a namespace \
+            and about nodes: failing health checks and the kills they cause, image pulls, missing \
+            configuration, volumes, scheduling, evictions, refused creations, scaling. Events are \
+            kept for about an hour; use it early. It names when things began, which pods do not.";
+        Spec::read_only("check_events", description)
+            .title("Check events")
+            .permissions(&["k8s:events/list", "k8s:pods/list"])
+            .timeout(Duration::from_secs(20))
+            .typical_latency(Duration::from_millis(200))
+            .rate_limit(RateLimit {
+                calls: 60,
+                period: Duration::from_secs(60),
+                burst: 20,
+                max_concurrent: 4,
+            })
+            .example(
+                "Events around a service",
+                r#"{"namespace":"my-namespace","service":"my-service"}"#,
+            )
+            .example("Events of a namespace", r#"{"namespace":"my-namespace"}"#)
+            .applies(Applies::from_start(ALERTED).emits(&SIGNALS))
+            .applies(Applies::after(&AFTER, &OBJECTS, OTHER).emits(&SIGNALS))
+    }
+
+    async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
+        events::check_events(&self.0, &args).await
+    }
+}

@@ -1,0 +1,19 @@
+//! What may be asked of these tools.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Where to look.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Where {
+    /// Namespace to look into; empty finds it from the service, else looks everywhere.
+    pub namespace: String,
+    /// The alerted service, or the name of a workload, Service or pod; empty looks at all.
+    pub service: String,
+}
+
+/// Nothing to say.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nothing {}

@@ -1,0 +1,241 @@
+//! What the tools are called, what they need and when they are worth asking.
+
+use std::time::Duration;
+
+use agent_sdk::{Applies, CallCx, Failure, Output, Plugin, RateLimit, Spec, Tool};
+use plugin_cluster::Cluster;
+
+use crate::{
+    args::{Nothing, Where},
+    nodes, pods, rollouts, services,
+};
+
+/// Arguments for the alerted object.
+const ALERTED: &str = r#"{"namespace":"{namespace}","service":"{service}"}"#;
+/// Arguments for another object.
+const OTHER: &str = r#"{"namespace":"{namespace}","service":"{name}"}"#;
+/// Names are resolved for the whole cluster there.
+const DNS: &str = r#"{"namespace":"kube-system","service":""}"#;
+const OBJECTS: [&str; 7] =
+    ["Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod"];
+const AFTER: [&str; 5] = ["dependency.*", "service.*", "log.*", "workload.*", "pod.*"];
+
+/// The signals of `check_pods`.
+pub const POD_SIGNALS: [&str; 23] = [
+    "target.resolved",
+    "target.unknown",
+    "container.oom_killed",
+    "container.exited",
+    "container.crash_looping",
+    "container.restarted",
+    "container.image_pull_failed",
+    "container.config_missing",
+    "container.create_failed",
+    "container.waiting",
+    "container.not_ready",
+    "container.probe_port_undeclared",
+    "pod.pending",
+    "pod.unschedulable",
+    "pod.nodes_excluded",
+    "pod.evicted",
+    "pod.preempted",
+    "pod.deleted",
+    "workload.healthy",
+    "config.missing",
+    "config.key_missing",
+    "node.tainted",
+    "storage.claim_pending",
+];
+
+/// The signals of `check_rollouts`.
+pub const ROLLOUT_SIGNALS: [&str; 15] = [
+    "target.resolved",
+    "target.unknown",
+    "workload.rolled_out",
+    "workload.rollout_stuck",
+    "workload.replicas_missing",
+    "workload.scaled",
+    "workload.pods_replaced",
+    "workload.scaled_to_zero",
+    "config.changed",
+    "service.changed",
+    "job.failed",
+    "job.succeeded",
+    "policy.quota_exceeded",
+    "policy.webhook_failed",
+    "policy.forbidden",
+];
+
+/// The signals of `check_service`.
+pub const SERVICE_SIGNALS: [&str; 7] = [
+    "target.resolved",
+    "target.unknown",
+    "service.endpoints_ready",
+    "service.no_endpoints",
+    "service.selector_matches_nothing",
+    "service.port_mismatch",
+    "service.changed",
+];
+
+/// The signals of `check_nodes`.
+pub const NODE_SIGNALS: [&str; 8] = [
+    "node.healthy",
+    "node.not_ready",
+    "node.memory_pressure",
+    "node.disk_pressure",
+    "node.pid_pressure",
+    "node.cordoned",
+    "node.tainted",
+    "pod.scratch_unbounded",
+];
+
+/// The plugin `pods` with all its tools.
+#[must_use]
+pub fn plugin(cluster: &Cluster) -> Plugin {
+    Plugin::new("pods", env!("CARGO_PKG_VERSION"))
+        .title("Pods, rollouts, Services and nodes")
+        .tool(CheckPods(cluster.clone()))
+        .tool(CheckRollouts(cluster.clone()))
+        .tool(CheckService(cluster.clone()))
+        .tool(CheckNodes(cluster.clone()))
+}
+
+/// `pods.check_pods`.
+#[derive(Debug, Clone)]
+pub struct CheckPods(pub Cluster);
+
+/// `pods.check_rollouts`.
+#[derive(Debug, Clone)]
+pub struct CheckRollouts(pub Cluster);
+
+/// `pods.check_service`.
+#[derive(Debug, Clone)]
+pub struct CheckService(pub Cluster);
+
+/// `pods.check_nodes`.
+#[derive(Debug, Clone)]
+pub struct CheckNodes(pub Cluster);
+
+impl Tool for CheckPods {
+    type Args = Where;
+
+    fn spec(&self) -> Spec {
+        let spec = spec(
+            "check_pods",
+            "Finds what is wrong with pods and their containers: killed for memory, crash loops \
+             with exit codes, images that cannot be pulled, missing ConfigMaps and Secrets, \
+             failing health checks, pods no node takes and why, evictions. Also tells which \
+             workloads are healthy, who owns, uses and calls what. Use it first.",
+        );
+        spec.title("Check pods")
+            .permissions(&["k8s:pods/list", "k8s:replicasets/list", "k8s:deployments/list"])
+            .example(
+                "Pods behind a service",
+                r#"{"namespace":"my-namespace","service":"my-service"}"#,
+            )
+            .example("All pods of a namespace", r#"{"namespace":"my-namespace"}"#)
+            .applies(Applies::from_start(ALERTED).emits(&POD_SIGNALS))
+            .applies(Applies::after(&AFTER, &OBJECTS, OTHER).emits(&POD_SIGNALS))
+            .applies(Applies::after(&["log.dns_failure"], &[], DNS).emits(&POD_SIGNALS))
+    }
+
+    async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
+        pods::check_pods(&self.0, &args).await
+    }
+}
+
+impl Tool for CheckRollouts {
+    type Args = Where;
+
+    fn spec(&self) -> Spec {
+        let spec = spec(
+            "check_rollouts",
+            "Tells what was changed and when: rollouts with each differing value old -> new, \
+             edited ConfigMaps, Secrets (names only) and Services, scaling. Also rollouts that \
+             are stuck, replicas that are missing and Jobs that failed. Use it to find what \
+             happened shortly before the trouble.",
+        );
+        let needs = [
+            "k8s:deployments/list",
+            "k8s:replicasets/list",
+            "k8s:statefulsets/list",
+            "k8s:daemonsets/list",
+            "k8s:jobs/list",
+            "k8s:configmaps/list",
+        ];
+        spec.title("Check rollouts and changes")
+            .permissions(&needs)
+            .example(
+                "Changes around a service",
+                r#"{"namespace":"my-namespace","service":"my-service"}"#,
+            )
+            .applies(Applies::from_start(ALERTED).emits(&ROLLOUT_SIGNALS))
+            .applies(Applies::after(&AFTER, &OBJECTS, OTHER).emits(&ROLLOUT_SIGNALS))
+            .applies(Applies::after(&["log.dns_failure"], &[], DNS).emits(&ROLLOUT_SIGNALS))
+    }
+
+    async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
+        rollouts::check_rollouts(&self.0, &args).await
+    }
+}
+
+impl Tool for CheckService {
+    type Args = Where;
+
+    fn spec(&self) -> Spec {
+        let spec = spec(
+            "check_service",
+            "Tells for each Service of a namespace whether ready pods stand behind it, whether \
+             its selector matches anything (and which label differs if not), whether its target \
+             ports are declared, and when it was edited. Use it when calls fail although pods \
+             are well.",
+        );
+        spec.title("Check Services and endpoints")
+            .permissions(&["k8s:services/list", "k8s:pods/list"])
+            .example("Services of a namespace", r#"{"namespace":"my-namespace"}"#)
+            .applies(Applies::from_start(ALERTED).emits(&SERVICE_SIGNALS))
+            .applies(Applies::after(&AFTER, &OBJECTS, OTHER).emits(&SERVICE_SIGNALS))
+            .applies(Applies::after(&["log.dns_failure"], &[], DNS).emits(&SERVICE_SIGNALS))
+    }
+
+    async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
+        services::check_service(&self.0, &args).await
+    }
+}
+
+impl Tool for CheckNodes {
+    type Args = Nothing;
+
+    fn spec(&self) -> Spec {
+        let spec = spec(
+            "check_nodes",
+            "Tells which nodes are not ready, short of memory, disk or process ids, cordoned or \
+             tainted, each since when; and who runs on those in trouble. Use it when pods are \
+             evicted, pending or lost.",
+        );
+        spec.title("Check nodes")
+            .permissions(&["k8s:nodes/list", "k8s:pods/list"])
+            .example("All nodes", "{}")
+            .applies(Applies::from_start("{}").emits(&NODE_SIGNALS))
+            .applies(
+                Applies::after(&["pod.*", "node.*"], &["Pod", "Node"], "{}").emits(&NODE_SIGNALS),
+            )
+    }
+
+    async fn call(&self, _cx: CallCx, _args: Nothing) -> Result<Output, Failure> {
+        nodes::check_nodes(&self.0).await
+    }
+}
+
+/// What all of them have in common.
+fn spec(name: &str, description: &str) -> Spec {
+    Spec::read_only(name, description)
+        .timeout(Duration::from_secs(20))
+        .typical_latency(Duration::from_millis(200))
+        .rate_limit(RateLimit {
+            calls: 60,
+            period: Duration::from_secs(60),
+            burst: 20,
+            max_concurrent: 4,
+        })
+}

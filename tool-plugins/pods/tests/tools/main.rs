@@ -1,0 +1,19 @@
+//! The tools of the pods plugin over small hand-made recordings.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::too_many_lines,
+    reason = "tests"
+)]
+
+mod nodes;
+mod pods;
+mod recorded;
+mod rollouts;
+mod scenarios;
+mod served;
+mod services;

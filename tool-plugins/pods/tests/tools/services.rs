@@ -1,0 +1,167 @@
+//! `check_service`.
+
+use agent_sdk::Output;
+use plugin_pods::{args::Where, services::check_service};
+use serde_json::{Value, json};
+
+use crate::recorded::{cluster, fact, facts, merge, peer, pod, start, waiting};
+
+async fn check(objects: &[Value]) -> Output {
+    let (_dir, cluster) = cluster(objects);
+    check_service(&cluster, &Where::default()).await.unwrap()
+}
+
+fn service(spec: &Value) -> Value {
+    json!({"kind": "Service", "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2025-01-01T00:00:00Z"}, "spec": spec})
+}
+
+fn deployment(name: &str, labels: &Value, replicas: i64) -> Value {
+    json!({"kind": "Deployment", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"replicas": replicas, "template": {"metadata": {"labels": labels}}}})
+}
+
+#[tokio::test]
+async fn ready_endpoints_are_health_and_lead_to_their_pods() {
+    let output = check(&[
+        service(
+            &json!({"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}),
+        ),
+        pod("web-7d-a", &json!({})),
+        pod("web-7d-b", &waiting("CrashLoopBackOff", "")),
+    ])
+    .await;
+    let seen = fact(&output, "service.endpoints_ready");
+    assert_eq!(
+        (seen.attributes["ready"].as_str(), seen.attributes["not_ready"].as_str()),
+        ("1", "1")
+    );
+    assert!(facts(&output, "service.port_mismatch").is_empty());
+    assert!(output.relations().iter().any(|r| r.from.kind == "Service" && r.to.name == "web-7d-a"));
+}
+
+#[tokio::test]
+async fn a_selector_that_matches_nothing_names_the_key_and_the_workload_it_misses() {
+    let mut edited = service(&json!({"selector": {"app": "web", "tier": "blue"}}));
+    merge(
+        &mut edited,
+        &json!({"metadata": {"managedFields": [
+        {"manager": "helm", "time": "2025-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:selector": {}}}},
+        {"manager": "someone", "time": "2025-05-01T11:00:00Z", "fieldsV1": {"f:spec": {"f:selector": {"f:tier": {}}}}}]}}),
+    );
+    let labels = json!({"app": "web", "tier": "green"});
+    let output = check(&[
+        edited,
+        deployment("web-main", &labels, 1),
+        deployment("other", &json!({"app": "other"}), 1),
+        pod("web-7d-a", &json!({"metadata": {"labels": {"tier": "green"}}})),
+    ])
+    .await;
+    let seen = fact(&output, "service.selector_matches_nothing");
+    for (key, want) in [
+        ("wrong_key", "tier"),
+        ("wanted", "blue"),
+        ("found", "green"),
+        ("selector", "app=web,tier=blue"),
+    ] {
+        assert_eq!(seen.attributes[key], want);
+    }
+    assert_eq!(
+        (peer(seen).as_str(), start(seen).as_str()),
+        ("Deployment/web-main", "2025-05-01T11:00:00Z")
+    );
+    let changed = fact(&output, "service.changed");
+    assert_eq!(
+        (changed.attributes["manager"].as_str(), changed.attributes["fields"].as_str()),
+        ("someone", "spec.selector.tier")
+    );
+}
+
+#[tokio::test]
+async fn among_workloads_the_one_that_matches_most_is_meant() {
+    let output = check(&[
+        service(&json!({"selector": {"app": "web", "part": "front", "tier": "blue"}})),
+        deployment("a-half", &json!({"app": "web", "part": "back", "tier": "green"}), 1),
+        deployment("most", &json!({"app": "web", "part": "front", "tier": "green"}), 1),
+    ])
+    .await;
+    let seen = fact(&output, "service.selector_matches_nothing");
+    assert_eq!(
+        (peer(seen).as_str(), seen.attributes["wrong_key"].as_str()),
+        ("Deployment/most", "tier")
+    );
+}
+
+#[tokio::test]
+async fn a_misspelt_selector_is_matched_with_the_nearest_label() {
+    let output = check(&[
+        service(&json!({"selector": {"app": "wbe"}})),
+        deployment("storefront", &json!({"app": "web"}), 1),
+        deployment("zebra", &json!({"app": "far-away"}), 1),
+    ])
+    .await;
+    let seen = fact(&output, "service.selector_matches_nothing");
+    assert_eq!(
+        (seen.attributes["found"].as_str(), peer(seen).as_str()),
+        ("web", "Deployment/storefront")
+    );
+}
+
+#[tokio::test]
+async fn a_right_selector_without_pods_is_no_selectors_fault() {
+    let output = check(&[
+        service(&json!({"selector": {"app": "web"}})),
+        deployment("web", &json!({"app": "web"}), 0),
+    ])
+    .await;
+    let seen = fact(&output, "service.no_endpoints");
+    assert_eq!((seen.attributes["desired"].as_str(), peer(seen).as_str()), ("0", "Deployment/web"));
+    assert!(facts(&output, "service.selector_matches_nothing").is_empty());
+}
+
+#[tokio::test]
+async fn no_ready_pod_is_no_endpoint() {
+    let output =
+        check(&[service(&json!({"selector": {"app": "web"}})), pod("web-7d-a", &waiting("x", ""))])
+            .await;
+    let seen = fact(&output, "service.no_endpoints");
+    assert_eq!(
+        (seen.attributes["not_ready"].as_str(), start(seen).as_str()),
+        ("1", "2025-05-01T11:00:00Z")
+    );
+}
+
+#[tokio::test]
+async fn a_target_port_nobody_declares_is_certain_by_name_and_likely_by_number() {
+    for (port, certain) in [
+        (json!("grpc"), Some("true")),
+        (json!(9090), Some("false")),
+        (json!(8080), None),
+        (json!("http"), None),
+    ] {
+        let output = check(&[
+            service(
+                &json!({"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": port}]}),
+            ),
+            pod("web-7d-a", &json!({})),
+        ])
+        .await;
+        let seen = facts(&output, "service.port_mismatch");
+        assert_eq!(seen.first().map(|o| o.attributes["certain"].as_str()), certain, "{port}");
+        assert_eq!(
+            facts(&output, "service.endpoints_ready").is_empty(),
+            certain == Some("true"),
+            "{port}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn services_without_selector_or_with_an_outside_name_are_not_judged() {
+    let output = check(&[service(&json!({"clusterIP": "None"}))]).await;
+    assert!(output.observations().is_empty());
+    let output =
+        check(&[service(&json!({"type": "ExternalName", "externalName": "db.partner.example"}))])
+            .await;
+    assert!(output.observations().is_empty());
+    assert_eq!(output.relations()[0].to.name, "db.partner.example");
+}
