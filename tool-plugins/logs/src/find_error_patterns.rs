@@ -1,0 +1,216 @@
+//! The tool `find_error_patterns`: what the containers of a service, or of a namespace, say went
+//! wrong, as kinds of lines and mechanisms, with when each began.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use agent_sdk::{Applies, CallCx, Entity, Failure, Observation, Output, Relation, Spec, Tool};
+use jiff::Timestamp;
+use plugin_cluster::Cluster;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    facts::{self, Told},
+    sources::{self, Opened, Sources},
+    tally::Tally,
+};
+
+/// Containers of one workload told at most; replicas say the same.
+const MAX_OF_WORKLOAD: usize = 5;
+/// Part of the time allowed that may be spent reading, so that there is an answer in the end.
+const READING_SHARE: f64 = 0.8;
+
+/// Signals that are found in logs.
+pub const EMITS: &[&str] = &[
+    "target.resolved",
+    "target.unknown",
+    "log.error_pattern",
+    "log.pattern_shift",
+    "log.quiet",
+    "log.config_reloaded",
+    "log.connection_refused",
+    "log.timeout",
+    "log.upstream_error",
+    "log.dns_failure",
+    "log.tls_failure",
+    "log.auth_failure",
+    "log.permission_denied",
+    "log.pool_exhausted",
+    "log.lock_wait",
+    "log.no_space",
+    "log.panic",
+    "log.oom",
+    "log.exec_format",
+    "log.config_error",
+];
+
+/// See [`Tool`].
+#[derive(Debug, Clone)]
+pub struct FindErrorPatterns {
+    cluster: Cluster,
+}
+
+/// Arguments of the tool.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Args {
+    /// Namespace to look at; empty means where the service is found, else the whole cluster.
+    pub namespace: String,
+    /// A workload, Service or label; empty means all pods of the namespace.
+    pub service: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    containers: usize,
+    containers_left_out: usize,
+    lines: u64,
+    findings: Vec<String>,
+}
+
+/// One container's outcome.
+struct Read {
+    subject: Entity,
+    owner: Option<Entity>,
+    lines: u64,
+    told: Told,
+    gaps: Vec<(String, Failure)>,
+}
+
+// === impl FindErrorPatterns ===
+
+impl FindErrorPatterns {
+    /// The tool over `cluster`.
+    #[must_use]
+    pub fn new(cluster: Cluster) -> Self {
+        Self { cluster }
+    }
+}
+
+impl Tool for FindErrorPatterns {
+    type Args = Args;
+
+    fn spec(&self) -> Spec {
+        Spec::read_only(
+            "find_error_patterns",
+            "Reads the current and previous logs of a service's pods (or of a namespace's, those \
+             in trouble first) and tells the kinds of error lines, what mechanism they speak of \
+             (refused connections, timeouts, DNS, TLS, credentials, pools, locks, full disks, \
+             crashes, settings) and to whom, since when, and whether they are new.",
+        )
+        .title("Error patterns in logs")
+        .permissions(&["k8s:pods/log", "k8s:pods/list"])
+        .timeout(Duration::from_secs(25))
+        .typical_latency(Duration::from_millis(900))
+        .example("One service", r#"{"namespace":"market","service":"web"}"#)
+        .example("A whole namespace", r#"{"namespace":"market"}"#)
+        .applies(
+            Applies::from_start(r#"{"namespace":"{namespace}","service":"{service}"}"#)
+                .emits(EMITS),
+        )
+        .applies(
+            Applies::after(
+                &[
+                    "dependency.*",
+                    "service.*",
+                    "log.*",
+                    "workload.*",
+                    "container.*",
+                    "pod.*",
+                    "job.*",
+                    "metric.*",
+                ],
+                &["Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod"],
+                r#"{"namespace":"{namespace}","service":"{name}"}"#,
+            )
+            .emits(EMITS),
+        )
+    }
+
+    async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
+        let now = self.cluster.now();
+        let resolution = self.cluster.resolve(&args.namespace, &args.service).await;
+        let mut sources = Sources::find(&self.cluster, &resolution).await;
+        let mut opened = Vec::new();
+        for stream in std::mem::take(&mut sources.streams) {
+            opened.push(sources::open(&self.cluster, stream).await);
+        }
+        let reading =
+            tokio::task::spawn_blocking(move || (read_all(opened, &sources, now, &cx), sources));
+        let (reads, sources) = reading.await.map_err(|error| {
+            Failure::bug("READING_FAILED", format!("reading logs ended early: {error}"))
+        })?;
+        let output = told(reads, &sources)?;
+        Ok(output.observe_all(resolution.observations()).observed_at(now))
+    }
+}
+
+fn read_all(opened: Vec<Opened>, sources: &Sources, now: Timestamp, cx: &CallCx) -> Vec<Read> {
+    let budget = cx.timeout().mul_f64(READING_SHARE);
+    let begun = std::time::Instant::now();
+    let stop = || cx.is_cancelled() || begun.elapsed() >= budget;
+    let mut reads = Vec::new();
+    for log in opened {
+        let window = log.window(now);
+        let (subject, owner) = (log.stream.subject.clone(), log.stream.owner.clone());
+        let speaker = log.stream.speaker.clone();
+        let mut tally = Tally::new(window, &speaker, &sources.peers);
+        let gaps = log.feed(&mut tally, stop);
+        let told = facts::of(&subject, &tally);
+        reads.push(Read { subject, owner, lines: tally.lines(), told, gaps });
+    }
+    reads
+}
+
+fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
+    reads.sort_by(|a, b| {
+        (std::cmp::Reverse(a.told.new_harm), &a.subject)
+            .cmp(&(std::cmp::Reverse(b.told.new_harm), &b.subject))
+    });
+    let lines = reads.iter().map(|r| r.lines).sum();
+    let containers = reads.len();
+    let mut of_workload: BTreeMap<(Option<Entity>, String), usize> = BTreeMap::new();
+    let mut facts = Vec::new();
+    let mut gaps = sources.gaps.clone();
+    for read in reads {
+        gaps.extend(read.gaps);
+        let key = (read.owner, read.subject.container.clone());
+        let told = of_workload.entry(key).or_default();
+        *told += 1;
+        if *told <= MAX_OF_WORKLOAD {
+            facts.extend(read.told.facts);
+        }
+    }
+    let findings: Vec<String> = facts.iter().map(|f| f.as_wire().statement.clone()).collect();
+    let answer = Answer { containers, containers_left_out: sources.left_out, lines, findings };
+    let mut output = Output::new(&answer)?
+        .summary(summary(&facts, containers))
+        .relate_all(owners(&facts, sources))
+        .observe_all(facts);
+    for (subject, failure) in gaps {
+        output = output.gap(subject, failure);
+    }
+    Ok(if sources.left_out > 0 { output.truncated("") } else { output })
+}
+
+fn owners(facts: &[Observation], sources: &Sources) -> Vec<Relation> {
+    let told = |name: &str| {
+        facts.iter().any(|f| f.as_wire().subject.as_ref().is_some_and(|s| s.name == name))
+    };
+    let pods = sources.pods.iter().filter(|pod| told(pod.name()));
+    pods.flat_map(|pod| sources.owners.relations(pod)).collect()
+}
+
+fn summary(facts: &[Observation], containers: usize) -> String {
+    let is_news = |fact: &&Observation| {
+        let wire = fact.as_wire();
+        wire.attributes.get("is_new").is_some_and(|v| v == "true")
+            || wire.signal == "log.config_reloaded"
+    };
+    let says: Vec<&str> =
+        facts.iter().filter(is_news).map(|f| f.as_wire().statement.as_str()).take(12).collect();
+    if says.is_empty() {
+        return format!("no new errors in the logs of {containers} containers");
+    }
+    says.join("\n")
+}

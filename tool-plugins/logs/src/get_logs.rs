@@ -1,0 +1,244 @@
+//! The tool `get_logs`: the lines of one container's log, the newest last, with the facts found in
+//! them.
+
+use std::{collections::VecDeque, time::Duration};
+
+use agent_sdk::{CallCx, Failure, Output, Spec, Tool};
+use jiff::Timestamp;
+use plugin_cluster::{Cluster, Kind, LogFile, LogReader, Object, Peers, pod};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{facts, peer::Speaker, rate::Window, tally::Tally};
+
+/// Lines when none are asked for.
+const DEFAULT_LINES: usize = 200;
+/// Lines at most.
+const MAX_LINES: usize = 2000;
+/// Text at most, bytes; older lines go first.
+const MAX_TEXT: usize = 160 * 1024;
+/// Longest line shown, bytes.
+const MAX_LINE: usize = 4 * 1024;
+
+/// See [`Tool`].
+#[derive(Debug, Clone)]
+pub struct GetLogs {
+    cluster: Cluster,
+}
+
+/// Arguments of the tool.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Args {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// Container; may be left out when the pod has one, else the first is meant.
+    #[serde(default)]
+    pub container: String,
+    /// The run before the current one.
+    #[serde(default)]
+    pub previous: bool,
+    /// Lines from the end, 200 when left out, at most 2000.
+    #[serde(default)]
+    pub tail_lines: Option<u32>,
+    /// Only lines from this time on, RFC 3339.
+    #[serde(default)]
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    namespace: String,
+    pod: String,
+    container: String,
+    previous: bool,
+    other_containers: Vec<String>,
+    lines_in_all: u64,
+    lines: Vec<String>,
+}
+
+// === impl GetLogs ===
+
+impl GetLogs {
+    /// The tool over `cluster`.
+    #[must_use]
+    pub fn new(cluster: Cluster) -> Self {
+        Self { cluster }
+    }
+
+    async fn pod(&self, args: &Args) -> Result<Option<Object>, Failure> {
+        let pods = self.cluster.list(Kind::Pod, Some(&args.namespace)).await?;
+        Ok(pods.into_iter().find(|p| p.name() == args.pod))
+    }
+}
+
+impl Tool for GetLogs {
+    type Args = Args;
+
+    fn spec(&self) -> Spec {
+        Spec::read_only(
+            "get_logs",
+            "The log lines of one container of a pod, from the end, of its current or its \
+             previous run. Use it to read the exact words once you know which pod matters.",
+        )
+        .title("Log of a container")
+        .permissions(&["k8s:pods/log"])
+        .timeout(Duration::from_secs(25))
+        .typical_latency(Duration::from_millis(200))
+        .example("The last lines", r#"{"namespace":"market","pod":"web-0","tail_lines":50}"#)
+        .example("Before the restart", r#"{"namespace":"market","pod":"web-0","previous":true}"#)
+    }
+
+    async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
+        let since = match &args.since {
+            None => None,
+            Some(text) => Some(text.parse::<Timestamp>().map_err(|_| {
+                Failure::invalid_argument("since", "must be a time such as 2025-01-01T10:00:00Z")
+            })?),
+        };
+        let wanted = args.tail_lines.map_or(DEFAULT_LINES, |n| usize::try_from(n).unwrap_or(0));
+        let pod = self.pod(&args).await?;
+        let (container, others) = container(&args, pod.as_ref(), &self.cluster).await?;
+        let file = LogFile {
+            namespace: args.namespace.clone(),
+            pod: args.pod.clone(),
+            container,
+            previous: args.previous,
+        };
+        let Some(reader) = self.cluster.logs(&file).await? else {
+            let resource = format!("v1/Pod {}/{}", file.namespace, file.pod);
+            return Err(Failure::not_found(resource, format!("there is no log of {file}")));
+        };
+        let peers = Peers::read(&self.cluster).await;
+        let now = self.cluster.now();
+        let wanted = wanted.min(MAX_LINES);
+        let reading = tokio::task::spawn_blocking(move || {
+            read(reader, &file, (&peers, &others), Bounds { wanted, since, now }, &cx)
+        });
+        let output = reading.await.map_err(|error| {
+            Failure::bug("READING_FAILED", format!("reading the log ended early: {error}"))
+        })??;
+        Ok(output.observed_at(now))
+    }
+}
+
+/// The container meant, and the pod's others.
+async fn container(
+    args: &Args,
+    pod: Option<&Object>,
+    cluster: &Cluster,
+) -> Result<(String, Vec<String>), Failure> {
+    let mut names: Vec<String> = pod
+        .map(|pod| {
+            let mut all = pod::containers(pod);
+            all.sort_by_key(|c| c.init);
+            all.iter().map(|c| c.name.to_owned()).collect()
+        })
+        .unwrap_or_default();
+    if names.is_empty() {
+        let files = cluster.log_files(Some(&args.namespace)).await?;
+        names = files.into_iter().filter(|f| f.pod == args.pod).map(|f| f.container).collect();
+        names.dedup();
+    }
+    let resource = format!("v1/Pod {}/{}", args.namespace, args.pod);
+    let Some(first) = names.first() else {
+        let says = format!("there is no pod {} in namespace {}", args.pod, args.namespace);
+        return Err(Failure::not_found(resource, says));
+    };
+    let chosen = if args.container.is_empty() { first.clone() } else { args.container.clone() };
+    if !names.contains(&chosen) {
+        let says = format!("pod {} has no container {chosen}, but {}", args.pod, names.join(", "));
+        return Err(Failure::not_found(resource, says));
+    }
+    names.retain(|name| *name != chosen);
+    Ok((chosen, names))
+}
+
+struct Bounds {
+    wanted: usize,
+    since: Option<Timestamp>,
+    now: Timestamp,
+}
+
+fn read(
+    reader: LogReader,
+    file: &LogFile,
+    (peers, others): (&Peers, &[String]),
+    bounds: Bounds,
+    cx: &CallCx,
+) -> Result<Output, Failure> {
+    let speaker = Speaker {
+        namespace: file.namespace.clone(),
+        names: [file.container.clone(), file.pod.clone()].into(),
+    };
+    let mut reader = reader.peekable();
+    let first = match reader.peek() {
+        Some(Ok(line)) => {
+            line.time.or_else(|| crate::line::understand(&line.text, bounds.now).time)
+        }
+        _ => None,
+    };
+    let from = first.unwrap_or(bounds.now).min(bounds.now);
+    let window = Window { from, to: bounds.now, lead: jiff::SignedDuration::ZERO };
+    let mut tally = Tally::new(window, &speaker, peers);
+    let mut kept: VecDeque<String> = VecDeque::new();
+    let mut unread = None;
+    for line in reader {
+        let line = match line {
+            Ok(line) => line,
+            Err(failure) => {
+                unread = Some(failure);
+                break;
+            }
+        };
+        if cx.is_cancelled() {
+            return Err(Failure::new(agent_sdk::FailureClass::Cancelled, "WITHDRAWN", "withdrawn"));
+        }
+        if bounds.since.is_some_and(|since| line.time.is_some_and(|time| time < since)) {
+            continue;
+        }
+        tally.line(line.time, &line.text);
+        kept.push_back(shown(line.time, &line.text));
+        if kept.len() > bounds.wanted {
+            kept.pop_front();
+        }
+    }
+    tally.end_of_log();
+    let cut = cut_to_text(&mut kept) || u64::try_from(kept.len()).is_ok_and(|n| n < tally.lines());
+    let told = facts::of(&file.entity(), &tally);
+    let answer = Answer {
+        namespace: file.namespace.clone(),
+        pod: file.pod.clone(),
+        container: file.container.clone(),
+        previous: file.previous,
+        other_containers: others.to_vec(),
+        lines_in_all: tally.lines(),
+        lines: kept.into(),
+    };
+    let summary = told.facts.iter().map(|f| f.as_wire().statement.as_str()).take(10);
+    let summary = summary.collect::<Vec<_>>().join("\n");
+    let mut output = Output::new(&answer)?.summary(summary).observe_all(told.facts);
+    if let Some(failure) = unread {
+        output = output.gap(format!("log of {file}"), failure);
+    }
+    Ok(if cut { output.truncated("") } else { output })
+}
+
+fn shown(time: Option<Timestamp>, text: &str) -> String {
+    let text = agent_sdk::limits::cut_middle(text, MAX_LINE);
+    time.map_or_else(|| text.clone(), |time| format!("{time} {text}"))
+}
+
+/// Drops the oldest lines until the text fits; whether any went.
+fn cut_to_text(lines: &mut VecDeque<String>) -> bool {
+    let mut size: usize = lines.iter().map(|l| l.len() + 4).sum();
+    let mut cut = false;
+    while size > MAX_TEXT {
+        let Some(gone) = lines.pop_front() else { break };
+        size -= gone.len() + 4;
+        cut = true;
+    }
+    cut
+}

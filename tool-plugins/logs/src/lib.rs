@@ -1,0 +1,33 @@
+//! Logs of containers: reads them line by line in constant memory and says in the words of the
+//! signal catalogue what they tell: kinds of errors, mechanisms of failure and whom they concern,
+//! settings taken over, lines that began or ended. One container at a time; causes across objects
+//! are not looked for.
+
+pub mod exception;
+pub mod facts;
+pub mod find_error_patterns;
+pub mod get_logs;
+pub mod level;
+pub mod line;
+pub mod peer;
+pub mod rate;
+pub mod record;
+pub mod signals;
+pub mod sources;
+pub mod tally;
+pub mod template;
+pub mod time;
+
+use agent_sdk::Plugin;
+use plugin_cluster::Cluster;
+
+use crate::{find_error_patterns::FindErrorPatterns, get_logs::GetLogs};
+
+/// The plugin with all its tools over `cluster`.
+#[must_use]
+pub fn plugin(cluster: &Cluster) -> Plugin {
+    Plugin::new("logs", env!("CARGO_PKG_VERSION"))
+        .title("Logs of containers")
+        .tool(GetLogs::new(cluster.clone()))
+        .tool(FindErrorPatterns::new(cluster.clone()))
+}

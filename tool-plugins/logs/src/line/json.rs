@@ -1,0 +1,71 @@
+//! Lines that are one JSON object, as most structured loggers write them.
+
+use serde_json::{Map, Value};
+
+use super::Line;
+use crate::{level::Level, time};
+
+const MESSAGE: &[&str] = &["msg", "message", "@m", "event", "log", "text", "MESSAGE"];
+const LEVEL: &[&str] = &["level", "severity", "lvl", "log.level", "levelname", "@l", "loglevel"];
+const TIME: &[&str] = &["ts", "time", "timestamp", "@timestamp", "@t", "date", "datetime"];
+const ERROR: &[&str] = &["error", "err", "exception", "cause", "error.message", "@x", "reason"];
+const STACK: &[&str] =
+    &["stack", "stacktrace", "stack_trace", "exc_info", "error.stack_trace", "traceback"];
+
+pub(super) fn understand(text: &str) -> Option<Line> {
+    if !text.starts_with('{') {
+        return None;
+    }
+    let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(text) else { return None };
+    let mut message = first(&fields, MESSAGE).map(shown).unwrap_or_default();
+    // What failed often stands beside the message; the line means both together.
+    if let Some(error) = first(&fields, ERROR) {
+        let error = match error.as_object() {
+            Some(inner) => first(inner, MESSAGE).map(shown).unwrap_or_default(),
+            None => shown(error),
+        };
+        if !error.is_empty() && error != "null" && !message.contains(&error) {
+            message = if message.is_empty() { error } else { format!("{message}: {error}") };
+        }
+    }
+    if message.is_empty() {
+        message = text.to_owned();
+    }
+    let mut line = Line::new(level(&fields), message);
+    line.time = first(&fields, TIME).and_then(when);
+    line.status = status(&fields);
+    if line.level == Level::Unknown && line.status.is_some_and(|s| s >= 500) {
+        line.level = Level::Error;
+    }
+    let nested = first(&fields, ERROR).and_then(Value::as_object).and_then(|o| first(o, STACK));
+    line.stack = first(&fields, STACK).or(nested).map(shown).filter(|s| s.contains('\n'));
+    Some(line)
+}
+
+fn first<'a>(fields: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
+    names.iter().find_map(|name| fields.get(*name)).filter(|v| !v.is_null())
+}
+
+fn level(fields: &Map<String, Value>) -> Level {
+    let level = first(fields, LEVEL).or_else(|| fields.get("log").and_then(|l| l.get("level")));
+    let of_word = |value: &Value| value.as_str().and_then(Level::of_word);
+    let of_number = |value: &Value| value.as_u64().and_then(Level::of_number);
+    level.and_then(|value| of_word(value).or_else(|| of_number(value))).unwrap_or(Level::Unknown)
+}
+
+fn when(value: &Value) -> Option<jiff::Timestamp> {
+    match value.as_str() {
+        Some(text) => time::leading(text, jiff::Timestamp::UNIX_EPOCH).map(|(t, _)| t),
+        None => value.as_f64().and_then(time::number),
+    }
+}
+
+fn status(fields: &Map<String, Value>) -> Option<u16> {
+    let value = ["status", "status_code", "statusCode"].iter().find_map(|k| fields.get(*k))?;
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+    u16::try_from(number).ok().filter(|s| (100..600).contains(s))
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,281 @@
+//! Whom a line is about: the host it could not reach, the service that answered wrongly. Hosts
+//! come first, then names that stand where a sentence puts whom it calls, then any word that is
+//! the name of something known. A name that belongs to the speaker itself is never its peer.
+
+use std::collections::BTreeSet;
+
+use agent_sdk::Entity;
+use plugin_cluster::{Peers, peers::bare_host};
+
+/// Who speaks: where it lives and by which names it goes.
+#[derive(Debug, Clone, Default)]
+pub struct Speaker {
+    /// Its namespace.
+    pub namespace: String,
+    /// Names of its workload, container and Services.
+    pub names: BTreeSet<String>,
+}
+
+/// The other side of a message, if it tells one.
+#[must_use]
+pub fn of(message: &str, speaker: &Speaker, peers: &Peers) -> Option<Entity> {
+    let host = hosts(message).into_iter().find_map(|host| {
+        peers.host(&host, &speaker.namespace).filter(|found| !is_self(found, speaker))
+    });
+    host.or_else(|| by_place(message, speaker, peers))
+        .or_else(|| only_known_word(message, speaker, peers))
+}
+
+/// The host that did not resolve, as the message writes it.
+#[must_use]
+pub fn unresolved(message: &str) -> Option<String> {
+    hosts(message).into_iter().find(|h| h.parse::<std::net::IpAddr>().is_err())
+}
+
+fn is_self(entity: &Entity, speaker: &Speaker) -> bool {
+    entity.namespace == speaker.namespace && speaker.names.contains(&entity.name)
+}
+
+/// Words before a host, in many languages' errors.
+const BEFORE_HOST: &[&str] = &[
+    "lookup",
+    "enotfound",
+    "eai_again",
+    "host",
+    "host:",
+    "known:",
+    "hostname",
+    "unknownhostexception:",
+    "resolve",
+    "resolving",
+    "address:",
+    "econnrefused",
+    "etimedout",
+    "econnreset",
+    "ehostunreach",
+    "upstream:",
+    "server:",
+    "\"upstream:",
+    "name:",
+];
+
+/// What looks like a host, the likeliest first: what stands where errors put it, URLs, names with
+/// a port, cluster names and addresses.
+fn hosts(message: &str) -> Vec<String> {
+    let words: Vec<&str> = message
+        .split(|c: char| {
+            c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | ',' | ';' | '<' | '>' | '`')
+        })
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut placed = Vec::new();
+    let mut shaped = Vec::new();
+    let mut before = "";
+    let mut after_on = false;
+    for word in words {
+        let bare = word
+            .trim_start_matches("host=")
+            .trim_start_matches("addr=")
+            .trim_start_matches("dest=")
+            .trim_matches(|c: char| matches!(c, '[' | ']' | '{' | '}' | ':' | '.' | '='));
+        let lower = before.to_ascii_lowercase();
+        // "lookup NAME on SERVER": the server only answers for the name.
+        after_on = after_on || lower == "lookup";
+        let answered_by = after_on && lower == "on";
+        if !answered_by && let Some(host) = bare_host(bare) {
+            let named = BEFORE_HOST.contains(&lower.as_str()) || word.starts_with("host=");
+            if named && plausible(&host) {
+                placed.push(host);
+            } else if is_host_shaped(bare, &host) {
+                shaped.push(host);
+            }
+        }
+        before = word;
+    }
+    placed.extend(shaped);
+    placed
+}
+
+fn plausible(host: &str) -> bool {
+    host.len() > 1
+        && host.contains(|c: char| c.is_ascii_alphabetic() || c == '.')
+        && !host.contains('_')
+}
+
+/// A URL, `name:port`, an IP address, a cluster name, or a name of three or more parts.
+fn is_host_shaped(word: &str, host: &str) -> bool {
+    if word.contains("://") {
+        return true;
+    }
+    let with_port = word.rsplit_once(':').is_some_and(|(name, port)| {
+        let port = port.split('/').next().unwrap_or_default();
+        port.len() >= 2
+            && port.len() <= 5
+            && port.bytes().all(|b| b.is_ascii_digit())
+            && name.contains(|c: char| c.is_ascii_alphabetic())
+            && !name.contains('/')
+            && !is_source_file(name)
+    });
+    let is_ip = host.parse::<std::net::IpAddr>().is_ok();
+    let cluster_name = host.contains(".svc") && !host.starts_with('.');
+    with_port || is_ip || cluster_name || is_public_name(host)
+}
+
+fn is_source_file(name: &str) -> bool {
+    [
+        ".go", ".py", ".java", ".js", ".ts", ".rs", ".rb", ".cs", ".kt", ".cpp", ".c", ".php",
+        ".scala",
+    ]
+    .iter()
+    .any(|ending| name.ends_with(ending))
+}
+
+/// `api.example.com`: three parts or more, ending in letters, not a dotted path of code.
+fn is_public_name(host: &str) -> bool {
+    const ENDINGS: &[&str] = &[
+        "com", "net", "org", "io", "dev", "cloud", "eu", "de", "uk", "fr", "ch", "example", "test",
+        "internal", "local", "corp", "lan", "invalid", "app", "ai", "co",
+    ];
+    let parts: Vec<&str> = host.split('.').collect();
+    parts.len() >= 2
+        && parts.iter().all(|p| !p.is_empty())
+        && parts.last().is_some_and(|last| ENDINGS.contains(last))
+        && (parts.len() >= 3
+            || host.contains('-')
+            || matches!(parts.last(), Some(&"com" | &"net" | &"org" | &"example")))
+}
+
+/// A known name where a sentence puts whom it calls: after "upstream", "calling", "to", "from";
+/// before "answered", "replied", "timeout", "unavailable".
+fn by_place(message: &str, speaker: &Speaker, peers: &Peers) -> Option<Entity> {
+    const AFTER: &[&str] = &[
+        "upstream",
+        "calling",
+        "call",
+        "to",
+        "from",
+        "reach",
+        "contact",
+        "connecting",
+        "contacting",
+        "service",
+        "dependency",
+        "backend",
+        "peer",
+        "->",
+        "for",
+        "via",
+        "at",
+        "by",
+        "asking",
+    ];
+    const BEFORE: &[&str] = &[
+        "answered",
+        "replied",
+        "returned",
+        "responded",
+        "timeout",
+        "timed",
+        "unavailable",
+        "refused",
+        "unreachable",
+        "failed",
+        "call",
+        "request",
+        "slow",
+        "query",
+        "down",
+        "is",
+        "connection",
+        "error",
+        "not",
+        "rejected",
+        "said",
+        "did",
+        "has",
+        "closed",
+    ];
+    let words: Vec<&str> = words(message).collect();
+    let candidates = words.iter().enumerate().filter_map(|(index, word)| {
+        let found = known(word, speaker, peers)?;
+        let before = index.checked_sub(1).and_then(|i| words.get(i)).copied().unwrap_or_default();
+        let after = words.get(index + 1).copied().unwrap_or_default();
+        let placed = AFTER.contains(&before.to_ascii_lowercase().as_str())
+            || BEFORE.contains(&after.to_ascii_lowercase().as_str());
+        placed.then_some(found)
+    });
+    candidates.into_iter().next()
+}
+
+/// The only known name in the message.
+fn only_known_word(message: &str, speaker: &Speaker, peers: &Peers) -> Option<Entity> {
+    let all: BTreeSet<Entity> =
+        words(message).filter_map(|word| known(word, speaker, peers)).collect();
+    if all.len() == 1 { all.into_iter().next() } else { None }
+}
+
+fn words(message: &str) -> impl Iterator<Item = &str> {
+    let apart = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '>'));
+    message.split(apart).map(|w| w.trim_matches('.')).filter(|w| !w.is_empty())
+}
+
+fn known(word: &str, speaker: &Speaker, peers: &Peers) -> Option<Entity> {
+    if word.len() < 2 || speaker.names.contains(word) {
+        return None;
+    }
+    peers.known(word, &speaker.namespace).filter(|found| found.kind != "Node")
+}
+
+#[cfg(test)]
+mod tests {
+    use plugin_cluster::Object;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_other_side_is_found_in_many_wordings() {
+        let names = ["api", "seat-store", "till", "price", "db"];
+        let services = names.map(|name| {
+            Object::new(json!({"kind": "Service", "metadata": {"name": name, "namespace": "n"},
+                "spec": {"clusterIP": format!("10.96.0.{}", name.len())}}))
+        });
+        let peers = Peers::of(&services);
+        let speaker = Speaker { namespace: "n".into(), names: ["till".to_owned()].into() };
+        let service = |name: &str| Some(Entity::new("Service", "n", name));
+        let outside = |host: &str| Some(Entity::external(host));
+        let table = [
+            (
+                "Hold failed: Connection refused (seat-store.n.svc.cluster.local:8080) till 9f",
+                service("seat-store"),
+            ),
+            (
+                "dial tcp: lookup db.n.svc.cluster.local on 10.96.0.10:53: no such host",
+                service("db"),
+            ),
+            ("dial tcp 10.96.0.3:80: connect: connection refused", service("api")),
+            ("price timeout after 5000 ms, till f9", service("price")),
+            ("upstream price answered 502", service("price")),
+            ("order 3 failed: price replied 500", service("price")),
+            ("POST /hold -> price 502", service("price")),
+            ("getaddrinfo ENOTFOUND api.pay.example.com", outside("api.pay.example.com")),
+            ("java.net.UnknownHostException: db", service("db")),
+            (
+                "HTTPSConnectionPool(host='api.pay.example.com', port=443): Max retries",
+                outside("api.pay.example.com"),
+            ),
+            (
+                "connect() failed (111: Connection refused) while connecting to upstream, client: 10.1.2.3, upstream: \"http://10.96.0.3:8080/x\"",
+                service("api"),
+            ),
+            ("postgresql://u:p@db:5432/x: connection refused", service("db")),
+            ("scrape of 127.0.0.1:8080/metrics failed: connection refused", None),
+            ("c.x.PriceEngine.total(PriceEngine.java:141) failed", None),
+            ("till is broken", None),
+            ("server.go:24 timed out", None),
+        ];
+        for (message, expected) in table {
+            assert_eq!(of(message, &speaker, &peers), expected, "{message}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Which mechanism of failure a line speaks of, by the wording of many languages, servers and
+//! databases. Rules are data in [`rules`]; what is recognised is a mechanism, never a product's
+//! incident. A line that says itself that all is well ("ignored", "by design") is not counted.
+
+mod config;
+mod rules;
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+pub use config::{Reload, reload};
+
+use crate::{level::Level, record::Record};
+
+/// A mechanism, with what the line tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mechanism {
+    /// Signal of the catalogue.
+    pub signal: &'static str,
+    /// A detail such as the status or the setting; its name is the signal's attribute.
+    pub detail: Option<(&'static str, String)>,
+}
+
+struct Matcher {
+    automaton: Option<AhoCorasick>,
+    /// For each pattern the rule it belongs to.
+    rule_of: Vec<usize>,
+}
+
+static MATCHER: LazyLock<Matcher> = LazyLock::new(|| {
+    let mut patterns = Vec::new();
+    let mut rule_of = Vec::new();
+    for (index, rule) in rules::RULES.iter().enumerate() {
+        for phrase in rule.phrases {
+            patterns.push(*phrase);
+            rule_of.push(index);
+        }
+    }
+    let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(patterns).ok();
+    Matcher { automaton, rule_of }
+});
+
+/// The mechanisms a record speaks of: at most one of what failed, and beside it whether the
+/// program crashed on it.
+#[must_use]
+pub fn of(record: &Record) -> Vec<Mechanism> {
+    if record.level < Level::Unknown && !speaks_of_waiting(record) {
+        return Vec::new();
+    }
+    let text = whole(record);
+    if says_it_is_well(&text) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    // The words of an access log are the callers', only its status is the program's.
+    let spoken = record.status.is_none().then(|| matched(&text, record)).flatten();
+    let failed = spoken.map(|signal| {
+        let detail = config::detail(signal, &text);
+        Mechanism { signal, detail }
+    });
+    found.extend(failed.or_else(|| upstream(record, &text)));
+    if is_crash(record, &text) {
+        found.push(Mechanism { signal: "log.panic", detail: None });
+    }
+    found
+}
+
+/// Whether a record says of itself that nothing is amiss ("ignored", "by design").
+#[must_use]
+pub fn is_harmless(record: &Record) -> bool {
+    says_it_is_well(&record.message)
+}
+
+/// The message and what the trace adds to it.
+fn whole(record: &Record) -> String {
+    let mut text = record.message.clone();
+    for line in record.trace.iter().filter(|l| !l.trim_start().starts_with("at ")).take(20) {
+        text.push('\n');
+        text.push_str(line);
+    }
+    text
+}
+
+/// Databases log who waits for a lock at the level of information.
+fn speaks_of_waiting(record: &Record) -> bool {
+    record.level == Level::Info && record.message.contains("still waiting for")
+}
+
+fn says_it_is_well(text: &str) -> bool {
+    const WELL: &[&str] = &[
+        "ignored",
+        "ignoring",
+        "(expected",
+        "by design",
+        "as expected",
+        "harmless",
+        "no retry needed",
+        "will be fetched later",
+        "cached copy used",
+        "nothing to worry",
+        "non-fatal",
+        "not critical",
+        "indexed fine",
+        "second attempt fine",
+        "succeeded after retry",
+        "recovered",
+    ];
+    let lower = text.to_ascii_lowercase();
+    WELL.iter().any(|words| lower.contains(words))
+}
+
+/// The first rule, in order of the table, with a phrase that counts in the text.
+fn matched(text: &str, record: &Record) -> Option<&'static str> {
+    let automaton = MATCHER.automaton.as_ref()?;
+    let best = automaton
+        .find_overlapping_iter(text)
+        .filter(|m| stands_alone(text, m.start(), m.end()))
+        .filter_map(|m| MATCHER.rule_of.get(m.pattern().as_usize()).copied())
+        .filter(|rule| rules::RULES.get(*rule).is_some_and(|r| record.level >= r.least))
+        .min()?;
+    rules::RULES.get(best).map(|rule| rule.signal)
+}
+
+/// Whether a phrase is a thing said and not part of a word, a setting (`timeout=30s`) or a name
+/// (`oom-safe`, `FATAL_ON_ERROR`).
+fn stands_alone(text: &str, start: usize, end: usize) -> bool {
+    let bytes = text.as_bytes();
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let first = bytes.get(start).copied().unwrap_or(b' ');
+    let last = end.checked_sub(1).and_then(|i| bytes.get(i)).copied().unwrap_or(b' ');
+    let before = start.checked_sub(1).and_then(|i| bytes.get(i)).copied().unwrap_or(b' ');
+    let after = bytes.get(end).copied().unwrap_or(b' ');
+    let begins = !word(first) || !word(before);
+    let ends = !word(last) || !(word(after) || after == b'=' || after == b'-');
+    begins && ends
+}
+
+/// "X answered 502", "status 503", "bad gateway": the failure of one that is called.
+fn upstream(record: &Record, text: &str) -> Option<Mechanism> {
+    if let Some(status) = record.status {
+        // An access log tells what it answered itself; only gateways speak of those behind them.
+        return matches!(status, 502 | 504).then(|| mechanism(status));
+    }
+    if record.level < Level::Warn {
+        return None;
+    }
+    let words: Vec<&str> = text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '>'))
+        .filter(|w| !w.is_empty())
+        .collect();
+    words.iter().enumerate().find_map(|(index, word)| {
+        let status: u16 =
+            word.trim_matches('.').parse().ok().filter(|s| (500..=599).contains(s))?;
+        let near = |words: Option<&[&str]>| {
+            words.is_some_and(|w| w.iter().any(|w| SAID.contains(&w.to_ascii_lowercase().as_str())))
+        };
+        let unit = words.get(index + 1).is_some_and(|w| UNITS.contains(w));
+        let said = near(words.get(index.saturating_sub(4)..index))
+            || near(words.get(index + 1..(index + 4).min(words.len())));
+        (said && !unit).then(|| mechanism(status))
+    })
+}
+
+/// Words beside a number that make it the status of an answer.
+const SAID: &[&str] = &[
+    "status",
+    "http",
+    "code",
+    "answered",
+    "replied",
+    "returned",
+    "responded",
+    "response",
+    "upstream",
+    "gateway",
+    "unavailable",
+    "internal",
+    "got",
+    "received",
+    "->",
+    "failed",
+    "error",
+    "statuscode",
+];
+const UNITS: &[&str] =
+    &["ms", "s", "bytes", "rows", "items", "points", "lines", "kb", "mb", "entries"];
+
+fn mechanism(status: u16) -> Mechanism {
+    Mechanism { signal: "log.upstream_error", detail: Some(("status", status.to_string())) }
+}
+
+/// Whether the program itself ended on an error nobody handled.
+fn is_crash(record: &Record, text: &str) -> bool {
+    const CRASHES: &[&str] = &[
+        "panicked at",
+        "unhandled exception",
+        "uncaught exception",
+        "unhandledpromiserejection",
+        "unhandled promise rejection",
+        "unhandled failure",
+        "unhandled error",
+        "segmentation fault",
+        "sigsegv",
+        "fatal error: ",
+        "core dumped",
+        "exception in thread \"main\"",
+        "terminate called",
+        "goroutine 1 [running]",
+        "application run failed",
+        "process crashed",
+    ];
+    if record.level < Level::Unknown {
+        return false;
+    }
+    let lower = text.to_ascii_lowercase();
+    record.message.starts_with("panic: ")
+        || record.head.starts_with("Traceback (most recent")
+        || CRASHES.iter().any(|words| lower.contains(words))
+}
+
+#[cfg(test)]
+#[path = "signals/tests.rs"]
+mod tests;

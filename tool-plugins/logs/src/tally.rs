@@ -1,0 +1,285 @@
+//! What one container logged, folded line by line: kinds of lines, mechanisms of failure, settings
+//! taken over. Memory is bounded by the tables here and by [`crate::template`], not by the log.
+
+use std::collections::{BTreeMap, HashMap};
+
+use agent_sdk::Entity;
+use jiff::Timestamp;
+use plugin_cluster::Peers;
+
+use crate::{
+    exception::{self, Exception},
+    level::Level,
+    peer::{self, Speaker},
+    rate::{Counts, Window},
+    record::{Joiner, Record},
+    signals::{self, Mechanism, Reload},
+    template::{Id, Miner},
+};
+
+/// Mechanisms with their peers, at most.
+const MAX_MECHANISMS: usize = 64;
+/// Settings taken over, at most.
+const MAX_RELOADS: usize = 16;
+
+/// A kind of line.
+#[derive(Debug, Clone)]
+pub struct Kind {
+    /// Its level.
+    pub level: Level,
+    /// How often and when.
+    pub counts: Counts,
+    /// The last such record's head, as it stands.
+    pub quote: String,
+    /// The exception it names.
+    pub exception: Option<Exception>,
+    /// Whether the program crashed with it.
+    pub is_crash: bool,
+    /// Whether it says of itself that nothing is amiss.
+    pub is_harmless: bool,
+}
+
+/// A mechanism or a setting, as often as it was seen.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// How often and when.
+    pub counts: Counts,
+    /// The last such record's head, with the exception's line.
+    pub quote: String,
+    /// Name of the exception.
+    pub exception: Option<String>,
+}
+
+/// The fold.
+#[derive(Debug)]
+pub struct Tally<'a> {
+    window: Window,
+    speaker: &'a Speaker,
+    peers: &'a Peers,
+    joiner: Joiner,
+    miner: Miner,
+    kinds: HashMap<Id, Kind>,
+    mechanisms: BTreeMap<(Mechanism, Option<Entity>), Seen>,
+    reloads: BTreeMap<Reload, Seen>,
+    all: Counts,
+    lines: u64,
+}
+
+// === impl Tally ===
+
+impl<'a> Tally<'a> {
+    /// An empty fold over `window`.
+    #[must_use]
+    pub fn new(window: Window, speaker: &'a Speaker, peers: &'a Peers) -> Self {
+        Self {
+            window,
+            speaker,
+            peers,
+            joiner: Joiner::new(window.to),
+            miner: Miner::default(),
+            kinds: HashMap::new(),
+            mechanisms: BTreeMap::new(),
+            reloads: BTreeMap::new(),
+            all: Counts::default(),
+            lines: 0,
+        }
+    }
+
+    /// Takes a line, in order of time.
+    pub fn line(&mut self, time: Option<Timestamp>, text: &str) {
+        self.lines += 1;
+        if let Some(record) = self.joiner.line(time, text) {
+            self.record(&record);
+        }
+    }
+
+    /// Ends a log: the next line begins anew, as the current log does after the previous one.
+    pub fn end_of_log(&mut self) {
+        if let Some(record) = self.joiner.finish() {
+            self.record(&record);
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.all.add(record.time, &self.window);
+        let mined = self.miner.add(record.level, &record.message);
+        if let Some(gone) = mined.evicted {
+            self.kinds.remove(&gone);
+        }
+        let exception = exception::of(record);
+        let kind = self.kinds.entry(mined.id).or_insert_with(|| Kind {
+            level: record.level,
+            counts: Counts::default(),
+            quote: String::new(),
+            exception: None,
+            is_crash: false,
+            is_harmless: signals::is_harmless(record),
+        });
+        let mechanisms = signals::of(record);
+        kind.is_crash |= mechanisms.iter().any(|m| m.signal == "log.panic");
+        kind.counts.add(record.time, &self.window);
+        record.head.clone_into(&mut kind.quote);
+        if exception.is_some() {
+            kind.exception.clone_from(&exception);
+        }
+        self.note_mechanisms(mechanisms, record, exception.as_ref());
+        if record.level <= Level::Warn
+            && let Some(reload) = signals::reload(&record.message)
+        {
+            let room = self.reloads.len() < MAX_RELOADS || self.reloads.contains_key(&reload);
+            if room {
+                let seen = self.reloads.entry(reload).or_insert_with(Seen::new);
+                seen.add(record, None, &self.window);
+            }
+        }
+    }
+
+    fn note_mechanisms(
+        &mut self,
+        mechanisms: Vec<Mechanism>,
+        record: &Record,
+        exception: Option<&Exception>,
+    ) {
+        for mechanism in mechanisms {
+            let peer = has_peer(mechanism.signal)
+                .then(|| peer::of(&telling(record, exception), self.speaker, self.peers))
+                .flatten();
+            let key = (mechanism, peer);
+            if self.mechanisms.len() >= MAX_MECHANISMS && !self.mechanisms.contains_key(&key) {
+                continue;
+            }
+            let seen = self.mechanisms.entry(key).or_insert_with(Seen::new);
+            seen.add(record, exception, &self.window);
+        }
+    }
+
+    /// The window it was made with.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// All records over time.
+    #[must_use]
+    pub fn all(&self) -> &Counts {
+        &self.all
+    }
+
+    /// Lines taken.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Kinds of lines with their templates.
+    pub fn kinds(&self) -> impl Iterator<Item = (String, &Kind)> {
+        let mut kinds: Vec<_> = self.kinds.iter().collect();
+        kinds.sort_by_key(|(id, _)| **id);
+        kinds.into_iter().filter_map(|(id, kind)| Some((self.miner.text(*id)?, kind)))
+    }
+
+    /// Mechanisms with whom they concern.
+    pub fn mechanisms(&self) -> impl Iterator<Item = (&Mechanism, Option<&Entity>, &Seen)> {
+        self.mechanisms.iter().map(|((mechanism, peer), seen)| (mechanism, peer.as_ref(), seen))
+    }
+
+    /// Settings taken over.
+    pub fn reloads(&self) -> impl Iterator<Item = (&Reload, &Seen)> {
+        self.reloads.iter()
+    }
+
+    /// Kinds and other table entries held, for tests of the bound.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.kinds.len() + self.mechanisms.len() + self.reloads.len()
+    }
+}
+
+/// Signals that lie between two.
+fn has_peer(signal: &str) -> bool {
+    matches!(
+        signal,
+        "log.connection_refused"
+            | "log.timeout"
+            | "log.upstream_error"
+            | "log.dns_failure"
+            | "log.tls_failure"
+            | "log.auth_failure"
+            | "log.permission_denied"
+            | "log.pool_exhausted"
+            | "log.lock_wait"
+    )
+}
+
+/// The words that may name whom it concerns: the message, and the exception's line.
+fn telling(record: &Record, exception: Option<&Exception>) -> String {
+    match exception {
+        Some(exception) if !record.message.contains(&exception.line) => {
+            format!("{}\n{}", record.message, exception.line)
+        }
+        _ => record.message.clone(),
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn new() -> Self {
+        Self { counts: Counts::default(), quote: String::new(), exception: None }
+    }
+
+    fn add(&mut self, record: &Record, exception: Option<&Exception>, window: &Window) {
+        self.counts.add(record.time, window);
+        self.quote = quote(&record.head, exception);
+        if let Some(exception) = exception {
+            self.exception = Some(exception.class.clone());
+        }
+    }
+}
+
+/// The head, with the exception and its first own frame below it, all as they stand.
+#[must_use]
+pub fn quote(head: &str, exception: Option<&Exception>) -> String {
+    let mut quote = head.to_owned();
+    if let Some(exception) = exception {
+        if !head.contains(&exception.line) {
+            quote.push('\n');
+            quote.push_str(&exception.line);
+        }
+        if let Some(frame) = &exception.frame {
+            quote.push('\n');
+            quote.push_str(frame);
+        }
+    }
+    quote
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::template::MAX_TEMPLATES;
+
+    #[test]
+    fn memory_stays_level_over_an_endless_log() {
+        let (speaker, peers) = (Speaker::default(), Peers::default());
+        let from: Timestamp = "2025-01-01T00:00:00Z".parse().unwrap();
+        let to = from.checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+        let window = Window { from, to, lead: jiff::SignedDuration::ZERO };
+        let mut tally = Tally::new(window, &speaker, &peers);
+        let letters = |n: u32| -> String {
+            (0..4).map(|i| char::from(b'g' + u8::try_from((n >> (4 * i)) & 15).unwrap())).collect()
+        };
+        for n in 0..20_000_u32 {
+            let word = letters(n);
+            tally.line(
+                Some(from),
+                &format!("ERROR {word} {word} {word} to {word}.example.com: connection refused"),
+            );
+            tally.line(Some(from), &format!("INFO config reloaded: {word}: {n} -> {word}"));
+        }
+        tally.end_of_log();
+        assert!(tally.held() <= MAX_TEMPLATES + MAX_MECHANISMS + MAX_RELOADS);
+        assert_eq!(tally.lines(), 40_000);
+    }
+}

@@ -1,0 +1,115 @@
+//! A small recorded cluster, asked over the wire as agentd asks.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::{fmt::Write as _, fs};
+
+use agent_sdk::{kit::Harness, wire::Observation};
+use plugin_cluster::Source;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A Service `front` that calls `back`: of its two hours of log the last half hour says that
+/// `back` refuses connections; a harmless complaint is there all along.
+fn recorded() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let kube = dir.path().join("kube");
+    let logs = dir.path().join("logs/shop/front-7d-x");
+    fs::create_dir_all(&kube).unwrap();
+    fs::create_dir_all(&logs).unwrap();
+    let meta = |name: &str| {
+        json!({"name": name, "namespace": "shop", "labels": {"app": name},
+        "creationTimestamp": "2025-01-01T00:00:00Z"})
+    };
+    let mut pod = meta("front-7d-x");
+    pod["labels"] = json!({"app": "front"});
+    pod["ownerReferences"] = json!([{"kind": "StatefulSet", "name": "front", "controller": true}]);
+    let running = json!({"running": {"startedAt": "2025-01-01T00:00:00Z"}});
+    fs::write(
+        kube.join("pod.json"),
+        json!([{"apiVersion": "v1", "kind": "Pod", "metadata": pod,
+        "spec": {"containers": [{"name": "app"}]},
+        "status": {"containerStatuses": [{"name": "app", "ready": true, "restartCount": 0,
+            "state": running}]}}])
+        .to_string(),
+    )
+    .unwrap();
+    fs::write(
+        kube.join("statefulset.json"),
+        json!([{"apiVersion": "apps/v1",
+        "kind": "StatefulSet", "metadata": meta("front"), "spec": {}}])
+        .to_string(),
+    )
+    .unwrap();
+    let service = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": meta(name), "spec": {"selector": {"app": name}}})
+    };
+    fs::write(kube.join("service.json"), json!([service("front"), service("back")]).to_string())
+        .unwrap();
+    fs::write(dir.path().join("snapshot.json"), r#"{"taken_at":"2025-01-02T12:00:00Z"}"#).unwrap();
+    let mut log = String::new();
+    for minute in 0..120 {
+        let stamp = format!("2025-01-02T{:02}:{:02}:00Z", 10 + minute / 60, minute % 60);
+        writeln!(log, "{stamp} INFO served {minute} requests, 0 errors").unwrap();
+        writeln!(log, "{stamp} ERROR row {minute} is malformed").unwrap();
+        if minute >= 90 {
+            writeln!(log, "{stamp} ERROR dial tcp back:80: connect: connection refused").unwrap();
+        }
+    }
+    fs::write(logs.join("app.log"), log).unwrap();
+    dir
+}
+
+async fn harness(dir: &TempDir) -> Harness {
+    let cluster = Source { snapshot: Some(dir.path().to_owned()) }.open().unwrap();
+    Harness::new(plugin_logs::plugin(&cluster)).await.unwrap()
+}
+
+fn of<'a>(facts: &'a [Observation], signal: &str) -> Vec<&'a Observation> {
+    facts.iter().filter(|f| f.signal == signal).collect()
+}
+
+#[tokio::test]
+async fn what_began_is_told_with_its_peer_and_what_was_always_there_is_old() {
+    let dir = recorded();
+    let harness = harness(&dir).await;
+    let asked = json!({"namespace": "shop", "service": "front"});
+    let outcome = harness.call("find_error_patterns", asked).await;
+    let result = outcome.result().unwrap();
+    let refused = of(&result.observations, "log.connection_refused");
+    assert_eq!(refused.len(), 1);
+    let peer = refused[0].peer.as_ref().unwrap();
+    assert_eq!((peer.kind.as_str(), peer.name.as_str()), ("Service", "back"));
+    assert_eq!((refused[0].attributes["is_new"].as_str(), refused[0].count), ("true", 30));
+    let began = refused[0].start_time.unwrap().seconds;
+    assert_eq!(began, 1_735_817_400, "11:30, when the first such line was written");
+    let patterns = of(&result.observations, "log.error_pattern");
+    let old: Vec<_> = patterns.iter().filter(|f| f.attributes["is_new"] == "false").collect();
+    assert_eq!(old.len(), 1);
+    assert_eq!(old[0].attributes["template"], "row <*> is malformed");
+    assert_eq!(of(&result.observations, "log.quiet").len(), 0);
+    assert_eq!(result.relations.len(), 1, "the pod is owned by its StatefulSet");
+}
+
+#[tokio::test]
+async fn get_logs_gives_the_last_lines_and_says_what_does_not_exist() {
+    let dir = recorded();
+    let harness = harness(&dir).await;
+    let asked = json!({"namespace": "shop", "pod": "front-7d-x", "tail_lines": 2});
+    let outcome = harness.call("get_logs", asked).await;
+    let lines = outcome.json()["lines"].clone();
+    assert_eq!(lines.as_array().unwrap().len(), 2);
+    assert!(lines[1].as_str().unwrap().ends_with("connect: connection refused"));
+    assert!(outcome.result().unwrap().truncated);
+    let since = json!({"namespace": "shop", "pod": "front-7d-x", "since": "2025-01-02T11:59:00Z"});
+    let outcome = harness.call("get_logs", since).await;
+    assert_eq!(outcome.json()["lines_in_all"], 3);
+    for wrong in [
+        json!({"namespace": "shop", "pod": "gone"}),
+        json!({"namespace": "shop", "pod": "front-7d-x", "container": "gone"}),
+        json!({"namespace": "shop", "pod": "front-7d-x", "previous": true}),
+    ] {
+        let outcome = harness.call("get_logs", wrong).await;
+        assert_eq!(outcome.failure().unwrap().reason, "NOT_FOUND");
+    }
+}

@@ -1,0 +1,374 @@
+//! The names under which programs, meshes and ingresses count requests, as data: which metric,
+//! which labels say who answers, who calls and how it went. What is not listed is recognised by
+//! its shape. No judgement here.
+
+use std::collections::BTreeSet;
+
+use crate::store::Store;
+
+/// From whose side a family counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The one who answers.
+    Server,
+    /// The one who calls.
+    Client,
+    /// Both ends are named, as a mesh does.
+    Edge,
+}
+
+/// Requests as counted under certain names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family {
+    /// From whose side.
+    pub side: Side,
+    /// Counter of requests, with outcome; the `_count` of a histogram may serve.
+    pub requests: String,
+    /// Base name of the histogram or sum and count of durations, when there is one.
+    pub durations: Option<String>,
+    /// Labels of the request counter that are used.
+    pub keys: Keys,
+}
+
+/// Which label says what in one family. An empty name: no label says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Who answers; on the client side, who calls.
+    pub subject: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The other side.
+    pub peer: String,
+    /// The other side's namespace.
+    pub peer_namespace: String,
+    /// How it went.
+    pub outcome: String,
+}
+
+/// Names of a family: side, request counters, base of durations.
+struct Names {
+    side: Side,
+    requests: &'static str,
+    durations: &'static str,
+}
+
+const fn names(side: Side, requests: &'static str, durations: &'static str) -> Names {
+    Names { side, requests, durations }
+}
+
+/// Better sources first: of a service counted twice, the first family that knows it is taken.
+const LISTED: &[Names] = &[
+    names(Side::Server, "http_requests_total", "http_request_duration_seconds"),
+    names(
+        Side::Server,
+        "http_server_request_duration_seconds_count",
+        "http_server_request_duration_seconds",
+    ),
+    names(Side::Server, "http_request_duration_seconds_count", "http_request_duration_seconds"),
+    names(Side::Server, "http_server_requests_total", "http_server_request_duration_seconds"),
+    names(Side::Server, "http_server_requests_seconds_count", "http_server_requests_seconds"),
+    names(
+        Side::Server,
+        "http_server_duration_milliseconds_count",
+        "http_server_duration_milliseconds",
+    ),
+    names(Side::Server, "grpc_server_handled_total", "grpc_server_handling_seconds"),
+    names(
+        Side::Server,
+        "rpc_server_duration_milliseconds_count",
+        "rpc_server_duration_milliseconds",
+    ),
+    names(
+        Side::Server,
+        "nginx_ingress_controller_requests",
+        "nginx_ingress_controller_request_duration_seconds",
+    ),
+    names(
+        Side::Server,
+        "traefik_service_requests_total",
+        "traefik_service_request_duration_seconds",
+    ),
+    names(Side::Edge, "istio_requests_total", "istio_request_duration_milliseconds"),
+    names(Side::Client, "http_client_requests_total", "http_client_request_duration_seconds"),
+    names(
+        Side::Client,
+        "http_client_request_duration_seconds_count",
+        "http_client_request_duration_seconds",
+    ),
+    names(Side::Client, "http_client_requests_seconds_count", "http_client_requests_seconds"),
+    names(
+        Side::Client,
+        "http_client_duration_milliseconds_count",
+        "http_client_duration_milliseconds",
+    ),
+    names(Side::Client, "grpc_client_handled_total", "grpc_client_handling_seconds"),
+];
+
+/// Labels that name who a series is about, better ones first.
+pub const SERVICE: &[&str] = &[
+    "exported_service",
+    "service",
+    "service_name",
+    "app_kubernetes_io_name",
+    "app",
+    "application",
+    "destination_service_name",
+    "destination_workload",
+    "job",
+];
+/// Labels that name its namespace.
+pub const NAMESPACE: &[&str] = &[
+    "exported_namespace",
+    "service_namespace",
+    "k8s_namespace_name",
+    "destination_service_namespace",
+    "destination_workload_namespace",
+    "namespace",
+    "kubernetes_namespace",
+];
+const PEER: &[&str] = &[
+    "peer",
+    "peer_service",
+    "server_address",
+    "upstream",
+    "target",
+    "target_service",
+    "destination",
+    "dependency",
+    "remote_service",
+    "net_peer_name",
+    "client_name",
+    "clientName",
+    "host",
+];
+const OUTCOME: &[&str] = &[
+    "http_response_status_code",
+    "status_code",
+    "response_code",
+    "http_status_code",
+    "grpc_code",
+    "rpc_grpc_status_code",
+    "code",
+    "status",
+    "http_status",
+    "outcome",
+    "result",
+];
+
+/// The families that `store` has, listed ones first.
+#[must_use]
+pub fn found_in(store: &Store) -> Vec<Family> {
+    let mut found: Vec<Family> = LISTED
+        .iter()
+        .filter(|names| store.has(names.requests))
+        .map(|n| family(store, n.side, n.requests, n.durations))
+        .collect();
+    found.extend(by_shape(store));
+    found.retain(|family| !family.keys.subject.is_empty());
+    found.retain(|family| family.side == Side::Server || !family.keys.peer.is_empty());
+    found
+}
+
+/// Counters whose names end as those of requests do and whose labels say who and how it went.
+fn by_shape(store: &Store) -> Vec<Family> {
+    let listed: BTreeSet<&str> = LISTED.iter().map(|n| n.requests).collect();
+    let mut found = Vec::new();
+    for name in store.names() {
+        let base = ["_requests_total", "_requests", "_calls_total", "_request_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix));
+        let Some(base) = base else { continue };
+        if listed.contains(&*name) || !store.is_counter(&name) && !name.ends_with("_requests") {
+            continue;
+        }
+        let spoken = |words: &[&str]| words.iter().any(|w| name.contains(w));
+        let durations =
+            ["_request_duration_seconds", "_request_latency_seconds", "_latency_seconds"]
+                .iter()
+                .map(|suffix| format!("{base}{suffix}"))
+                .find(|base| has_durations(store, base));
+        let mut family = family(store, Side::Server, &name, durations.as_deref().unwrap_or(""));
+        if family.keys.outcome.is_empty() {
+            continue;
+        }
+        let peer = label_of(store, &name, PEER);
+        if !peer.is_empty() && (spoken(&["client", "outbound", "upstream"]) || peer != "host") {
+            family.side = Side::Client;
+            family.keys.peer = peer;
+        }
+        found.push(family);
+    }
+    found
+}
+
+fn family(store: &Store, side: Side, requests: &str, durations: &str) -> Family {
+    let label = |names: &[&str]| label_of(store, requests, names);
+    let mut keys = Keys {
+        subject: label(SERVICE),
+        namespace: label(NAMESPACE),
+        outcome: label(OUTCOME),
+        ..Keys::default()
+    };
+    match side {
+        Side::Server => {}
+        Side::Client => keys.peer = label(PEER),
+        Side::Edge => {
+            keys.subject = label(&["source_canonical_service", "source_app", "source_workload"]);
+            keys.namespace = label(&["source_workload_namespace"]);
+            keys.peer = label(&["destination_service_name", "destination_workload"]);
+            keys.peer_namespace =
+                label(&["destination_service_namespace", "destination_workload_namespace"]);
+        }
+    }
+    let durations = Some(durations.to_owned()).filter(|base| has_durations(store, base));
+    Family { side, requests: requests.to_owned(), durations, keys }
+}
+
+fn has_durations(store: &Store, base: &str) -> bool {
+    !base.is_empty() && (store.has(&format!("{base}_bucket")) || store.has(&format!("{base}_sum")))
+}
+
+/// The first of `names` that any series of the metric carries.
+fn label_of(store: &Store, metric: &str, names: &[&str]) -> String {
+    let carried = |name: &&&str| store.named(metric).any(|s| !s.labels.get(name).is_empty());
+    names.iter().find(carried).map(|name| (*name).to_owned()).unwrap_or_default()
+}
+
+/// How a request went, by the value of its outcome label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well.
+    Fine,
+    /// Refused for the caller's own fault.
+    CallersFault,
+    /// The one who answers failed.
+    Failed,
+}
+
+/// Reads the value of an outcome label: an HTTP status or its class, a gRPC code by name or
+/// number's name, or a word.
+#[must_use]
+pub fn outcome(value: &str) -> Outcome {
+    match value {
+        "0" | "Unknown" | "DeadlineExceeded" | "ResourceExhausted" | "Unimplemented"
+        | "Internal" | "Unavailable" | "DataLoss" => return Outcome::Failed,
+        "Canceled" | "InvalidArgument" | "NotFound" | "AlreadyExists" | "PermissionDenied"
+        | "Unauthenticated" | "FailedPrecondition" | "Aborted" | "OutOfRange" => {
+            return Outcome::CallersFault;
+        }
+        _ => {}
+    }
+    let lower = value.to_ascii_lowercase();
+    match lower.as_bytes() {
+        [b'5', _, _] => Outcome::Failed,
+        [b'4', _, _] => Outcome::CallersFault,
+        _ => match lower.as_str() {
+            "error" | "errors" | "failure" | "failed" | "fail" | "server_error" | "timeout"
+            | "exception" | "unavailable" | "connection_error" | "io_error" => Outcome::Failed,
+            "client_error" => Outcome::CallersFault,
+            _ => Outcome::Fine,
+        },
+    }
+}
+
+/// Seconds per unit of a duration metric, by its name.
+#[must_use]
+pub fn seconds_per_unit(durations: &str) -> f64 {
+    if durations.contains("milliseconds") || durations.ends_with("_ms") { 0.001 } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::*;
+    use crate::store::{Limits, read};
+
+    fn found(text: &str) -> Vec<Family> {
+        found_in(&read(text.as_bytes(), i64::MAX, Limits::default()).unwrap())
+    }
+
+    #[test]
+    fn labels_are_found_under_their_several_names() {
+        let table = [
+            (
+                "http_requests_total{service=\"a\",namespace=\"n\",code=\"200\"} 1 1\n",
+                "service",
+                "namespace",
+                "",
+                "code",
+            ),
+            (
+                "http_server_request_duration_seconds_count{service_name=\"a\",service_namespace=\"n\",http_response_status_code=\"200\"} 1 1\n",
+                "service_name",
+                "service_namespace",
+                "",
+                "http_response_status_code",
+            ),
+            (
+                "http_client_requests_total{service=\"a\",namespace=\"n\",peer=\"b\",status=\"200\"} 1 1\n",
+                "service",
+                "namespace",
+                "peer",
+                "status",
+            ),
+            (
+                "istio_requests_total{source_workload=\"a\",source_workload_namespace=\"n\",destination_service_name=\"b\",response_code=\"200\"} 1 1\n",
+                "source_workload",
+                "source_workload_namespace",
+                "destination_service_name",
+                "response_code",
+            ),
+            (
+                "grpc_server_handled_total{app=\"a\",namespace=\"n\",grpc_code=\"OK\"} 1 1\n",
+                "app",
+                "namespace",
+                "",
+                "grpc_code",
+            ),
+            (
+                "acme_api_requests_total{service=\"a\",namespace=\"n\",result=\"ok\"} 1 1\n",
+                "service",
+                "namespace",
+                "",
+                "result",
+            ),
+        ];
+        for (text, subject, namespace, peer, outcome) in table {
+            let found = found(text);
+            assert_eq!(found.len(), 1, "{text}");
+            let keys = &found[0].keys;
+            assert_eq!(
+                (&*keys.subject, &*keys.namespace, &*keys.peer, &*keys.outcome),
+                (subject, namespace, peer, outcome),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_counter_without_outcome_is_no_family_by_shape() {
+        assert_eq!(found("acme_requests_total{service=\"a\",version=\"1\"} 1 1\n"), Vec::new());
+    }
+
+    #[test]
+    fn outcomes_are_read_in_every_form() {
+        let table = [
+            ("200", Outcome::Fine),
+            ("301", Outcome::Fine),
+            ("404", Outcome::CallersFault),
+            ("4xx", Outcome::CallersFault),
+            ("503", Outcome::Failed),
+            ("5XX", Outcome::Failed),
+            ("0", Outcome::Failed),
+            ("OK", Outcome::Fine),
+            ("NotFound", Outcome::CallersFault),
+            ("Unavailable", Outcome::Failed),
+            ("SERVER_ERROR", Outcome::Failed),
+            ("success", Outcome::Fine),
+            ("", Outcome::Fine),
+        ];
+        for (value, expected) in table {
+            assert_eq!(outcome(value), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! How a service answers: server errors, client errors, latency, traffic. Health is told as well
+//! as harm.
+
+use agent_sdk::{Entity, Observation};
+
+use super::{percent, seconds, share, since, timed};
+use crate::{
+    change::{self, Shift},
+    flow::{Flow, Frame},
+    thresholds as t,
+};
+
+/// All facts about one service.
+#[must_use]
+pub fn judge(service: &Entity, flow: &Flow, frame: Frame) -> Vec<Observation> {
+    let mut facts = Vec::new();
+    facts.extend(errors(service, flow, frame));
+    facts.extend(client_errors(service, flow, frame));
+    facts.extend(latency(service, flow, frame));
+    facts.extend(traffic(service, flow, frame));
+    facts
+}
+
+fn errors(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
+    let found = share(&flow.failed, &flow.total, frame)?;
+    let name = &service.name;
+    let rose = found.baseline.is_some_and(|before| found.value >= t::ERROR_TIMES * before);
+    let high = match found.shift {
+        Some(_) => found.value >= t::ERROR_SHARE && rose,
+        None => found.value >= t::ERROR_SHARE_ALL_ALONG,
+    };
+    if high && found.parts >= t::ERRORS_LEAST {
+        let codes = codes(flow, found.shift, |code| !code.starts_with('4'));
+        let usual = found.baseline.map(|b| format!(", usually {}", percent(b))).unwrap_or_default();
+        let says = format!(
+            "{name} answers {} of requests with server errors ({codes}) {}{usual}",
+            percent(found.value),
+            since(found.shift, frame)
+        );
+        let fact = Observation::new("service.error_ratio_high", service.clone(), says)
+            .value(found.value, "1")
+            .attr("codes", codes);
+        let fact = timed(fact, found.shift, frame);
+        return Some(match found.baseline {
+            Some(baseline) => fact.baseline(baseline),
+            None => fact,
+        });
+    }
+    // A rise too small to be harm is no proof of health either. What is told as normal is the
+    // state of late: an outage long over must not colour it.
+    let last = recent(&flow.failed, &flow.total);
+    if found.shift.is_some() && rose && last > t::ERROR_SHARE / 10.0 {
+        return None;
+    }
+    let says = format!("{name} answers {} of requests with server errors, as usual", percent(last));
+    Some(Observation::new("service.error_ratio_normal", service.clone(), says).value(last, "1"))
+}
+
+fn client_errors(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
+    let found = share(&flow.callers_fault, &flow.total, frame)?;
+    let rose = found.baseline.is_some_and(|before| found.value >= t::ERROR_TIMES * before);
+    let high = match found.shift {
+        Some(_) => found.value >= t::CLIENT_ERROR_SHARE && rose,
+        None => found.value >= t::CLIENT_ERROR_SHARE_ALL_ALONG,
+    };
+    if !high || found.parts < t::ERRORS_LEAST {
+        return None;
+    }
+    let codes = codes(flow, found.shift, |code| code.starts_with('4') || !starts_with_digit(code));
+    let says = format!(
+        "{} refuses {} of requests as the caller's fault ({codes}) {}",
+        service.name,
+        percent(found.value),
+        since(found.shift, frame)
+    );
+    let fact = Observation::new("service.client_errors_high", service.clone(), says)
+        .value(found.value, "1")
+        .attr("codes", codes);
+    let fact = timed(fact, found.shift, frame);
+    Some(match found.baseline {
+        Some(baseline) => fact.baseline(baseline),
+        None => fact,
+    })
+}
+
+fn latency(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
+    let word = if flow.is_p95 { "p95" } else { "mean" };
+    let now = change::median(tail(&flow.latency))?;
+    let name = &service.name;
+    let shift = change::shift(&flow.latency).filter(|s| s.score >= t::CLEAR);
+    let Some(shift) = shift.filter(slow) else {
+        // Slower, yet not enough to be harm: neither is told.
+        if shift.is_some_and(|s| s.after > t::AS_USUAL_TIMES * s.before) {
+            return None;
+        }
+        let says = format!("{name} answers in {} ({word}), as usual", seconds(now));
+        let fact = Observation::new("service.latency_normal", service.clone(), says);
+        return Some(fact.value(now, "s").attr("statistic", word));
+    };
+    let says = format!(
+        "{name} answers in {} ({word}) {}, usually {}",
+        seconds(shift.after),
+        since(Some(shift), frame),
+        seconds(shift.before)
+    );
+    let fact = Observation::new("service.latency_high", service.clone(), says)
+        .value(shift.after, "s")
+        .baseline(shift.before)
+        .attr("statistic", word);
+    Some(timed(fact, Some(shift), frame))
+}
+
+/// Whether a change of a duration is a slowdown worth telling.
+pub(crate) fn slow(shift: &Shift) -> bool {
+    shift.score >= t::CLEAR
+        && shift.after >= t::SLOW_TIMES * shift.before
+        && shift.after - shift.before >= t::SLOW_LEAST
+}
+
+fn traffic(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
+    let shift = change::shift(&flow.total).filter(|s| s.score >= t::CLEAR)?;
+    if shift.before.max(shift.after) < t::TRAFFIC_LEAST {
+        return None;
+    }
+    let (signal, verb) = if shift.after >= t::TRAFFIC_TIMES * shift.before {
+        ("service.traffic_up", "gets more")
+    } else if shift.after * t::TRAFFIC_TIMES <= shift.before {
+        ("service.traffic_down", "gets fewer")
+    } else {
+        return None;
+    };
+    let says = format!(
+        "{} {verb} requests {}: {:.2}/s, usually {:.2}/s",
+        service.name,
+        since(Some(shift), frame),
+        shift.after,
+        shift.before
+    );
+    let fact = Observation::new(signal, service.clone(), says)
+        .value(shift.after, "1/s")
+        .baseline(shift.before);
+    Some(timed(fact, Some(shift), frame))
+}
+
+/// The last fifth of the values, at least ten.
+pub(crate) fn tail(values: &[f64]) -> &[f64] {
+    let keep = (values.len() / 5).max(10).min(values.len());
+    values.get(values.len() - keep..).unwrap_or_default()
+}
+
+/// Share over the last fifth of the time.
+pub(crate) fn recent(part: &[f64], whole: &[f64]) -> f64 {
+    let sum = |values: &[f64]| tail(values).iter().filter(|v| v.is_finite()).sum::<f64>();
+    // Both lists run to the same end, so equal tails are equal times; an outcome that was never
+    // counted has no list.
+    let whole_sum = sum(whole);
+    if whole_sum > 0.0 && part.len() == whole.len() { sum(part) / whole_sum } else { 0.0 }
+}
+
+fn starts_with_digit(code: &str) -> bool {
+    code.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The outcomes that fit, the most frequent first, each with its part of them.
+pub(crate) fn codes(flow: &Flow, shift: Option<Shift>, fits: impl Fn(&str) -> bool) -> String {
+    let mut sums: Vec<(&str, f64)> = flow
+        .by_outcome
+        .iter()
+        .filter(|(code, _)| fits(code))
+        .map(|(code, values)| {
+            let (from, to) = shift.map_or((0, values.len()), |s| (s.start, s.end + 1));
+            let inside = values.get(from..to.min(values.len())).unwrap_or_default();
+            (code.as_str(), inside.iter().filter(|v| v.is_finite()).sum())
+        })
+        .filter(|(_, sum)| *sum > 0.0)
+        .collect();
+    sums.sort_by(|a, b| b.1.total_cmp(&a.1));
+    sums.into_iter().take(4).map(|(code, _)| code).collect::<Vec<_>>().join(", ")
+}

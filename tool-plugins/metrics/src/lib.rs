@@ -1,0 +1,34 @@
+//! Metrics of a cluster: reads what was recorded, asks it typed questions, and says in the words of
+//! the signal catalogue how services, calls between them and containers fare. Numbers become facts
+//! about single objects here; causes across objects are not looked for.
+
+pub mod change;
+pub mod families;
+pub mod find_anomalies;
+pub mod flow;
+pub mod get_metrics;
+pub mod judge;
+pub mod labels;
+pub mod object;
+mod openmetrics;
+pub mod query;
+pub mod recording;
+pub mod scope;
+pub mod store;
+pub mod thresholds;
+pub mod usage;
+
+use std::sync::Arc;
+
+use agent_sdk::Plugin;
+
+use crate::{find_anomalies::FindAnomalies, get_metrics::GetMetrics, recording::Recording};
+
+/// The plugin with all its tools over `recording`.
+#[must_use]
+pub fn plugin(recording: &Arc<Recording>) -> Plugin {
+    Plugin::new("metrics", env!("CARGO_PKG_VERSION"))
+        .title("Metrics of a cluster")
+        .tool(GetMetrics::new(recording.clone()))
+        .tool(FindAnomalies::new(recording.clone()))
+}

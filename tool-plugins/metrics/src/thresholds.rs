@@ -1,0 +1,66 @@
+//! Where a measured difference becomes a fact worth telling. All numbers of judgement stand here,
+//! each with its reason; the arithmetic that is compared with them is in [`crate::change`].
+//!
+//! They are set to be missed by ordinary days: a signal of harm should make a person look.
+
+/// A change counts when its medians lie this many robust standard deviations apart. Ordinary noise
+/// stays below 3 in the tests; traffic that follows people wanders up to about 4.
+pub const CLEAR: f64 = 5.0;
+
+/// Share of answers that are server errors from which users notice: 2 in 100.
+pub const ERROR_SHARE: f64 = 0.02;
+/// And it must be this many times what was usual: a service that always fails 3 % is as usual.
+pub const ERROR_TIMES: f64 = 3.0;
+/// Without a change in the recording (the fault may be older) only a share this large is told.
+pub const ERROR_SHARE_ALL_ALONG: f64 = 0.05;
+/// Fewer failed answers than this over the time judged say nothing.
+pub const ERRORS_LEAST: f64 = 5.0;
+
+/// Share of 4xx answers; callers cause them, so it takes many before they are worth words.
+pub const CLIENT_ERROR_SHARE: f64 = 0.10;
+/// The same without a change in the recording.
+pub const CLIENT_ERROR_SHARE_ALL_ALONG: f64 = 0.25;
+
+/// Latency this many times the usual is slow.
+pub const SLOW_TIMES: f64 = 2.0;
+/// And by at least this many seconds: from 2 to 5 ms nobody waits.
+pub const SLOW_LEAST: f64 = 0.02;
+
+/// Latency up to this many times the usual is as usual; between the two nothing is told.
+pub const AS_USUAL_TIMES: f64 = 1.4;
+
+/// Traffic this many times the usual is a rise; its reciprocal, a fall.
+pub const TRAFFIC_TIMES: f64 = 1.6;
+/// Requests per second below which traffic is not judged.
+pub const TRAFFIC_LEAST: f64 = 0.1;
+
+/// Share of CPU periods in which a container was held back, from which answers get slower.
+pub const THROTTLED: f64 = 0.25;
+/// And it must be this many times the share before.
+pub const THROTTLED_TIMES: f64 = 2.0;
+/// Below this a container is free.
+pub const UNTHROTTLED: f64 = 0.05;
+/// Share of the CPU limit in use that leaves no room.
+pub const SATURATED: f64 = 0.90;
+
+/// Share of the memory limit from which the next burst kills.
+pub const NEAR_LIMIT: f64 = 0.90;
+/// Growth per hour, as a share of the limit, that will fill it within a day's work.
+pub const GROWTH_PER_HOUR: f64 = 0.05;
+/// Share of pairs of values that must rise for growth to be steady and not a step.
+pub const GROWTH_RISING: f64 = 0.85;
+/// Growth must last this long, milliseconds: filling a cache after a start takes minutes.
+pub const GROWTH_LASTS_MS: i64 = 10 * 60 * 1000;
+/// Growth over the time seen, as a share of where it began, below which it is drift.
+pub const GROWTH_LEAST: f64 = 0.08;
+/// A fall by this share is a restart or a collection: growth is judged between falls.
+pub const FALL: f64 = 0.25;
+/// Spread (95th minus 5th percentile) as a share of the median, up to which memory is level.
+pub const LEVEL_SPREAD: f64 = 0.15;
+
+/// A series of any meaning is told when it changed by this share of the larger level.
+pub const SHIFTED: f64 = 0.25;
+/// Events that a change of a counter must add or take away in all: one lost 404 is no change.
+pub const SHIFTED_EVENTS: f64 = 60.0;
+/// And this clearly: many series are looked at, so chance finds some.
+pub const SHIFTED_CLEAR: f64 = 6.0;
