@@ -1,0 +1,17 @@
+//! `agentd` investigates infrastructure incidents: an alert comes in, plugins are asked over gRPC,
+//! typed evidence is weighed, a report with a cause comes out. ARCHITECTURE.md has the map of the
+//! layers; imports go down only, and a test holds that.
+
+// Layer 0: the words. No async, no I/O, no clock.
+pub mod alert;
+pub mod fact;
+pub mod investigation;
+pub mod tool;
+
+// Layer 1: foundations.
+pub mod guard;
+pub mod journal;
+pub mod store;
+
+// Layer 2: faculties.
+pub mod memory;

@@ -1,0 +1,247 @@
+//! An episode: what is remembered of one finished investigation. A pure function of it, so that
+//! memory can be made anew from the journal and gives the same answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fact::Entity,
+    investigation::{
+        Investigation, InvestigationId, Phase,
+        finding::{EpisodeMatch, Verdict},
+    },
+    store::sled::MAX_VALUE,
+};
+
+/// Longest sentence kept, in bytes.
+const MAX_SENTENCE: usize = 2 * 1024;
+/// Longest name or label value kept, in bytes.
+const MAX_WORD: usize = 256;
+/// Most labels kept, in key order.
+const MAX_LABELS: usize = 64;
+/// Most signals kept, in order of name.
+const MAX_SIGNALS: usize = 48;
+
+/// Resource name of the episode that an investigation leaves behind.
+#[must_use]
+pub fn resource(id: InvestigationId) -> String {
+    format!("episodes/{}", id.0)
+}
+
+/// What one finished investigation taught.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Episode {
+    /// The investigation; the episode has its id.
+    pub id: uuid::Uuid,
+    /// Type of the alert.
+    pub kind: String,
+    /// Alerted service.
+    pub service: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its cluster.
+    pub cluster: String,
+    /// Identity of the alert.
+    pub fingerprint: String,
+    /// Labels of the alert.
+    pub labels: BTreeMap<String, String>,
+    /// Signals among the evidence.
+    pub signals: BTreeSet<SeenSignal>,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Category of the main cause; empty when none was found.
+    pub category: String,
+    /// What it blamed; `None` when nothing was.
+    pub culprit: Option<Culprit>,
+    /// The cause, or the summary when there was none.
+    pub cause: String,
+    /// Belief in it, 0 to 1.
+    pub confidence: f64,
+    /// Severity as concluded, `P1` to `P4`.
+    pub severity: String,
+    /// Tool calls it took.
+    pub tool_calls: u32,
+    /// When it ended.
+    #[serde(with = "stamp")]
+    pub ended: Timestamp,
+}
+
+/// A signal and the kind of object it was seen on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SeenSignal {
+    /// Signal of the catalogue.
+    pub signal: String,
+    /// Kind of object.
+    pub kind: String,
+}
+
+/// The verdict as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A cause was found.
+    Cause,
+    /// Nothing was wrong.
+    Healthy,
+    /// The evidence did not carry a conclusion.
+    Inconclusive,
+}
+
+/// The object that was blamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Culprit {
+    kind: String,
+    namespace: String,
+    name: String,
+    cluster: String,
+    container: String,
+}
+
+// === impl Episode ===
+
+impl Episode {
+    /// What is worth remembering of an investigation; `None` while it runs, when it was withdrawn
+    /// or failed, and when it has no report.
+    #[must_use]
+    pub fn of(investigation: &Investigation) -> Option<Self> {
+        if !matches!(investigation.phase, Phase::Succeeded | Phase::Partial) {
+            return None;
+        }
+        let (report, ended) = (investigation.report.as_ref()?, investigation.ended?);
+        if report.tool_calls == 0 {
+            // Nobody was asked: there is nothing to remember.
+            return None;
+        }
+        let (alert, conclusion) = (&investigation.alert, &report.conclusion);
+        let main = conclusion.root_causes.first();
+        let signals = conclusion.evidence.iter().map(|evidence| SeenSignal {
+            signal: cut(&evidence.observation.signal, MAX_WORD),
+            kind: cut(&evidence.observation.subject.kind, MAX_WORD),
+        });
+        let labels = alert.labels.iter().take(MAX_LABELS);
+        Some(Self {
+            id: investigation.id.0,
+            kind: cut(&alert.kind, MAX_WORD),
+            service: cut(&alert.service, MAX_WORD),
+            namespace: cut(&alert.namespace, MAX_WORD),
+            cluster: cut(&alert.cluster, MAX_WORD),
+            fingerprint: cut(&alert.identity(), MAX_WORD),
+            labels: labels.map(|(key, value)| (cut(key, MAX_WORD), cut(value, MAX_WORD))).collect(),
+            signals: signals.collect::<BTreeSet<_>>().into_iter().take(MAX_SIGNALS).collect(),
+            outcome: Outcome::of(conclusion.verdict),
+            category: main.map(|cause| cut(&cause.category, MAX_WORD)).unwrap_or_default(),
+            culprit: main.map(|cause| Culprit::of(&cause.culprit)),
+            cause: cut(main.map_or(&conclusion.summary, |cause| &cause.statement), MAX_SENTENCE),
+            confidence: main.map_or(0.0, |cause| cause.confidence),
+            severity: conclusion.severity.as_str().to_owned(),
+            tool_calls: report.tool_calls,
+            ended,
+        })
+    }
+
+    /// The stored form: JSON below the limit of a tree. An alert made of escapes may pass the limit
+    /// all the same; its labels and signals are then left out, for they only serve the ranking.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let written = |episode: &Self| serde_json::to_vec(episode).unwrap_or_default();
+        let bytes = written(self);
+        if bytes.len() <= MAX_VALUE {
+            return bytes;
+        }
+        written(&Self { labels: BTreeMap::new(), signals: BTreeSet::new(), ..self.clone() })
+    }
+
+    /// Reads the stored form; `None` when it is none.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// The episode as a recalled case. One without a conclusion names no category and no culprit:
+    /// nothing of it is worth checking first.
+    #[must_use]
+    pub fn recalled(&self, similarity: f64, reason: String) -> EpisodeMatch {
+        let concluded = self.outcome != Outcome::Inconclusive;
+        EpisodeMatch {
+            episode: resource(InvestigationId(self.id)),
+            similarity,
+            category: if concluded { self.category.clone() } else { String::new() },
+            culprit: self.culprit.as_ref().filter(|_| concluded).map(Culprit::entity),
+            root_cause: self.cause.clone(),
+            resolution: String::new(),
+            reason,
+            tool_calls: self.tool_calls,
+        }
+    }
+}
+
+impl Outcome {
+    fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::RootCauseFound => Self::Cause,
+            Verdict::Healthy => Self::Healthy,
+            Verdict::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+impl Culprit {
+    fn of(entity: &Entity) -> Self {
+        Self {
+            kind: cut(&entity.kind, MAX_WORD),
+            namespace: cut(&entity.namespace, MAX_WORD),
+            name: cut(&entity.name, MAX_WORD),
+            cluster: cut(&entity.cluster, MAX_WORD),
+            container: cut(&entity.container, MAX_WORD),
+        }
+    }
+
+    fn entity(&self) -> Entity {
+        Entity {
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            cluster: self.cluster.clone(),
+            container: self.container.clone(),
+        }
+    }
+}
+
+/// The text, or its beginning up to a whole character with an ellipsis behind it.
+pub(super) fn cut(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let ellipsis = '…';
+    let room = max.saturating_sub(ellipsis.len_utf8());
+    let mut short = String::with_capacity(max);
+    for letter in text.chars() {
+        if short.len() + letter.len_utf8() > room {
+            break;
+        }
+        short.push(letter);
+    }
+    short.push(ellipsis);
+    short
+}
+
+/// Times as RFC 3339 text, to the nanosecond.
+pub(super) mod stamp {
+    use jiff::Timestamp;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(in crate::memory) fn serialize<S: Serializer>(
+        time: &Timestamp,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_str(time)
+    }
+
+    pub(in crate::memory) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Timestamp, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}

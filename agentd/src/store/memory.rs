@@ -1,0 +1,170 @@
+//! The log in memory: for tests, and the plainest statement of what [`EventLog`] promises. Its
+//! "disk" is shared between clones, so that a reopened log finds what the dropped one wrote.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Included, Unbounded},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use super::{
+    Begun, Entry, Error, EventLog, Head, Mark, Refusal, RequestKey, Write, Written, numbers,
+};
+use crate::investigation::{InvestigationId, event::Seq};
+
+/// A log that lives as long as the process.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryLog {
+    disk: Arc<Mutex<Disk>>,
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    events: BTreeMap<(InvestigationId, Seq), Bytes>,
+    attachments: BTreeMap<(InvestigationId, Seq), Bytes>,
+    heads: BTreeMap<InvestigationId, Head>,
+    finished: BTreeMap<u64, InvestigationId>,
+    requests: BTreeMap<Vec<u8>, Request>,
+    marks: BTreeMap<&'static str, Mark>,
+}
+
+#[derive(Debug)]
+struct Request {
+    id: InvestigationId,
+    content_hash: [u8; 32],
+    expires: u64,
+}
+
+impl MemoryLog {
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        // Nothing in here panics half way; a poisoned lock guards whole values.
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventLog for MemoryLog {
+    fn commit(&self, batch: &[Write]) -> Result<Vec<Result<Written, Refusal>>, Error> {
+        let mut disk = self.disk();
+        Ok(batch.iter().map(|write| disk.take(write)).collect())
+    }
+
+    fn read(
+        &self,
+        id: InvestigationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<(Seq, Bytes)>, Error> {
+        let range = (Excluded((id, after)), Included((id, Seq::MAX)));
+        let disk = self.disk();
+        let found = disk.events.range(range).take(limit);
+        Ok(found.map(|((_, seq), bytes)| (*seq, bytes.clone())).collect())
+    }
+
+    fn head(&self, id: InvestigationId) -> Result<Option<Head>, Error> {
+        Ok(self.disk().heads.get(&id).copied())
+    }
+
+    fn attachment(&self, id: InvestigationId, seq: Seq) -> Result<Option<Bytes>, Error> {
+        Ok(self.disk().attachments.get(&(id, seq)).cloned())
+    }
+
+    fn list(
+        &self,
+        before: Option<InvestigationId>,
+        limit: usize,
+    ) -> Result<Vec<(InvestigationId, Head)>, Error> {
+        let end = before.map_or(Unbounded, Excluded);
+        let disk = self.disk();
+        let found = disk.heads.range((Unbounded, end)).rev().take(limit);
+        Ok(found.map(|(id, head)| (*id, *head)).collect())
+    }
+
+    fn unfinished(&self) -> Result<Vec<InvestigationId>, Error> {
+        let disk = self.disk();
+        let running = disk.heads.iter().filter(|(_, head)| head.finished.is_none());
+        Ok(running.map(|(id, _)| *id).collect())
+    }
+
+    fn finished(&self, position: u64, limit: usize) -> Result<Vec<(u64, InvestigationId)>, Error> {
+        let disk = self.disk();
+        let found = disk.finished.range((Excluded(position), Unbounded)).take(limit);
+        Ok(found.map(|(position, id)| (*position, *id)).collect())
+    }
+
+    fn mark(&self, tree: &str) -> Result<Option<Mark>, Error> {
+        Ok(self.disk().marks.get(tree).copied())
+    }
+}
+
+impl Disk {
+    fn take(&mut self, write: &Write) -> Result<Written, Refusal> {
+        match write {
+            Write::Start { entry, request } => {
+                self.start(entry, request.as_ref()).map(Written::Begun)
+            }
+            Write::Append { entries, attachments } => self.append(entries, attachments),
+            Write::Marks(marks) => {
+                self.marks.extend(marks.iter().copied());
+                Ok(Written::Done)
+            }
+        }
+    }
+
+    fn start(&mut self, entry: &Entry, request: Option<&RequestKey>) -> Result<Begun, Refusal> {
+        if let Some(request) = request {
+            self.requests.retain(|_, known| known.expires > request.asked());
+            if let Some(known) = self.requests.get(&request.bytes()) {
+                if known.content_hash == request.content_hash {
+                    return Ok(Begun::Existing(known.id));
+                }
+                return Err(Refusal::RequestReused { id: known.id });
+            }
+        }
+        let id = entry.investigation;
+        let head = self.heads.get(&id).copied().unwrap_or(numbers::UNBORN);
+        let entries = std::slice::from_ref(entry);
+        for entry in numbers::fresh(head, entries, |seq| self.stored(id, seq))? {
+            self.put(entry);
+        }
+        if let Some(request) = request {
+            let (content_hash, expires) = (request.content_hash, request.expires());
+            self.requests.insert(request.bytes(), Request { id, content_hash, expires });
+        }
+        Ok(Begun::New)
+    }
+
+    fn append(
+        &mut self,
+        entries: &[Entry],
+        attachments: &[(Seq, Bytes)],
+    ) -> Result<Written, Refusal> {
+        let Some(first) = entries.first() else { return Ok(Written::Done) };
+        let id = first.investigation;
+        let head = *self.heads.get(&id).ok_or(Refusal::Unknown { id })?;
+        let fresh = numbers::fresh(head, entries, |seq| self.stored(id, seq))?;
+        for entry in fresh {
+            self.put(entry);
+        }
+        for (seq, bytes) in attachments {
+            self.attachments.insert((id, *seq), bytes.clone());
+        }
+        Ok(Written::Done)
+    }
+
+    fn stored(&self, id: InvestigationId, seq: Seq) -> Result<Option<Bytes>, Refusal> {
+        Ok(self.events.get(&(id, seq)).cloned())
+    }
+
+    fn put(&mut self, entry: &Entry) {
+        let id = entry.investigation;
+        self.events.insert((id, entry.seq), entry.bytes.clone());
+        let finished = entry.last.then(|| {
+            let position = self.finished.last_key_value().map_or(1, |(last, _)| last + 1);
+            self.finished.insert(position, id);
+            position
+        });
+        self.heads.insert(id, Head { last: entry.seq, finished });
+    }
+}
