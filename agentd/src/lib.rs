@@ -15,3 +15,4 @@ pub mod store;
 
 // Layer 2: faculties.
 pub mod memory;
+pub mod plugin;

@@ -1,0 +1,158 @@
+//! Plugins: strangers' processes that offer tools. They announce themselves at [`registry`], and
+//! the engine calls their tools through [`Tools`], which takes nothing but a cleared call. What
+//! comes back is data, checked, bounded and masked at this door, never an instruction.
+//!
+//! The way of a call: [`Tools::call`] → `stack` (record, halt, deadline, retry, concurrency, rate,
+//! breaker, instance, attempt timer) → `client` (gRPC) → `reading` (the rules of the stream).
+
+mod admission;
+mod attempt;
+mod bound;
+mod clean;
+mod client;
+pub mod digest;
+mod fault;
+mod health;
+mod instance;
+mod luck;
+mod reading;
+pub mod registry;
+mod retry;
+mod route;
+pub mod semver;
+mod stack;
+pub mod wire;
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use self::{
+    attempt::{Ask, Record},
+    registry::Registry,
+};
+use crate::{
+    guard::Cleared,
+    tool::{Call, CallOutput, Failure, FailureClass, ToolSpec},
+};
+
+/// Masks secrets in a text; borrows when there are none.
+pub type Redact = for<'a> fn(&'a str) -> Cow<'a, str>;
+
+/// What a call is made under: its bounds and on whose behalf.
+#[derive(Debug, Clone)]
+pub struct CallCx {
+    /// When it is over, waiting and retries included.
+    pub deadline: Instant,
+    /// Withdraws it: the running attempt is cancelled at the plugin.
+    pub cancel: CancellationToken,
+    /// Hears of each attempt. Must be drained while the call runs: starts and ends wait for room.
+    pub updates: mpsc::Sender<CallUpdate>,
+    /// Person or service that asked, for the plugin's audit.
+    pub principal: String,
+    /// Target environment, such as `staging`.
+    pub environment: String,
+}
+
+/// What happens while a call runs. Each attempt has one `Started` and one `Finished`; an attempt
+/// that a guard of ours refused before it was sent has neither. A `Finished` that will be retried
+/// need not be followed by a `Started`: the deadline or a halt may come first.
+#[derive(Debug, Clone)]
+pub enum CallUpdate {
+    /// An attempt is being sent.
+    Started {
+        /// Id of the attempt.
+        call_id: String,
+        /// 1 for the first.
+        attempt: u32,
+        /// Instance that was chosen.
+        instance_id: String,
+    },
+    /// An attempt got further. Dropped when the channel is full.
+    Progressed {
+        /// Id of the attempt.
+        call_id: String,
+        /// Share done, 0 to 1, when known.
+        fraction: Option<f64>,
+        /// One line, masked.
+        message: String,
+    },
+    /// An attempt is over.
+    Finished {
+        /// Id of the attempt.
+        call_id: String,
+        /// 1 for the first.
+        attempt: u32,
+        /// How long it took.
+        duration: Duration,
+        /// What it gave.
+        outcome: Result<CallOutput, Failure>,
+        /// True when another attempt is meant to follow.
+        will_retry: bool,
+    },
+}
+
+/// The tools of all plugins, as the engine sees them. A cheap handle.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    registry: Registry,
+    redact: Redact,
+}
+
+// === impl Tools ===
+
+impl Tools {
+    /// The tools of `registry`; texts that come from plugins pass through `redact`.
+    #[must_use]
+    pub fn new(registry: Registry, redact: Redact) -> Self {
+        Self { registry, redact }
+    }
+
+    /// What can be called now: the newest version of each tool that a ready instance offers.
+    #[must_use]
+    pub fn specs(&self) -> Vec<Arc<ToolSpec>> {
+        self.registry.specs()
+    }
+
+    /// Waits until each of `plugins` has an instance that is ready.
+    ///
+    /// # Errors
+    /// The names of those that are not ready at `deadline`.
+    pub async fn wait_ready(
+        &self,
+        plugins: &[String],
+        deadline: Instant,
+    ) -> Result<(), Vec<String>> {
+        self.registry.wait_ready(plugins, deadline).await
+    }
+
+    /// Makes the call, retries included. Drive it to its end and stop it through `cx.cancel`:
+    /// when the future is dropped instead, an open attempt has no `Finished`.
+    ///
+    /// # Errors
+    /// Why it failed, as data: it becomes a gap.
+    pub async fn call(&self, cleared: Cleared<Call>, cx: CallCx) -> Result<CallOutput, Failure> {
+        let call = cleared.into_inner();
+        let Some(offer) = self.registry.offer(&call.tool) else {
+            let said = format!("no plugin offers {} {} any more", call.tool, call.tool.version);
+            return Err(Failure::ours(FailureClass::Transient, "NO_INSTANCE", said));
+        };
+        let ask = Ask {
+            call: Arc::new(call),
+            spec: Arc::clone(offer.spec()),
+            record: Record::new(cx.updates.clone()),
+            cx: Arc::new(cx),
+            attempt: 1,
+            refusals: 0,
+            redact: self.redact,
+        };
+        offer.stack().oneshot(ask).await.map_err(|fault| fault.failure)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

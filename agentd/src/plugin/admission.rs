@@ -1,0 +1,255 @@
+//! The check of a registration: everything that is wrong is told at once, with how to mend it.
+//! What is wrong with the announcement refuses it; what is wrong with one tool refuses that tool
+//! only, and that is `descriptor`'s. Pure but for the look-up of the endpoint's name.
+
+pub(crate) mod descriptor;
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+use agent_proto::tool::v1 as pb;
+use pb::register_request::Transport;
+use prost::Message as _;
+use uuid::Uuid;
+
+use self::descriptor::Checked;
+use super::{
+    registry::{Caller, Config, Error},
+    semver::Version,
+};
+use crate::tool::Violation;
+
+/// Revision of `agentd.tool.v1` that this daemon speaks.
+pub(crate) const PROTOCOL: i32 = 1;
+/// Most tools of one plugin.
+const MAX_TOOLS: usize = 200;
+/// Largest catalog, in bytes.
+const MAX_CATALOG: usize = 2 * 1024 * 1024;
+/// Calls at once when the instance does not say.
+const DEFAULT_CALLS: u32 = 8;
+/// Most calls at once, whatever it says.
+const MAX_CALLS: u32 = 1024;
+/// Names that no plugin may take.
+const RESERVED: [&str; 4] = ["agentd", "mcp", "system", "internal"];
+
+/// A registration that may be entered.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) instance_id: String,
+    pub(crate) plugin: String,
+    pub(crate) version: String,
+    /// Where to dial: an address, looked up once and for all.
+    pub(crate) address: SocketAddr,
+    pub(crate) caller_token: String,
+    pub(crate) max_calls: u32,
+    pub(crate) tools: Vec<Checked>,
+}
+
+/// Checks an announcement.
+///
+/// # Errors
+/// All that is wrong with it, at once; or that it may not be made; or that no common protocol is
+/// spoken; or that its transport is not served yet.
+pub(crate) async fn check(
+    request: pb::RegisterRequest,
+    caller: &Caller,
+    config: &Config,
+) -> Result<Admitted, Error> {
+    if caller.peer.is_some_and(|peer| !local(peer.ip())) {
+        return Err(Error::NotLocal);
+    }
+    let mut wrong = Vec::new();
+    if Uuid::parse_str(&request.instance_id).is_err() {
+        wrong.push(violation("instance_id", "NOT_A_UUID", "draw a UUID when the process starts"));
+    }
+    if request.max_concurrent_calls < 0 {
+        wrong.push(violation("max_concurrent_calls", "NEGATIVE", "give 0 or more"));
+    }
+    if request.weight < 0 {
+        wrong.push(violation("weight", "NEGATIVE", "give 0 or more"));
+    }
+    let catalog = request.catalog.unwrap_or_default();
+    check_catalog(&catalog, &mut wrong);
+    let direct = transport(request.transport, &mut wrong);
+    let endpoint = direct.as_ref().and_then(|direct| endpoint(direct, caller, &mut wrong));
+    // Permission before everything else that would tell a stranger something.
+    if plugin_name(&catalog.plugin).is_ok() {
+        config.may_register(&catalog.plugin, caller)?;
+    }
+    if !wrong.is_empty() {
+        return Err(Error::Invalid { violations: wrong });
+    }
+    protocol(&catalog)?;
+    let Some(Target { host, port }) = endpoint else { return Err(Error::RelayUnserved) };
+    let Some(direct) = direct else { return Err(Error::RelayUnserved) };
+    let address = resolve(&host, port).await?;
+    let known = Words { signals: &config.known_signals };
+    let tools = descriptor::check_all(&catalog, &known);
+    Ok(Admitted {
+        instance_id: request.instance_id,
+        plugin: catalog.plugin,
+        version: catalog.version,
+        address,
+        caller_token: direct.caller_token,
+        max_calls: match u32::try_from(request.max_concurrent_calls).unwrap_or_default() {
+            0 => DEFAULT_CALLS,
+            some => some.min(MAX_CALLS),
+        },
+        tools,
+    })
+}
+
+/// Words that descriptors are checked against.
+#[derive(Debug)]
+pub(crate) struct Words<'a> {
+    /// Signals of the catalogue in force.
+    pub(crate) signals: &'a BTreeSet<String>,
+}
+
+fn check_catalog(catalog: &pb::PluginCatalog, wrong: &mut Vec<Violation>) {
+    if let Err(said) = plugin_name(&catalog.plugin) {
+        wrong.push(violation("catalog.plugin", "BAD_NAME", said));
+    }
+    if catalog.version.parse::<Version>().is_err() {
+        let said = "is not a semantic version such as 1.4.0";
+        wrong.push(violation("catalog.version", "BAD_VERSION", said));
+    }
+    if catalog.tools.is_empty() {
+        wrong.push(violation("catalog.tools", "REQUIRED", "offer at least one tool"));
+    }
+    if catalog.tools.len() > MAX_TOOLS {
+        let said = format!("has {} tools; offer at most {MAX_TOOLS}", catalog.tools.len());
+        wrong.push(violation("catalog.tools", "TOO_MANY", &said));
+    }
+    let size = catalog.encoded_len();
+    if size > MAX_CATALOG {
+        let said = format!("has {size} bytes; send at most {MAX_CATALOG}");
+        wrong.push(violation("catalog", "TOO_LARGE", &said));
+    }
+    if range(catalog).is_none() {
+        let said = "min_protocol is above max_protocol";
+        wrong.push(violation("catalog.min_protocol", "BAD_RANGE", said));
+    }
+}
+
+/// Lowest and highest revision spoken; none when they are turned round or negative.
+fn range(catalog: &pb::PluginCatalog) -> Option<(i32, i32)> {
+    let or_one = |given: i32| if given == 0 { 1 } else { given };
+    let (low, high) = (or_one(catalog.min_protocol), or_one(catalog.max_protocol));
+    (0 < low && low <= high).then_some((low, high))
+}
+
+fn protocol(catalog: &pb::PluginCatalog) -> Result<(), Error> {
+    match range(catalog) {
+        Some((low, high)) if (low..=high).contains(&PROTOCOL) => Ok(()),
+        other => {
+            let (low, high) = other.unwrap_or_default();
+            Err(Error::Protocol { plugin: catalog.plugin.clone(), low, high })
+        }
+    }
+}
+
+fn transport(given: Option<Transport>, wrong: &mut Vec<Violation>) -> Option<pb::DirectTransport> {
+    match given {
+        Some(Transport::Direct(direct)) => Some(direct),
+        Some(Transport::Relay(_)) => None,
+        None => {
+            let said = "say how calls reach the instance: direct with its endpoint";
+            wrong.push(violation("transport", "REQUIRED", said));
+            None
+        }
+    }
+}
+
+/// Where an instance says it listens.
+#[derive(Debug)]
+struct Target {
+    host: String,
+    port: u16,
+}
+
+fn endpoint(
+    direct: &pb::DirectTransport,
+    caller: &Caller,
+    wrong: &mut Vec<Violation>,
+) -> Option<Target> {
+    const FIELD: &str = "direct.endpoint";
+    if direct.caller_token.len() > 4096
+        || !direct.caller_token.bytes().all(|b| b.is_ascii_graphic())
+    {
+        let said = "use at most 4096 visible ASCII characters";
+        wrong.push(violation("direct.caller_token", "BAD_TOKEN", said));
+    }
+    if direct.endpoint.starts_with("unix:") {
+        let said = "unix sockets are not dialled yet; listen on 127.0.0.1 and give \":port\"";
+        wrong.push(violation(FIELD, "UNIX_UNSERVED", said));
+        return None;
+    }
+    let split = direct.endpoint.rsplit_once(':');
+    let Some((host, Some(port))) = split.map(|(host, port)| (host, port.parse().ok())) else {
+        let said = "give \"host:port\", or \":port\" for the address the plugin calls from";
+        wrong.push(violation(FIELD, "BAD_ENDPOINT", said));
+        return None;
+    };
+    let host = if host.is_empty() {
+        caller.peer.map_or_else(|| "127.0.0.1".to_owned(), |peer| peer.ip().to_string())
+    } else {
+        host.trim_start_matches('[').trim_end_matches(']').to_owned()
+    };
+    if port == 0 || host.len() > 253 {
+        wrong.push(violation(FIELD, "BAD_ENDPOINT", "give the port it listens on, and a host"));
+        return None;
+    }
+    Some(Target { host, port })
+}
+
+/// The address to dial. A name must stand for loopback only, and is looked up now and never again,
+/// so that it cannot come to mean something else later.
+async fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
+    let refused = || Error::EndpointNotAllowed { host: host.to_owned() };
+    let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        Ok(literal) => vec![SocketAddr::new(literal, port)],
+        Err(_) => tokio::net::lookup_host((host, port)).await.map_err(|_| refused())?.collect(),
+    };
+    if !found.iter().all(|address| local(address.ip())) {
+        return Err(refused());
+    }
+    // Plugins listen on IPv4 unless they say otherwise, and a name often stands for both.
+    found.iter().find(|a| a.is_ipv4()).or(found.first()).copied().ok_or_else(refused)
+}
+
+fn local(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// Whether `name` may name a plugin.
+fn plugin_name(name: &str) -> Result<(), &'static str> {
+    if RESERVED.contains(&name) {
+        return Err("agentd, mcp, system and internal are reserved; take another name");
+    }
+    if !word(name, 24) {
+        return Err("use 2 to 24 of a-z, 0-9 and _, beginning with a letter, without __");
+    }
+    Ok(())
+}
+
+/// `[a-z][a-z0-9_]{1,max-1}` without a double underscore.
+pub(crate) fn word(name: &str, max: usize) -> bool {
+    (2..=max).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.contains("__")
+}
+
+pub(crate) fn violation(field: &str, reason: &str, description: &str) -> Violation {
+    Violation {
+        field: field.to_owned(),
+        description: description.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! The check of one tool's descriptor. A refusal carries all violations; advice that is no reason
+//! to refuse comes as warnings.
+
+use std::collections::BTreeSet;
+
+use agent_proto::tool::v1 as pb;
+use serde_json::Value;
+
+use super::{Words, violation, word};
+use crate::{
+    plugin::{digest, semver::Version},
+    tool::{Failure, FailureClass, ToolRef, Violation},
+};
+
+/// Largest schema or template, in bytes.
+const MAX_SCHEMA: usize = 64 * 1024;
+/// Longest description, in bytes.
+const MAX_DESCRIPTION: usize = 2 * 1024;
+/// What a template may speak of.
+const PLACEHOLDERS: [&str; 7] =
+    ["kind", "namespace", "name", "cluster", "service", "start_time", "end_time"];
+
+/// One tool of a catalog, looked at.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Reference with version and digest; the digest is empty when there is none.
+    pub(crate) id: ToolRef,
+    /// As declared, with its version filled in.
+    pub(crate) descriptor: pb::ToolDescriptor,
+    /// Why it is refused.
+    pub(crate) rejection: Option<Failure>,
+    /// Advice.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Looks at all tools of `catalog`. One bad tool never sinks the others.
+pub(crate) fn check_all(catalog: &pb::PluginCatalog, known: &Words<'_>) -> Vec<Checked> {
+    let mut seen = BTreeSet::new();
+    let own: BTreeSet<&str> = catalog.signals.iter().map(|signal| signal.name.as_str()).collect();
+    catalog
+        .tools
+        .iter()
+        .map(|descriptor| {
+            let mut checked = check(&catalog.plugin, descriptor.clone());
+            if !seen.insert((checked.id.tool.clone(), checked.id.version.clone())) {
+                let said = "stands in the catalog twice with this version";
+                checked.reject(vec![violation("name", "DUPLICATE", said)]);
+            }
+            checked.warnings = warnings(&checked.descriptor, known, &own);
+            checked
+        })
+        .collect()
+}
+
+impl Checked {
+    fn reject(&mut self, violations: Vec<Violation>) {
+        let said: Vec<String> =
+            violations.iter().map(|one| format!("{} {}", one.field, one.description)).collect();
+        let said = format!("tool {} was refused: {}", self.id.tool, said.join("; "));
+        let mut failure = Failure::ours(FailureClass::InvalidArgument, "BAD_DESCRIPTOR", said);
+        failure.violations = violations;
+        self.rejection = Some(failure);
+    }
+}
+
+fn check(plugin: &str, mut descriptor: pb::ToolDescriptor) -> Checked {
+    if descriptor.version.is_empty() {
+        "1.0.0".clone_into(&mut descriptor.version);
+    }
+    let mut wrong = violations(&descriptor);
+    let digest = digest::tool(&descriptor).unwrap_or_else(|_| {
+        let said = "has numbers or text without a canonical JSON form";
+        wrong.push(violation("descriptor", "NOT_CANONICAL", said));
+        String::new()
+    });
+    let id = ToolRef {
+        plugin: plugin.to_owned(),
+        tool: descriptor.name.clone(),
+        version: descriptor.version.clone(),
+        digest,
+    };
+    let mut checked = Checked { id, descriptor, rejection: None, warnings: Vec::new() };
+    if !wrong.is_empty() {
+        checked.reject(wrong);
+    }
+    checked
+}
+
+fn violations(descriptor: &pb::ToolDescriptor) -> Vec<Violation> {
+    let mut wrong = Vec::new();
+    if !word(&descriptor.name, 32) {
+        let said = "use 2 to 32 of a-z, 0-9 and _, beginning with a letter, without __";
+        wrong.push(violation("name", "BAD_NAME", said));
+    }
+    if descriptor.version.parse::<Version>().is_err() {
+        let said = "is not a semantic version such as 1.4.0";
+        wrong.push(violation("version", "BAD_VERSION", said));
+    }
+    if descriptor.description.trim().is_empty() {
+        let said = "say what it does and when to use it";
+        wrong.push(violation("description", "REQUIRED", said));
+    }
+    if descriptor.description.len() > MAX_DESCRIPTION {
+        let said = format!("has more than {MAX_DESCRIPTION} bytes");
+        wrong.push(violation("description", "TOO_LONG", &said));
+    }
+    schema(&descriptor.input_schema_json, "input_schema_json", &mut wrong);
+    schema(&descriptor.output_schema_json, "output_schema_json", &mut wrong);
+    for (at, applies) in descriptor.applies.iter().enumerate() {
+        let field = format!("applies[{at}].arguments_template_json");
+        template(&applies.arguments_template_json, &field, &mut wrong);
+    }
+    wrong
+}
+
+fn schema(text: &str, field: &str, wrong: &mut Vec<Violation>) {
+    if text.is_empty() {
+        return;
+    }
+    if text.len() > MAX_SCHEMA {
+        let said = format!("has {} bytes; send at most {MAX_SCHEMA}", text.len());
+        wrong.push(violation(field, "TOO_LARGE", &said));
+        return;
+    }
+    match serde_json::from_str::<Value>(text) {
+        Err(error) => {
+            let said = format!("is not JSON (line {}, column {})", error.line(), error.column());
+            wrong.push(violation(field, "NOT_JSON", &said));
+        }
+        Ok(Value::Object(root)) => {
+            // Arguments are an object always; results may be anything.
+            let object = root.get("type").and_then(Value::as_str) == Some("object");
+            if field == "input_schema_json" && !object {
+                let said = "the root of the schema needs \"type\": \"object\"";
+                wrong.push(violation(field, "ROOT_NOT_OBJECT", said));
+            }
+        }
+        Ok(_) => {
+            let said = "is not a JSON Schema: its root is not an object";
+            wrong.push(violation(field, "ROOT_NOT_OBJECT", said));
+        }
+    }
+}
+
+fn template(text: &str, field: &str, wrong: &mut Vec<Violation>) {
+    if text.is_empty() {
+        return;
+    }
+    if text.len() > MAX_SCHEMA {
+        let said = format!("has {} bytes; send at most {MAX_SCHEMA}", text.len());
+        wrong.push(violation(field, "TOO_LARGE", &said));
+        return;
+    }
+    for name in placeholders(text) {
+        if !PLACEHOLDERS.contains(&name) {
+            let said = format!(
+                "speaks of {{{name}}}, which is not known; there are {{{}}}",
+                PLACEHOLDERS.join("} {")
+            );
+            wrong.push(violation(field, "UNKNOWN_PLACEHOLDER", &said));
+        }
+    }
+    let filled = placeholders(text)
+        .fold(text.to_owned(), |filled, name| filled.replace(&format!("{{{name}}}"), "x"));
+    if !matches!(serde_json::from_str(&filled), Ok(Value::Object(_))) {
+        let said = "is not a JSON object once its placeholders are filled in";
+        wrong.push(violation(field, "NOT_AN_OBJECT", said));
+    }
+}
+
+/// The words between braces. Braces of JSON have quotes, braces or nothing behind them, no letters.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|behind| {
+        let (name, _) = behind.split_once('}')?;
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        (!name.is_empty() && plain).then_some(name)
+    })
+}
+
+fn warnings(
+    descriptor: &pb::ToolDescriptor,
+    known: &Words<'_>,
+    own: &BTreeSet<&str>,
+) -> Vec<String> {
+    let mut said = Vec::new();
+    if descriptor.side_effect() == pb::SideEffect::Unspecified {
+        said.push(
+            "side_effect is unset and read as DESTRUCTIVE, so that it is not called; \
+             a tool that changes nothing declares READ_ONLY"
+                .to_owned(),
+        );
+    }
+    if descriptor.side_effect() == pb::SideEffect::Reversible && descriptor.compensation.is_none() {
+        said.push("REVERSIBLE without a compensation cannot be undone".to_owned());
+    }
+    let bare = undescribed(&descriptor.input_schema_json);
+    if !bare.is_empty() {
+        said.push(format!("arguments without a description: {}", bare.join(", ")));
+    }
+    if descriptor.applies.is_empty() {
+        said.push("has no applies: only people and models will call it".to_owned());
+    }
+    let unknown: BTreeSet<&str> = descriptor
+        .applies
+        .iter()
+        .flat_map(|applies| &applies.emits)
+        .map(String::as_str)
+        .filter(|signal| !known.signals.contains(*signal) && !own.contains(signal))
+        .collect();
+    if !unknown.is_empty() {
+        let unknown: Vec<&str> = unknown.into_iter().take(20).collect();
+        let unknown = unknown.join(", ");
+        said.push(format!("signals in emits that no catalogue knows have no weight: {unknown}"));
+    }
+    said
+}
+
+/// Top-level arguments that say nothing of themselves.
+fn undescribed(schema: &str) -> Vec<String> {
+    let Ok(schema) = serde_json::from_str::<Value>(schema) else { return Vec::new() };
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+        return Vec::new();
+    };
+    properties
+        .iter()
+        .filter(|(_, property)| {
+            property.get("description").and_then(Value::as_str).is_none_or(str::is_empty)
+        })
+        .map(|(name, _)| name.chars().take(64).collect())
+        .take(20)
+        .collect()
+}

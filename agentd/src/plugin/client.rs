@@ -1,0 +1,145 @@
+//! One attempt over gRPC: sends the call to the instance it has a place at, and reads the whole
+//! stream of answers before it answers itself. The stream is read to its end or dropped, never
+//! left unread: four unread ones stop a connection.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use agent_proto::tool::v1::{self as pb, tool_service_client::ToolServiceClient};
+use futures_util::future::BoxFuture;
+use tokio::time::timeout;
+use tonic::{
+    Request, Streaming,
+    transport::{Channel, Endpoint},
+};
+use tower::Service;
+
+use super::{
+    attempt::{Attempt, Fault},
+    clean, fault,
+    reading::{MAX_RESULT, Reading, Said},
+    wire,
+};
+use crate::tool::CallOutput;
+
+/// Largest message in either direction, in bytes.
+pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Idle time after which TCP probes the other side.
+const TCP_PROBE: Duration = Duration::from_secs(20);
+/// Bytes that may be under way on one stream.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// Bytes that may be under way on one connection.
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// What the plugin's own timer is told beyond the attempt's timeout.
+const HEADER_GRACE: Duration = Duration::from_millis(500);
+/// Shortest time between two lines of progress that is asked for.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// How long the end of the stream may follow the last update.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// A connection to `host:port`, made when first used and again when it broke. No HTTP/2 keepalive:
+/// common servers take it for an attack.
+///
+/// # Errors
+/// When it is not an address.
+pub(crate) fn channel(endpoint: &str) -> Result<Channel, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(format!("http://{endpoint}"))?
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(TCP_PROBE))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .connect_lazy())
+}
+
+/// The innermost service of the stack.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Client;
+
+impl Service<Attempt> for Client {
+    type Response = CallOutput;
+    type Error = Fault;
+    type Future = BoxFuture<'static, Result<CallOutput, Fault>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, attempt: Attempt) -> Self::Future {
+        Box::pin(async move {
+            let spec = &attempt.ask.spec;
+            let mut client = ToolServiceClient::new(attempt.place.instance().channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE);
+            let result = match client.call(request(&attempt)).await {
+                Ok(answer) => read(&attempt, answer.into_inner()).await,
+                Err(status) => Err(fault::read(&status, spec)),
+            };
+            result.map_err(|mut fault| {
+                clean::failure(attempt.ask.redact, &mut fault.failure);
+                fault
+            })
+        })
+    }
+}
+
+fn request(attempt: &Attempt) -> Request<pb::CallRequest> {
+    let (call, cx) = (&attempt.ask.call, &attempt.ask.cx);
+    let mut request = Request::new(pb::CallRequest {
+        call_id: attempt.call_id.to_string(),
+        tool: Some(wire::tool_ref_to(&call.tool)),
+        arguments_json: call.arguments.clone(),
+        mode: pb::CallMode::Execute.into(),
+        idempotency_key: call.idempotency_key.to_string(),
+        attempt: i32::try_from(attempt.ask.attempt).unwrap_or(i32::MAX),
+        limits: Some(pb::CallLimits {
+            timeout: Some(wire::duration_to(attempt.timeout)),
+            max_result_bytes: i32::try_from(MAX_RESULT).unwrap_or(i32::MAX),
+            min_progress_interval: Some(wire::duration_to(PROGRESS_INTERVAL)),
+        }),
+        context: Some(pb::CallContext {
+            investigation: call.investigation.clone(),
+            step_id: call.step.clone(),
+            principal: cx.principal.clone(),
+            environment: cx.environment.clone(),
+            ..pb::CallContext::default()
+        }),
+        page_token: String::new(),
+    });
+    // Of all timeouts only this one travels, as a header.
+    request.set_timeout(attempt.timeout + HEADER_GRACE);
+    if let Some(authorization) = &attempt.place.instance().authorization {
+        request.metadata_mut().insert("authorization", authorization.clone());
+    }
+    request
+}
+
+async fn read(
+    attempt: &Attempt,
+    mut stream: Streaming<pb::CallResponse>,
+) -> Result<CallOutput, Fault> {
+    let spec = &attempt.ask.spec;
+    let mut reading = Reading::new(spec, attempt.ask.redact);
+    let last = loop {
+        let Some(message) = stream.message().await.map_err(|status| fault::read(&status, spec))?
+        else {
+            return Err(Fault::sent(reading.ended_early()));
+        };
+        match reading.take(message).map_err(Fault::sent)? {
+            Said::Nothing => {}
+            Said::Progress(share, line) => {
+                attempt.ask.record.progressed(attempt.call_id, share, line);
+            }
+            Said::Last(last) => break last,
+        }
+    };
+    // A stream that is dropped is reset; one that is read to its end is not.
+    if let Ok(Ok(Some(_))) = timeout(ENDING, stream.message()).await {
+        return Err(Fault::sent(reading.went_on()));
+    }
+    last.map_err(Fault::sent)
+}

@@ -1,0 +1,48 @@
+//! The first question to a new instance: does it serve? Asked again, ever more slowly, until it
+//! does or the instance is gone. After that its own word at each renewal counts.
+
+use std::{sync::Weak, time::Duration};
+
+use tokio::time::{Instant, sleep, timeout};
+use tonic::{Code, Request};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::{instance::Instance, luck};
+
+/// Pause after the first answer that was not SERVING; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest time for one answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks until the instance serves, its lease ran out, or nobody holds it any more.
+pub(crate) async fn await_serving(instance: Weak<Instance>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Some(held) = instance.upgrade() else { return };
+        if Instant::now() >= held.lease_until() {
+            return;
+        }
+        let channel = held.channel.clone();
+        drop(held);
+        let mut client = HealthClient::new(channel);
+        let asked = client.check(Request::new(HealthCheckRequest { service: String::new() }));
+        let serving = match timeout(PATIENCE, asked).await {
+            Ok(Ok(answer)) => answer.get_ref().status() == ServingStatus::Serving,
+            // A plugin without the health service is taken at its word.
+            Ok(Err(status)) => status.code() == Code::Unimplemented,
+            Err(_) => false,
+        };
+        if serving {
+            if let Some(held) = instance.upgrade() {
+                held.serves();
+            }
+            return;
+        }
+        sleep(pause.mul_f64(0.5 + luck::share() / 2.0)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

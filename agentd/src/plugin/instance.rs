@@ -1,0 +1,265 @@
+//! One running instance of a plugin: how it is reached, whether it takes calls now, how busy it
+//! is, how it did lately. Replaced as a whole when it registers again; running calls keep the old
+//! one alive until they end.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
+
+use crate::tool::ToolRef;
+
+/// Calls that `recent` remembers.
+const REMEMBERED: usize = 100;
+/// How long another instance is preferred after the wire to this one broke.
+const SHUNNED_FOR: Duration = Duration::from_secs(5);
+
+/// What an instance says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Takes new calls.
+    Ready,
+    /// Takes none for now, or is not known to be up yet.
+    Unready,
+    /// Finishes running calls and takes no new ones.
+    Draining,
+}
+
+/// Wakes those that wait for a change: callers for a place, others for plugins to be ready.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    places: Notify,
+    changes: watch::Sender<u64>,
+}
+
+/// One instance.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    /// Drawn by the process.
+    pub(crate) id: String,
+    /// Namespace.
+    pub(crate) plugin: String,
+    /// Version of the plugin software.
+    pub(crate) version: String,
+    /// Where it is dialled, `host:port`.
+    pub(crate) endpoint: String,
+    /// The connection, made when first used.
+    pub(crate) channel: Channel,
+    /// `Bearer` and the instance's secret, when it gave one.
+    pub(crate) authorization: Option<MetadataValue<Ascii>>,
+    /// Calls it takes at once.
+    pub(crate) max_calls: u32,
+    /// Tools that were accepted.
+    pub(crate) offers: Vec<ToolRef>,
+    /// Digest over its catalog.
+    pub(crate) catalog_digest: String,
+    in_flight: AtomicU32,
+    bell: Arc<Bell>,
+    live: Mutex<Live>,
+}
+
+#[derive(Debug)]
+struct Live {
+    lease_until: Instant,
+    /// Its health answered SERVING.
+    serving: bool,
+    wish: Readiness,
+    unready_tools: BTreeSet<String>,
+    /// Deregistered or replaced.
+    departed: bool,
+    shunned_until: Option<Instant>,
+    /// Failed or not, oldest first.
+    recent: VecDeque<bool>,
+}
+
+/// What a new instance is made of.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) id: String,
+    pub(crate) plugin: String,
+    pub(crate) version: String,
+    pub(crate) endpoint: String,
+    pub(crate) channel: Channel,
+    pub(crate) authorization: Option<MetadataValue<Ascii>>,
+    pub(crate) max_calls: u32,
+    pub(crate) offers: Vec<ToolRef>,
+    pub(crate) catalog_digest: String,
+}
+
+// === impl Bell ===
+
+impl Bell {
+    /// Something changed that readiness depends on.
+    pub(crate) fn ring(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.places.notify_waiters();
+    }
+
+    /// Sees each change from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Ends when a place may have come free.
+    pub(crate) fn place(&self) -> tokio::sync::futures::Notified<'_> {
+        self.places.notified()
+    }
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// An instance under a lease until `lease_until`, not yet known to be serving.
+    pub(crate) fn new(made: Made, bell: Arc<Bell>, lease_until: Instant) -> Self {
+        Self {
+            id: made.id,
+            plugin: made.plugin,
+            version: made.version,
+            endpoint: made.endpoint,
+            channel: made.channel,
+            authorization: made.authorization,
+            max_calls: made.max_calls.max(1),
+            offers: made.offers,
+            catalog_digest: made.catalog_digest,
+            in_flight: AtomicU32::new(0),
+            bell,
+            live: Mutex::new(Live {
+                lease_until,
+                serving: false,
+                wish: Readiness::Ready,
+                unready_tools: BTreeSet::new(),
+                departed: false,
+                shunned_until: None,
+                recent: VecDeque::new(),
+            }),
+        }
+    }
+
+    /// What it is for callers: ready needs a lease, health and its own word.
+    pub(crate) fn readiness(&self, now: Instant) -> Readiness {
+        self.live().readiness(now)
+    }
+
+    /// Whether it takes calls to `tool` now.
+    pub(crate) fn ready_for(&self, tool: &str, now: Instant) -> bool {
+        let live = self.live();
+        live.readiness(now) == Readiness::Ready && !live.unready_tools.contains(tool)
+    }
+
+    /// When its lease ends or ended.
+    pub(crate) fn lease_until(&self) -> Instant {
+        self.live().lease_until
+    }
+
+    /// Its health answered SERVING.
+    pub(crate) fn serves(&self) {
+        self.live().serving = true;
+        self.bell.ring();
+    }
+
+    /// It gave a sign of life.
+    pub(crate) fn renew(&self, until: Instant, wish: Readiness, unready_tools: BTreeSet<String>) {
+        let mut live = self.live();
+        let changed = live.wish != wish || live.unready_tools != unready_tools;
+        live.lease_until = until;
+        live.wish = wish;
+        live.unready_tools = unready_tools;
+        drop(live);
+        if changed {
+            self.bell.ring();
+        }
+    }
+
+    /// It was deregistered or replaced: no new calls.
+    pub(crate) fn depart(&self) {
+        self.live().departed = true;
+        self.bell.ring();
+    }
+
+    /// Calls running now.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Failures among the last hundred calls.
+    pub(crate) fn recent_failures(&self) -> usize {
+        self.live().recent.iter().filter(|failed| **failed).count()
+    }
+
+    /// How little it is wanted, less is better: shunned ones last, then by calls in flight. None
+    /// when it takes no call to `tool` now.
+    pub(crate) fn burden(&self, tool: &str, now: Instant) -> Option<(bool, u32)> {
+        let live = self.live();
+        let ready = live.readiness(now) == Readiness::Ready && !live.unready_tools.contains(tool);
+        let shunned = live.shunned_until.is_some_and(|until| until > now);
+        drop(live);
+        let busy = self.in_flight();
+        (ready && busy < self.max_calls).then_some((shunned, busy))
+    }
+
+    /// Takes a place, unless it is full by now.
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Place> {
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |busy| {
+                (busy < self.max_calls).then_some(busy.saturating_add(1))
+            })
+            .ok()
+            .map(|_| Place { instance: Arc::clone(self) })
+    }
+
+    /// Notes how a call went.
+    pub(crate) fn note(&self, failed: bool, broken_wire: bool, now: Instant) {
+        let mut live = self.live();
+        if live.recent.len() == REMEMBERED {
+            live.recent.pop_front();
+        }
+        live.recent.push_back(failed);
+        live.shunned_until = broken_wire.then(|| now + SHUNNED_FOR);
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    fn readiness(&self, now: Instant) -> Readiness {
+        if self.departed || !self.serving || now >= self.lease_until {
+            return Readiness::Unready;
+        }
+        self.wish
+    }
+}
+
+/// A place at an instance, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    instance: Arc<Instance>,
+}
+
+impl Place {
+    /// Where it is.
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.instance.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.instance.bell.places.notify_waiters();
+    }
+}

@@ -1,0 +1,244 @@
+//! What stands in the registry: instances by id with their lease, and tools by reference with the
+//! stack that calls go through. The invariant: an instance is in the pool of each tool it offers
+//! exactly as long as it is placed, and a tool is here as long as its pool is not empty.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use agent_proto::tool::v1 as pb;
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Error;
+use crate::{
+    guard::breaker::{self, Breaker},
+    plugin::{
+        admission::descriptor::Checked,
+        client::Client,
+        instance::{Bell, Instance, Readiness},
+        route::Pool,
+        semver::Version,
+        stack::{self, ToolStack},
+        wire::spec::tool_spec,
+    },
+    tool::{Failure, FailureClass, ToolRef, ToolSpec},
+};
+
+/// One tool at one version and digest.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    descriptor: Arc<pb::ToolDescriptor>,
+    pool: Arc<Pool>,
+    breaker: Breaker,
+    stack: ToolStack,
+}
+
+/// One instance in its place.
+#[derive(Debug)]
+pub(super) struct Placed {
+    lease: String,
+    instance: Arc<Instance>,
+    // Held so that the question for its health ends with the place.
+    _health: AbortOnDropHandle<()>,
+}
+
+/// All that is registered.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    instances: BTreeMap<String, Placed>,
+    tools: BTreeMap<ToolRef, Arc<Offer>>,
+    /// Leases that ran out since the start.
+    pub(super) expired: u64,
+}
+
+// === impl Offer ===
+
+impl Offer {
+    fn new(tool: &Checked, bell: &Arc<Bell>) -> Self {
+        let spec = Arc::new(tool_spec(tool.id.clone(), &tool.descriptor));
+        let pool = Arc::new(Pool::new(spec, Arc::clone(bell)));
+        let breaker = Breaker::new(breaker::Config::default());
+        let stack = stack::build(Arc::clone(&pool), breaker.clone(), Client);
+        Self { descriptor: Arc::new(tool.descriptor.clone()), pool, breaker, stack }
+    }
+
+    /// The tool as the daemon reads it.
+    pub(crate) fn spec(&self) -> &Arc<ToolSpec> {
+        self.pool.spec()
+    }
+
+    /// As its plugin declared it.
+    pub(crate) fn descriptor(&self) -> &Arc<pb::ToolDescriptor> {
+        &self.descriptor
+    }
+
+    /// The instances that offer it.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Its breaker.
+    pub(crate) fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// The stack that calls go through; limits are shared by all of these.
+    pub(crate) fn stack(&self) -> ToolStack {
+        self.stack.clone()
+    }
+
+    /// By what the newest is chosen: what is not deprecated first, then the highest version.
+    fn rank(&self) -> (bool, Option<Version>) {
+        (self.descriptor.deprecation.is_empty(), self.descriptor.version.parse().ok())
+    }
+}
+
+// === impl Placed ===
+
+impl Placed {
+    pub(super) fn new(lease: &str, instance: Arc<Instance>, health: JoinHandle<()>) -> Self {
+        let _health = AbortOnDropHandle::new(health);
+        Self { lease: lease.to_owned(), instance, _health }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// An id is its process's own: another plugin cannot take it over.
+    pub(super) fn check_owner(&self, id: &str, plugin: &str, now: Instant) -> Result<(), Error> {
+        match self.instances.get(id) {
+            Some(held) if held.instance.plugin != plugin && held.instance.lease_until() > now => {
+                Err(Error::InstanceTaken { instance_id: id.to_owned() })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Refuses tools whose name and version a live instance, other than `id`, holds with another
+    /// digest.
+    pub(super) fn refuse_mismatches(&self, tools: &mut [Checked], id: &str, now: Instant) {
+        let held: BTreeSet<&ToolRef> = self
+            .instances
+            .iter()
+            .filter(|(other, placed)| *other != id && placed.instance.lease_until() > now)
+            .flat_map(|(_, placed)| &placed.instance.offers)
+            .collect();
+        for tool in tools.iter_mut().filter(|tool| tool.rejection.is_none()) {
+            let alike = held.iter().any(|held| {
+                (&held.plugin, &held.tool, &held.version)
+                    == (&tool.id.plugin, &tool.id.tool, &tool.id.version)
+                    && held.digest != tool.id.digest
+            });
+            if alike {
+                let said = format!(
+                    "{} {} is registered with another descriptor; raise the tool's version, or \
+                     stop the instances that hold the other one",
+                    tool.id, tool.id.version
+                );
+                let mut failure = Failure::ours(FailureClass::Config, "DESCRIPTOR_MISMATCH", said);
+                failure.code = i32::from(tonic::Code::AlreadyExists);
+                tool.rejection = Some(failure);
+            }
+        }
+    }
+
+    /// `instance` offers `tool`.
+    pub(super) fn offer(&mut self, tool: &Checked, instance: &Arc<Instance>, bell: &Arc<Bell>) {
+        self.tools
+            .entry(tool.id.clone())
+            .or_insert_with(|| Arc::new(Offer::new(tool, bell)))
+            .pool
+            .join(Arc::clone(instance));
+    }
+
+    /// Places an instance whose tools are offered already; one of the same id gives way.
+    pub(super) fn place(&mut self, id: String, placed: Placed) {
+        if let Some(old) = self.instances.insert(id, placed) {
+            self.withdraw(&old.instance);
+        }
+    }
+
+    /// Takes out the instance with this lease.
+    pub(super) fn leave(&mut self, lease: &str) -> Option<Arc<Instance>> {
+        let held = self.instances.iter().find(|(_, placed)| placed.lease == lease);
+        let id = held.map(|(id, _)| id.clone())?;
+        let left = self.instances.remove(&id)?;
+        self.withdraw(&left.instance);
+        Some(left.instance)
+    }
+
+    /// The instance with this lease, while it lasts.
+    pub(super) fn by_lease(&self, lease: &str, now: Instant) -> Option<&Arc<Instance>> {
+        self.instances
+            .values()
+            .find(|placed| placed.lease == lease && placed.instance.lease_until() > now)
+            .map(|placed| &placed.instance)
+    }
+
+    /// Takes out what has been expired for as long as a lease lasts.
+    pub(super) fn sweep(&mut self, now: Instant, ttl: Duration) {
+        let gone = |placed: &Placed| now >= placed.instance.lease_until() + ttl;
+        if !self.instances.values().any(gone) {
+            return;
+        }
+        let ids: Vec<String> = self
+            .instances
+            .iter()
+            .filter(|(_, placed)| gone(placed))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for placed in ids.iter().filter_map(|id| self.instances.remove(id)).collect::<Vec<_>>() {
+            let instance = &placed.instance;
+            self.expired = self.expired.saturating_add(1);
+            tracing::warn!(plugin = instance.plugin, instance = instance.id, "lease ran out");
+            self.withdraw(instance);
+        }
+    }
+
+    fn withdraw(&mut self, instance: &Arc<Instance>) {
+        instance.depart();
+        for tool in &instance.offers {
+            if self.tools.get(tool).is_some_and(|offer| !offer.pool.leave(instance)) {
+                self.tools.remove(tool);
+            }
+        }
+    }
+
+    /// The tool at exactly this version and digest.
+    pub(super) fn find(&self, tool: &ToolRef) -> Option<Arc<Offer>> {
+        self.tools.get(tool).map(Arc::clone)
+    }
+
+    /// All tools, by name and version.
+    pub(super) fn tools(&self) -> impl Iterator<Item = &Arc<Offer>> {
+        self.tools.values()
+    }
+
+    /// All instances, by id.
+    pub(super) fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.instances.values().map(|placed| &placed.instance)
+    }
+
+    /// The best version of each tool among those that are `wanted`.
+    pub(super) fn newest(&self, wanted: impl Fn(&Offer) -> bool) -> Vec<Arc<ToolSpec>> {
+        let mut best: BTreeMap<(&str, &str), &Arc<Offer>> = BTreeMap::new();
+        for (id, offer) in self.tools.iter().filter(|(_, offer)| wanted(offer)) {
+            let held = best.entry((&id.plugin, &id.tool)).or_insert(offer);
+            if offer.rank() > held.rank() {
+                *held = offer;
+            }
+        }
+        best.into_values().map(|offer| Arc::clone(offer.spec())).collect()
+    }
+
+    /// Whether an instance of `plugin` takes calls.
+    pub(super) fn is_ready(&self, plugin: &str, now: Instant) -> bool {
+        self.instances().any(|instance| {
+            instance.plugin == plugin && instance.readiness(now) == Readiness::Ready
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! Why the registry refuses. Variants by what the plugin's author or operator can do about it.
+
+use crate::tool::Violation;
+
+/// A registration or renewal that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The announcement is malformed; everything wrong with it.
+    #[error("the registration has {} faults", violations.len())]
+    Invalid {
+        /// All of them.
+        violations: Vec<Violation>,
+    },
+    /// No revision of the protocol is spoken by both sides.
+    #[error(
+        "plugin {plugin} speaks agentd.tool.v1 revisions {low}-{high}, agentd 1-1: {}",
+        if *low > 1 { "upgrade agentd or use an older plugin" } else { "upgrade the plugin" }
+    )]
+    Protocol {
+        /// Namespace of the plugin.
+        plugin: String,
+        /// Lowest revision it speaks.
+        low: i32,
+        /// Highest revision it speaks.
+        high: i32,
+    },
+    /// The instance wants to be reached through the relay.
+    #[error("the relay is not served yet; register with a direct transport")]
+    RelayUnserved,
+    /// The plugin calls from another machine.
+    #[error("plugins register from this machine only, until roles and TLS are there")]
+    NotLocal,
+    /// The instance is to be dialled on another machine.
+    #[error(
+        "{host:?} is not dialled: it is, or cannot be shown to be, only this machine; give 127.0.0.1 or \":port\""
+    )]
+    EndpointNotAllowed {
+        /// What was given.
+        host: String,
+    },
+    /// The namespace belongs to the plugins that the daemon supervises.
+    #[error(
+        "the namespace {plugin:?} belongs to a plugin that this daemon starts itself; present its token, or take another name"
+    )]
+    NamespaceNotAllowed {
+        /// What was asked for.
+        plugin: String,
+    },
+    /// The id belongs to a live instance of another plugin.
+    #[error("instance {instance_id:?} is held by another plugin; draw a new id at each start")]
+    InstanceTaken {
+        /// The id.
+        instance_id: String,
+    },
+    /// The lease is not known: never given, ended, or lost with a restart.
+    #[error("the lease is not known; register again")]
+    LeaseUnknown,
+}
+
+impl Error {
+    /// Stable word for machines.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "INVALID_REGISTRATION",
+            Self::Protocol { .. } => "PROTOCOL_MISMATCH",
+            Self::RelayUnserved => "RELAY_UNSERVED",
+            Self::NotLocal => "PEER_NOT_LOCAL",
+            Self::EndpointNotAllowed { .. } => "ENDPOINT_NOT_ALLOWED",
+            Self::NamespaceNotAllowed { .. } => "NAMESPACE_NOT_ALLOWED",
+            Self::InstanceTaken { .. } => "INSTANCE_TAKEN",
+            Self::LeaseUnknown => "LEASE_UNKNOWN",
+        }
+    }
+}
