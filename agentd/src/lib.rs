@@ -15,4 +15,6 @@ pub mod store;
 
 // Layer 2: faculties.
 pub mod memory;
+pub mod planner;
 pub mod plugin;
+pub mod reasoner;

@@ -1,0 +1,319 @@
+//! The planner by rules: which questions to ask next, from nothing but what tools say of
+//! themselves (their applicabilities) and what is suspected. It knows no tool by name; a
+//! stranger's tool is planned for exactly like a bundled one. Pure: same input, same plan.
+
+pub mod question;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    alert::Alert,
+    investigation::{
+        finding::EpisodeMatch,
+        plan::{Plan, Step},
+    },
+    reasoner::{
+        Assessment, Suspect, any_matches,
+        catalogue::{Catalogue, matches_any},
+    },
+    tool::{Applicability, ToolSpec},
+};
+
+use question::Window;
+
+/// Likeness from which a recalled case is checked before anything else is asked.
+pub const RECALL_FIRST: f64 = 0.7;
+/// Most questions in one follow-up round: each is chosen by what the ones before it gave.
+const FOLLOW_UPS: usize = 6;
+
+/// A question that failed, and what it might have told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Tool, as people read it.
+    pub tool: String,
+    /// Signals that stayed unseen.
+    pub emits: Vec<String>,
+}
+
+/// Everything a plan is made from, frozen.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// What came in.
+    pub alert: &'a Alert,
+    /// Tools that can be called now.
+    pub tools: &'a [Arc<ToolSpec>],
+    /// The cause catalogue.
+    pub catalogue: &'a Catalogue,
+    /// Earlier cases, best first.
+    pub recalled: &'a [EpisodeMatch],
+    /// Where the reasoning stands; none before the first round.
+    pub assessment: Option<&'a Assessment>,
+    /// Questions asked so far, as tool and arguments.
+    pub asked: &'a BTreeSet<(String, String)>,
+    /// Questions that failed since the last plan.
+    pub failed: &'a [Failed],
+    /// Time the questions are about.
+    pub window: Window,
+    /// Number of the plan to make, from 1.
+    pub revision: u32,
+    /// Tool calls left.
+    pub calls_left: usize,
+}
+
+/// One possible question, with why and how much an answer is worth.
+struct Candidate {
+    tool: Arc<ToolSpec>,
+    arguments: String,
+    purpose: String,
+    worth: f64,
+}
+
+/// The next plan; none when nothing is left to ask.
+#[must_use]
+pub fn plan(input: &Input<'_>) -> Option<Plan> {
+    let (candidates, reason) = match input.assessment {
+        None => opening(input),
+        Some(assessment) => follow_up(input, assessment),
+    };
+    let steps: Vec<Step> = candidates
+        .into_iter()
+        .take(input.calls_left)
+        .enumerate()
+        .map(|(index, candidate)| Step {
+            id: format!("s{}.{}", input.revision, index.saturating_add(1)),
+            purpose: candidate.purpose,
+            tool: candidate.tool.id.clone(),
+            arguments: candidate.arguments,
+            needs: Vec::new(),
+        })
+        .collect();
+    (!steps.is_empty()).then_some(Plan { revision: input.revision, steps, reason })
+}
+
+/// The first round: with a like case in memory, what confirms or refutes its cause; otherwise
+/// every broad question for this kind of alert.
+fn opening(input: &Input<'_>) -> (Vec<Candidate>, String) {
+    let broad = broad(input);
+    let recalled = input
+        .recalled
+        .iter()
+        .find(|case| case.similarity >= RECALL_FIRST && !case.category.is_empty());
+    if let Some(case) = recalled
+        && let Some(cause) = input.catalogue.cause(&case.category)
+    {
+        let wanted: Vec<String> = cause.speaks_for.iter().flat_map(|c| c.any.clone()).collect();
+        let (first, rest): (Vec<Candidate>, Vec<Candidate>) =
+            broad.into_iter().partition(|c| emits_any(&c.tool, &wanted));
+        if !first.is_empty() && !rest.is_empty() {
+            let first = fewest(first, &wanted);
+            let reason = format!(
+                "a like case ({}) was {}; that is checked first",
+                case.episode, case.category
+            );
+            return (first, reason);
+        }
+        return (
+            first.into_iter().chain(rest).collect(),
+            "the broad questions for this kind of alert".to_owned(),
+        );
+    }
+    (broad, "the broad questions for this kind of alert, all at once".to_owned())
+}
+
+/// The few questions that together may show all of the `wanted` signals that any of them shows:
+/// greedily the one that covers most of what is still uncovered.
+fn fewest(mut from: Vec<Candidate>, wanted: &[String]) -> Vec<Candidate> {
+    let mut open: BTreeSet<String> = wanted.iter().cloned().collect();
+    let mut chosen = Vec::new();
+    loop {
+        let covers = |candidate: &Candidate| {
+            open.iter().filter(|w| emits_any(&candidate.tool, std::slice::from_ref(*w))).count()
+        };
+        let best = from.iter().enumerate().max_by_key(|(i, c)| (covers(c), usize::MAX - i));
+        let Some((index, _)) = best.filter(|(_, candidate)| covers(candidate) > 0) else { break };
+        let candidate = from.remove(index);
+        open.retain(|w| !emits_any(&candidate.tool, std::slice::from_ref(w)));
+        chosen.push(candidate);
+    }
+    chosen
+}
+
+fn broad(input: &Input<'_>) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for (tool, applies) in applicable(input) {
+        if !applies.after_signals.is_empty() || !applies.subject_kinds.is_empty() {
+            continue;
+        }
+        let arguments = question::about_alert(applies, input.alert, input.window);
+        if let Some(arguments) = arguments.filter(|a| !asked(input, tool, a)) {
+            found.push(Candidate {
+                tool: Arc::clone(tool),
+                arguments,
+                purpose: format!("look at {}", subject(input.alert)),
+                worth: 1.0 / cost(tool),
+            });
+        }
+    }
+    sorted(found)
+}
+
+/// Later rounds: the questions that best separate the leading hypotheses, about the objects under
+/// suspicion; what a failed tool would have told, from another; the broad ones still open.
+fn follow_up(input: &Input<'_>, assessment: &Assessment) -> (Vec<Candidate>, String) {
+    let mut found = instead(input, assessment);
+    let replaced = found.len();
+    for suspect in assessment.suspects.iter().take(12) {
+        for (tool, applies) in applicable(input) {
+            if let Some(candidate) = about(input, assessment, suspect, tool, applies) {
+                found.push(candidate);
+            }
+        }
+    }
+    found.extend(after_signals(input, assessment));
+    let reason = match (replaced, assessment.hypotheses.first()) {
+        (0, Some(best)) => format!("to confirm or refute: {}", best.statement),
+        (0, None) => "to look further at what is not well".to_owned(),
+        (n, _) => format!("{n} question(s) anew to other tools, as one failed"),
+    };
+    // Checking a recalled case first left the broad questions open; they come now.
+    let open: Vec<Candidate> = broad(input);
+    let room = FOLLOW_UPS.max(open.len());
+    let mut all = sorted(found);
+    all.extend(open);
+    let mut once = BTreeSet::new();
+    all.retain(|c| once.insert((c.tool.id.to_string(), c.arguments.clone())));
+    all.truncate(room);
+    (all, reason)
+}
+
+/// Questions about the alerted object that are worth asking once a signal was seen anywhere near.
+fn after_signals(input: &Input<'_>, assessment: &Assessment) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for (tool, applies) in applicable(input) {
+        let seen = assessment.suspects.iter().flat_map(|suspect| &suspect.signals);
+        if applies.subject_kinds.is_empty()
+            && !applies.after_signals.is_empty()
+            && any_matches(&applies.after_signals, seen)
+            && let Some(arguments) = question::about_alert(applies, input.alert, input.window)
+            && !asked(input, tool, &arguments)
+        {
+            found.push(Candidate {
+                tool: Arc::clone(tool),
+                arguments,
+                purpose: format!("follow up on {}", applies.after_signals.join(", ")),
+                worth: 0.8 / cost(tool),
+            });
+        }
+    }
+    found
+}
+
+fn about(
+    input: &Input<'_>,
+    assessment: &Assessment,
+    suspect: &Suspect,
+    tool: &Arc<ToolSpec>,
+    applies: &Applicability,
+) -> Option<Candidate> {
+    let fits = !applies.subject_kinds.is_empty()
+        && applies.subject_kinds.contains(&suspect.entity.kind)
+        && (applies.after_signals.is_empty()
+            || any_matches(&applies.after_signals, &suspect.signals))
+        // What a tool has told of an object it need not be asked again.
+        && !suspect.told_by.contains(&tool.id.to_string());
+    if !fits {
+        return None;
+    }
+    let arguments = question::about_object(applies, input.alert, &suspect.entity, input.window)?;
+    if asked(input, tool, &arguments) {
+        return None;
+    }
+    let separates = emits_any(tool, &assessment.wanted);
+    Some(Candidate {
+        tool: Arc::clone(tool),
+        arguments,
+        purpose: format!("look at {}", suspect.entity),
+        worth: suspect.urgency * if separates { 2.0 } else { 1.0 } / cost(tool),
+    })
+}
+
+/// For each failed question, one other tool that may give the same signals.
+fn instead(input: &Input<'_>, assessment: &Assessment) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = Vec::new();
+    for failed in input.failed {
+        let other = applicable(input)
+            .filter(|(tool, _)| tool.id.to_string() != failed.tool)
+            .filter(|(tool, _)| emits_any(tool, &failed.emits))
+            .find_map(|(tool, applies)| {
+                let arguments = if applies.subject_kinds.is_empty() {
+                    question::about_alert(applies, input.alert, input.window)
+                } else {
+                    assessment
+                        .suspects
+                        .iter()
+                        .find(|s| applies.subject_kinds.contains(&s.entity.kind))
+                        .and_then(|s| {
+                            question::about_object(applies, input.alert, &s.entity, input.window)
+                        })
+                };
+                let arguments = arguments.filter(|a| !asked(input, tool, a))?;
+                Some((Arc::clone(tool), arguments))
+            });
+        if let Some((tool, arguments)) = other {
+            let purpose = format!("instead of {}, which failed", failed.tool);
+            found.push(Candidate { tool, arguments, purpose, worth: 10.0 });
+        }
+    }
+    found
+}
+
+/// Every tool with each of its applicabilities that fits the alert's type.
+fn applicable<'a>(
+    input: &Input<'a>,
+) -> impl Iterator<Item = (&'a Arc<ToolSpec>, &'a Applicability)> {
+    let kind = input.alert.kind.clone();
+    input
+        .tools
+        .iter()
+        .flat_map(|tool| tool.applies.iter().map(move |applies| (tool, applies)))
+        .filter(move |(_, applies)| {
+            applies.alert_types.is_empty() || matches_any(&applies.alert_types, &kind)
+        })
+}
+
+fn asked(input: &Input<'_>, tool: &ToolSpec, arguments: &str) -> bool {
+    input.asked.contains(&(tool.id.to_string(), arguments.to_owned()))
+}
+
+fn emits_any(tool: &ToolSpec, signals: &[String]) -> bool {
+    tool.applies
+        .iter()
+        .any(|applies| any_matches(signals, &applies.emits) || any_matches(&applies.emits, signals))
+}
+
+/// What asking costs, in seconds of its usual latency and a fixed share for the call itself.
+fn cost(tool: &ToolSpec) -> f64 {
+    0.5 + tool.typical_latency.as_secs_f64()
+}
+
+fn subject(alert: &Alert) -> String {
+    if !alert.service.is_empty() {
+        alert.service.clone()
+    } else if !alert.namespace.is_empty() {
+        format!("namespace {}", alert.namespace)
+    } else {
+        "the cluster".to_owned()
+    }
+}
+
+fn sorted(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    candidates.sort_by(|a, b| {
+        b.worth
+            .total_cmp(&a.worth)
+            .then_with(|| (&a.tool.id, &a.arguments).cmp(&(&b.tool.id, &b.arguments)))
+    });
+    candidates
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! The reasoner: typed facts in, hypotheses, verdict and the objects worth asking about out. Rules
+//! alone, no model: the cause catalogue is data, the arithmetic is stated in [`weigh`] and
+//! [`select`]. It never parses results or prose of tools, and it knows no tool.
+
+pub mod anchor;
+pub mod catalogue;
+pub mod conclude;
+pub mod facts;
+pub mod health;
+pub mod select;
+pub mod severity;
+pub mod template;
+pub mod topology;
+pub mod weigh;
+mod words;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use self::{
+    anchor::Anchor,
+    catalogue::{Catalogue, Polarity, matches_any},
+    facts::Facts,
+    select::Choice,
+    topology::Topology,
+    weigh::{Case, Weighed},
+};
+use crate::{
+    alert::Alert,
+    fact::Entity,
+    investigation::{finding::Hypothesis, report::Conclusion},
+};
+
+/// Belief from which, with nothing left unexplained, no further question is asked.
+pub const SETTLED: f64 = 0.85;
+
+/// The reasoning of one investigation: its facts and the ids given so far.
+#[derive(Debug, Clone)]
+pub struct Reasoning {
+    catalogue: Arc<Catalogue>,
+    /// What is known.
+    pub facts: Facts,
+    ids: BTreeMap<(String, Entity), String>,
+}
+
+/// An object worth asking about, with why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suspect {
+    /// The object.
+    pub entity: Entity,
+    /// Signals seen on it that are not health.
+    pub signals: BTreeSet<String>,
+    /// Tools that have told something of it or its unit, as people read their names.
+    pub told_by: BTreeSet<String>,
+    /// How urgent an answer is, 0 to 1.
+    pub urgency: f64,
+}
+
+/// Where the reasoning stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// Candidate causes as believed now, strongest first.
+    pub hypotheses: Vec<Hypothesis>,
+    /// Signals that would confirm or refute the leading ones.
+    pub wanted: Vec<String>,
+    /// Objects worth asking about, most urgent first.
+    pub suspects: Vec<Suspect>,
+    /// True when a verdict stands and nothing near the alert is unexplained.
+    pub settled: bool,
+    /// What the alert names and nothing answers to, with the nearest names.
+    pub unknown: Option<(String, String)>,
+    /// What would be reported now.
+    pub conclusion: Conclusion,
+}
+
+impl Reasoning {
+    /// Reasoning that knows nothing yet.
+    #[must_use]
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self { catalogue, facts: Facts::default(), ids: BTreeMap::new() }
+    }
+
+    /// Weighs all that is known. `now` stands in while no data carries a time.
+    pub fn assess(&mut self, alert: &Alert, now: Timestamp) -> Assessment {
+        let catalogue = Arc::clone(&self.catalogue);
+        let observed: Vec<&Entity> = self
+            .facts
+            .seen()
+            .iter()
+            .flat_map(|s| std::iter::once(&s.observation.subject).chain(&s.observation.peer))
+            .collect();
+        let told = self.facts.told_calls();
+        let topology = Topology::of(self.facts.relations().iter().chain(&told), observed);
+        let anchor = Anchor::find(alert, &self.facts, &topology, &catalogue, now);
+        let case = Case {
+            facts: &self.facts,
+            topology: &topology,
+            anchor: &anchor,
+            catalogue: &catalogue,
+        };
+        let weighed = case.hypotheses();
+        let choice = select::choose(&case, &weighed);
+        let ids = &mut self.ids;
+        let hypotheses = conclude::hypotheses(&case, &weighed, &choice, |category, culprit| {
+            let next = format!("h{}", ids.len().saturating_add(1));
+            ids.entry((category.to_owned(), culprit.clone())).or_insert(next).clone()
+        });
+        let conclusion = conclude::conclude(&case, alert, &weighed, &choice, &hypotheses);
+
+        Assessment {
+            settled: settled(&choice),
+            wanted: wanted(&weighed, &choice),
+            suspects: suspects(&case, &weighed, &choice),
+            unknown: anchor.unknown.clone(),
+            hypotheses,
+            conclusion,
+        }
+    }
+}
+
+/// Every cause that stands is sure, and nothing at the alerted object is left unexplained.
+fn settled(choice: &Choice) -> bool {
+    !choice.standing.is_empty()
+        && choice.standing.iter().all(|(_, confidence)| *confidence >= SETTLED)
+        && choice.unexplained.is_empty()
+}
+
+/// Signals of the clauses, for and against, of what leads: those are the questions that separate.
+fn wanted(weighed: &[Weighed<'_>], choice: &Choice) -> Vec<String> {
+    let mut leading: Vec<&Weighed<'_>> = weighed
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !choice.rejected.contains_key(index))
+        .map(|(_, weighed)| weighed)
+        .chain(weighed.iter().take(3))
+        .collect();
+    leading.truncate(4);
+    let clauses = leading.iter().flat_map(|w| w.cause.speaks_for.iter().chain(&w.cause.against));
+    let mut signals: Vec<String> = clauses.flat_map(|clause| clause.any.iter().cloned()).collect();
+    signals.sort();
+    signals.dedup();
+    signals
+}
+
+/// The alerted objects, what they depend on and shows harm, and the culprits that lead.
+fn suspects(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> Vec<Suspect> {
+    let mut urgency: BTreeMap<Entity, f64> = BTreeMap::new();
+    let mut raise = |entity: Entity, by: f64| {
+        let known = urgency.entry(entity).or_insert(0.0);
+        *known = known.max(by);
+    };
+    let reach = case.topology.reach(&case.anchor.units);
+    for index in case.harm(|_, _| true) {
+        let Some(seen) = case.facts.seen().get(index) else { continue };
+        let subject = &seen.observation.subject;
+        let unit = case.topology.unit(subject);
+        let near = match unit.and_then(|unit| reach.get(&unit)) {
+            Some(path) if path.is_empty() => 0.8,
+            Some(_) => 0.9,
+            None if case.anchor.neighbour(subject) => 0.5,
+            None => continue,
+        };
+        let open = if choice.unexplained.contains(&index) { 0.1 } else { 0.0 };
+        raise(case.topology.controller(subject), near + open);
+        if let Some(peer) = &seen.observation.peer {
+            raise(peer.whole(), near);
+        }
+    }
+    for hypothesis in weighed.iter().filter(|h| h.relevance >= 0.5).take(4) {
+        raise(hypothesis.culprit.clone(), hypothesis.belief.max(0.6));
+    }
+    for entity in &case.anchor.entities {
+        raise(entity.clone(), 0.85);
+    }
+    let mut suspects: Vec<Suspect> = urgency
+        .into_iter()
+        .map(|(entity, urgency)| {
+            let (signals, told_by) = known_of(case, &entity);
+            Suspect { entity, signals, told_by, urgency }
+        })
+        .collect();
+    suspects.sort_by(|a, b| b.urgency.total_cmp(&a.urgency).then_with(|| a.entity.cmp(&b.entity)));
+    suspects
+}
+
+/// Signals seen on the unit of an object, health left out since it calls for no further question,
+/// and the tools that told anything of it.
+fn known_of(case: &Case<'_>, entity: &Entity) -> (BTreeSet<String>, BTreeSet<String>) {
+    let unit = case.topology.unit(entity);
+    let on = |subject: &Entity| {
+        subject.whole() == *entity || (unit.is_some() && case.topology.unit(subject) == unit)
+    };
+    let (mut signals, mut told_by) = (BTreeSet::new(), BTreeSet::new());
+    for seen in case.facts.seen() {
+        let subject = on(&seen.observation.subject);
+        if subject {
+            told_by.insert(seen.tool.to_string());
+        }
+        let about = subject || seen.observation.peer.as_ref().is_some_and(on);
+        if about && case.catalogue.polarity(&seen.observation.signal) != Polarity::Health {
+            signals.insert(seen.observation.signal.clone());
+        }
+    }
+    (signals, told_by)
+}
+
+/// Whether any of `signals` is one of `patterns`.
+#[must_use]
+pub fn any_matches<'a>(patterns: &[String], signals: impl IntoIterator<Item = &'a String>) -> bool {
+    signals.into_iter().any(|signal| matches_any(patterns, signal))
+}

@@ -1,0 +1,378 @@
+//! From a choice to words: root causes, evidence with its share, alternatives with why not,
+//! advice, timeline. Every sentence comes from the catalogue or from an observation.
+
+use std::collections::BTreeSet;
+
+use super::{
+    health,
+    select::{Choice, FLOOR, Rejection},
+    severity,
+    template::{fill, fill_command},
+    weigh::{Case, Weighed},
+    words::values,
+};
+use crate::{
+    alert::Alert,
+    fact::Entity,
+    investigation::{
+        finding::{
+            Evidence, Hypothesis, Recommendation, RootCause, Severity, TimelineEntry, Verdict,
+        },
+        report::Conclusion,
+    },
+};
+
+/// Most candidates kept in a report.
+const ALTERNATIVES: usize = 6;
+/// Most observations cited for one cause.
+const CITED: usize = 8;
+
+/// The hypotheses in the words of the domain, strongest first.
+pub fn hypotheses(
+    case: &Case<'_>,
+    weighed: &[Weighed<'_>],
+    choice: &Choice,
+    mut id: impl FnMut(&str, &Entity) -> String,
+) -> Vec<Hypothesis> {
+    let ids: Vec<String> = weighed.iter().map(|w| id(&w.cause.id, &w.culprit)).collect();
+    let of = |index: &usize| ids.get(*index).cloned().unwrap_or_default();
+    let mut list: Vec<Hypothesis> = weighed
+        .iter()
+        .enumerate()
+        .map(|(index, w)| {
+            let rejected = choice.rejected.get(&index);
+            Hypothesis {
+                id: of(&index),
+                statement: fill(&w.cause.statement, &values(case, w)),
+                confidence: choice.confidence.get(index).copied().unwrap_or_default(),
+                category: w.cause.id.clone(),
+                culprit: w.culprit.clone(),
+                evidence: cite(case, w.evidence.iter().map(|(i, _)| *i).take(CITED)),
+                against: cite(case, w.against.iter().copied()),
+                rejection: rejected.map(|r| why(weighed, r)).unwrap_or_default(),
+                explained_by: match rejected {
+                    Some(Rejection::ExplainedBy(by) | Rejection::SameThing(by)) => of(by),
+                    Some(Rejection::Weak | Rejection::Apart) | None => String::new(),
+                },
+                missing_signals: missing(case, w),
+            }
+        })
+        .collect();
+    list.sort_by(|a, b| b.confidence.total_cmp(&a.confidence).then_with(|| a.id.cmp(&b.id)));
+    list
+}
+
+/// What would be reported now.
+#[must_use]
+pub fn conclude(
+    case: &Case<'_>,
+    alert: &Alert,
+    weighed: &[Weighed<'_>],
+    choice: &Choice,
+    hypotheses: &[Hypothesis],
+) -> Conclusion {
+    let standing: Vec<(&Weighed<'_>, f64)> = choice
+        .standing
+        .iter()
+        .filter_map(|(index, confidence)| weighed.get(*index).map(|w| (w, *confidence)))
+        .collect();
+    // What is wrong elsewhere in the namespace does not make a healthy object ill.
+    let concerns = standing.iter().any(|(weighed, _)| weighed.path.is_some());
+    let mut conclusion = match health::answers(case, alert).filter(|_| !concerns) {
+        Some(healthy) => well(case, alert, &healthy, &standing),
+        // What ails others is no answer about an object that is not there.
+        None if standing.is_empty() || nobody(case) => open(case, alert, weighed, hypotheses),
+        None => found(case, &standing, hypotheses),
+    };
+    let stands =
+        |h: &&Hypothesis| !conclusion.root_causes.iter().any(|cause| cause.hypothesis == h.id);
+    conclusion.alternatives =
+        hypotheses.iter().filter(stands).take(ALTERNATIVES).cloned().collect();
+    conclusion
+}
+
+fn found(
+    case: &Case<'_>,
+    standing: &[(&Weighed<'_>, f64)],
+    hypotheses: &[Hypothesis],
+) -> Conclusion {
+    let causes: Vec<&Weighed<'_>> = standing.iter().map(|(w, _)| *w).collect();
+    let root_causes: Vec<RootCause> = standing
+        .iter()
+        .map(|(w, confidence)| root_cause(case, w, *confidence, hypotheses))
+        .collect();
+    let mut recommendations = Vec::new();
+    let mut evidence = Vec::new();
+    for weighed in &causes {
+        recommendations.extend(advice(case, weighed));
+        evidence.extend(weighted(case, weighed));
+    }
+    Conclusion {
+        verdict: Verdict::RootCauseFound,
+        summary: summary(case, &root_causes),
+        severity: severity::judge(case, &causes),
+        timeline: timeline(&evidence),
+        evidence: once(evidence),
+        root_causes,
+        recommendations,
+        alternatives: Vec::new(),
+        deciding_questions: Vec::new(),
+    }
+}
+
+fn root_cause(
+    case: &Case<'_>,
+    weighed: &Weighed<'_>,
+    confidence: f64,
+    hypotheses: &[Hypothesis],
+) -> RootCause {
+    let values = values(case, weighed);
+    let same = |h: &&Hypothesis| h.category == weighed.cause.id && h.culprit == weighed.culprit;
+    let affected: BTreeSet<Entity> = weighed
+        .explained
+        .iter()
+        .filter_map(|index| case.facts.seen().get(*index))
+        .map(|seen| case.topology.controller(&seen.observation.subject))
+        .filter(|entity| *entity != weighed.culprit)
+        .collect();
+    RootCause {
+        statement: fill(&weighed.cause.statement, &values),
+        category: weighed.cause.id.clone(),
+        culprit: weighed.culprit.clone(),
+        confidence,
+        evidence: cite(case, weighed.evidence.iter().map(|(i, _)| *i).take(CITED)),
+        against: cite(case, weighed.against.iter().copied()),
+        affected: affected.into_iter().collect(),
+        hypothesis: hypotheses.iter().find(same).map(|h| h.id.clone()).unwrap_or_default(),
+        start: weighed.start,
+        path: weighed.path.clone().unwrap_or_default(),
+        confirm_command: fill_command(&weighed.cause.confirm, &values),
+    }
+}
+
+/// Whether the alert names something that nothing answers to.
+fn nobody(case: &Case<'_>) -> bool {
+    case.anchor.unknown.is_some() && case.anchor.entities.is_empty()
+}
+
+fn well(
+    case: &Case<'_>,
+    alert: &Alert,
+    healthy: &[usize],
+    elsewhere: &[(&Weighed<'_>, f64)],
+) -> Conclusion {
+    let remarkable = health::remarkable(case);
+    let list = |indices: &[usize], most: usize| -> String {
+        let seen = indices.iter().filter_map(|index| case.facts.seen().get(*index));
+        let said: Vec<&str> =
+            seen.map(|seen| seen.observation.statement.as_str()).take(most).collect();
+        said.join("; ")
+    };
+    let mut summary = format!(
+        "False alarm, no fault: {} is healthy. {}.",
+        subject(case, alert),
+        list(healthy, 3)
+    );
+    if !remarkable.is_empty() {
+        summary.push_str(&format!(
+            " What set the alert off: {}; callers cause 4xx answers, not the service.",
+            list(&remarkable, 1)
+        ));
+    }
+    for (weighed, _) in elsewhere {
+        let said = fill(&weighed.cause.statement, &values(case, weighed));
+        summary.push_str(&format!(" Beside it, and not its concern as far as is known: {said}"));
+    }
+    let cited = healthy.iter().chain(&remarkable).take(CITED);
+    let evidence: Vec<Evidence> =
+        cited.filter_map(|index| evidence(case, *index, 1.0, false)).collect();
+    Conclusion {
+        verdict: Verdict::Healthy,
+        summary,
+        root_causes: Vec::new(),
+        severity: Severity::P4,
+        timeline: Vec::new(),
+        evidence,
+        recommendations: Vec::new(),
+        alternatives: Vec::new(),
+        deciding_questions: Vec::new(),
+    }
+}
+
+fn open(
+    case: &Case<'_>,
+    alert: &Alert,
+    weighed: &[Weighed<'_>],
+    hypotheses: &[Hypothesis],
+) -> Conclusion {
+    let mut summary = match (&case.anchor.unknown, case.anchor.entities.is_empty()) {
+        (Some((asked, nearest)), true) if nearest.is_empty() => {
+            format!("Nothing here answers to {asked:?}.")
+        }
+        (Some((asked, nearest)), true) => {
+            format!("Nothing here answers to {asked:?}; the nearest names are {nearest}.")
+        }
+        _ => format!("The evidence on {} does not carry a conclusion.", subject(case, alert)),
+    };
+    if let Some(best) = hypotheses.first().filter(|best| best.confidence >= 0.2)
+        && nobody(case)
+    {
+        summary.push_str(&format!(" What is wrong near there: {}", best.statement));
+    } else if let Some(best) = hypotheses.first().filter(|best| best.confidence >= 0.2) {
+        summary.push_str(&format!(
+            " Most likely, at {:.0} % where {:.0} % would do: {}",
+            best.confidence * 100.0,
+            FLOOR * 100.0,
+            best.statement
+        ));
+    }
+    let symptoms = case.symptoms();
+    let foreign = case
+        .facts
+        .seen()
+        .iter()
+        .enumerate()
+        .filter(|(_, seen)| !case.catalogue.knows(&seen.observation.signal))
+        .map(|(index, _)| index);
+    // Facts of words no catalogue knows have no weight; a person may know what they mean.
+    let shown: Vec<usize> = symptoms.iter().copied().take(CITED).chain(foreign.take(4)).collect();
+    let evidence: Vec<Evidence> =
+        shown.iter().filter_map(|i| evidence(case, *i, 0.0, false)).collect();
+    let mut questions: Vec<String> = Vec::new();
+    for w in weighed.iter().take(3) {
+        questions.push(fill(&w.cause.question, &values(case, w)));
+    }
+    Conclusion {
+        verdict: Verdict::Inconclusive,
+        summary,
+        root_causes: Vec::new(),
+        severity: severity::judge(case, &[]),
+        timeline: timeline(&evidence),
+        evidence,
+        recommendations: Vec::new(),
+        alternatives: Vec::new(),
+        deciding_questions: questions,
+    }
+}
+
+fn subject(case: &Case<'_>, alert: &Alert) -> String {
+    match case.anchor.entities.first() {
+        Some(entity) => entity.to_string(),
+        None if !alert.service.is_empty() => alert.service.clone(),
+        None if !alert.namespace.is_empty() => format!("namespace {}", alert.namespace),
+        None => "the cluster".to_owned(),
+    }
+}
+
+/// The causes, then what the alerted object suffers.
+fn summary(case: &Case<'_>, causes: &[RootCause]) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for (number, cause) in causes.iter().enumerate() {
+        let independent = if number == 0 { "" } else { "Independently of that: " };
+        said.push(format!("{independent}{}", cause.statement));
+    }
+    let blamed: BTreeSet<&Entity> = causes.iter().map(|cause| &cause.culprit).collect();
+    let effects: Vec<&str> = case
+        .symptoms()
+        .iter()
+        .filter_map(|index| case.facts.seen().get(*index))
+        .filter(|seen| seen.observation.signal.starts_with("service."))
+        .filter(|seen| !blamed.contains(&seen.observation.subject.whole()))
+        .map(|seen| seen.observation.statement.as_str())
+        .take(2)
+        .collect();
+    if !effects.is_empty() {
+        said.push(format!("Effect: {}.", effects.join("; ")));
+    }
+    said.join(" ")
+}
+
+fn advice(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<Recommendation> {
+    let values = values(case, weighed);
+    weighed
+        .cause
+        .advice()
+        .map(|(horizon, advice)| Recommendation {
+            action: fill(&advice.action, &values),
+            reason: fill(&advice.reason, &values),
+            risk: advice.risk,
+            horizon,
+            command: fill_command(&advice.command, &values),
+            confirm_command: fill_command(&weighed.cause.confirm, &values),
+        })
+        .collect()
+}
+
+fn why(weighed: &[Weighed<'_>], rejection: &Rejection) -> String {
+    let name = |index: &usize| {
+        weighed.get(*index).map_or_else(String::new, |w| format!("{} of {}", w.cause.id, w.culprit))
+    };
+    match rejection {
+        Rejection::ExplainedBy(by) => {
+            format!("all that speaks for it is explained by {}", name(by))
+        }
+        Rejection::SameThing(by) => format!("{} is the more exact word for it", name(by)),
+        Rejection::Weak => "the evidence for it is too weak".to_owned(),
+        Rejection::Apart => "it lies apart from the alert".to_owned(),
+    }
+}
+
+fn missing(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<String> {
+    let has = |clause: &super::catalogue::Clause| {
+        weighed.evidence.iter().any(|(index, _)| {
+            case.facts.seen().get(*index).is_some_and(|seen| clause.matches(&seen.observation))
+        })
+    };
+    let lacking = weighed.cause.speaks_for.iter().filter(|c| c.weight >= 0.3 && !has(c));
+    lacking.map(|clause| clause.any.join(" or ")).collect()
+}
+
+fn cite(case: &Case<'_>, indices: impl Iterator<Item = usize>) -> Vec<String> {
+    indices.filter_map(|i| case.facts.seen().get(i)).map(|seen| seen.id.clone()).collect()
+}
+
+/// Evidence of one cause with its share in the conclusion, then what speaks against it.
+fn weighted(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<Evidence> {
+    let all: f64 = weighed.evidence.iter().map(|(_, weight)| weight).sum();
+    let share = |weight: f64| if all > 0.0 { weight / all } else { 0.0 };
+    let speaks_for = weighed
+        .evidence
+        .iter()
+        .take(CITED)
+        .filter_map(|(index, weight)| evidence(case, *index, share(*weight), false));
+    let against = weighed.against.iter().filter_map(|index| evidence(case, *index, 0.0, true));
+    speaks_for.chain(against).collect()
+}
+
+fn evidence(case: &Case<'_>, index: usize, weight: f64, contradicts: bool) -> Option<Evidence> {
+    let seen = case.facts.seen().get(index)?;
+    Some(Evidence {
+        id: seen.id.clone(),
+        seq: seen.seq,
+        tool: seen.tool.clone(),
+        weight,
+        contradicts,
+        observation: seen.observation.clone(),
+    })
+}
+
+fn once(evidence: Vec<Evidence>) -> Vec<Evidence> {
+    let mut ids = BTreeSet::new();
+    evidence.into_iter().filter(|evidence| ids.insert(evidence.id.clone())).collect()
+}
+
+fn timeline(evidence: &[Evidence]) -> Vec<TimelineEntry> {
+    let mut entries: Vec<TimelineEntry> = evidence
+        .iter()
+        .filter_map(|evidence| {
+            Some(TimelineEntry {
+                time: evidence.observation.start?,
+                statement: evidence.observation.statement.clone(),
+                evidence: evidence.id.clone(),
+            })
+        })
+        .collect();
+    entries.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| a.evidence.cmp(&b.evidence)));
+    entries.dedup_by(|a, b| a.evidence == b.evidence);
+    entries
+}

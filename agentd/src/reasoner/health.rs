@@ -1,0 +1,84 @@
+//! The verdict "healthy": it answers the alert's own claim with observations of health and finds
+//! no harm of this trouble on the alerted units. It is never the mere absence of findings.
+
+use std::collections::BTreeSet;
+
+use super::{catalogue::Polarity, catalogue::matches_any, weigh::Case};
+use crate::alert::Alert;
+
+/// Which observations of health answer which kind of alert. The first row whose patterns fit the
+/// alert's type or description decides; words are those alerting rules use.
+const CLAIMS: [(&[&str], &[&str]); 6] = [
+    (&["memory", "oom"], &["container.memory_steady"]),
+    (&["error", "5xx", "availab", "non2xx"], &["service.error_ratio_normal"]),
+    (&["latency", "slow", "duration"], &["service.latency_normal"]),
+    (&["cpu", "throttl"], &["container.cpu_unthrottled"]),
+    (&["job", "batch"], &["job.succeeded"]),
+    (
+        &["crash", "restart", "ready", "rollout", "replica", "evict", "degraded"],
+        &["workload.healthy"],
+    ),
+];
+
+/// Observations of health on the alerted units that answer the claim, when they carry the verdict.
+#[must_use]
+pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
+    let named = case.anchor.unknown.is_none() || !case.anchor.entities.is_empty();
+    if !named || case.anchor.units.is_empty() || !case.symptoms().is_empty() {
+        return None;
+    }
+    let health: Vec<usize> = on_anchor(case, Polarity::Health);
+    let wanted = claim(alert)?;
+    let answered = health
+        .iter()
+        .filter_map(|index| case.facts.seen().get(*index))
+        .any(|seen| wanted.is_empty() || matches_any(&wanted, &seen.observation.signal));
+    let tools: BTreeSet<_> = health
+        .iter()
+        .filter_map(|index| case.facts.seen().get(*index))
+        .map(|seen| &seen.tool)
+        .collect();
+    // One source alone may be blind in one eye.
+    (answered && tools.len() >= 2).then_some(health)
+}
+
+/// What is remarkable on the alerted units without being harm, such as answers of 4xx.
+#[must_use]
+pub fn remarkable(case: &Case<'_>) -> Vec<usize> {
+    let mut found = on_anchor(case, Polarity::Neutral);
+    found.retain(|index| {
+        case.facts
+            .seen()
+            .get(*index)
+            .is_some_and(|seen| seen.observation.signal == "service.client_errors_high")
+    });
+    found
+}
+
+fn on_anchor(case: &Case<'_>, polarity: Polarity) -> Vec<usize> {
+    let seen = case.facts.seen().iter().enumerate();
+    seen.filter(|(_, seen)| case.catalogue.polarity(&seen.observation.signal) == polarity)
+        .filter(|(_, seen)| {
+            let unit = case.topology.unit(&seen.observation.subject);
+            unit.is_some_and(|unit| case.anchor.units.contains(&unit))
+        })
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// The signals that answer the alert's claim: any of health when it claims nothing in particular,
+/// none at all when nothing here can see what it claims.
+fn claim(alert: &Alert) -> Option<Vec<String>> {
+    if alert.kind.is_empty() && alert.description.is_empty() {
+        return Some(Vec::new());
+    }
+    let said = |text: &str, words: &[&str]| {
+        let text = text.to_ascii_lowercase();
+        words.iter().any(|word| text.contains(word))
+    };
+    let row = CLAIMS
+        .iter()
+        .find(|(words, _)| said(&alert.kind, words))
+        .or_else(|| CLAIMS.iter().find(|(words, _)| said(&alert.description, words)))?;
+    Some(row.1.iter().map(|signal| (*signal).to_owned()).collect())
+}

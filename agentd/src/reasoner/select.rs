@@ -1,0 +1,173 @@
+//! Choosing: which hypotheses stand, which are explained away by which, what stays open. Prefers
+//! the candidate that explains most of what hurts near the alert; two independent faults give two
+//! causes, one fault never gives two.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+
+use super::weigh::{Case, Weighed};
+
+/// Belief from which a cause is said to be found.
+pub const FLOOR: f64 = 0.5;
+/// Belief from which a further, independent cause is named beside the first.
+const FURTHER: f64 = 0.65;
+/// A further cause must have begun no longer than this before the trouble.
+const TOGETHER: SignedDuration = SignedDuration::from_hours(3);
+/// Most causes named in one report.
+const MOST: usize = 3;
+
+/// Why a hypothesis does not stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// Another hypothesis, by index, explains all that speaks for it.
+    ExplainedBy(usize),
+    /// Another is the more exact word for the same thing.
+    SameThing(usize),
+    /// Belief stays below the floor.
+    Weak,
+    /// It lies apart from the alert.
+    Apart,
+}
+
+/// The outcome of choosing. Indices are into the hypotheses given.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Those that stand with their confidence, most important first.
+    pub standing: Vec<(usize, f64)>,
+    /// Why each of the others does not.
+    pub rejected: BTreeMap<usize, Rejection>,
+    /// Confidence of every hypothesis after rivals were compared.
+    pub confidence: Vec<f64>,
+    /// Harm of the alerted units that nothing standing explains.
+    pub unexplained: BTreeSet<usize>,
+}
+
+/// Chooses among `hypotheses`, which are sorted by belief.
+#[must_use]
+pub fn choose(case: &Case<'_>, hypotheses: &[Weighed<'_>]) -> Choice {
+    let near = case.harm(|unit, seen| {
+        unit.is_some_and(|unit| case.anchor.units.contains(&unit))
+            || case.anchor.neighbour(&seen.observation.subject)
+    });
+    let mut order: Vec<usize> = (0..hypotheses.len()).collect();
+    let worth = |index: &usize| hypotheses.get(*index).map_or(0.0, |h| worth(h, &near));
+    order.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then(a.cmp(b)));
+
+    let mut choice = Choice::default();
+    let mut candidates: Vec<usize> = Vec::new();
+    for index in &order {
+        let Some(hypothesis) = hypotheses.get(*index) else { continue };
+        match away(hypotheses, hypothesis, &candidates) {
+            Some(rejection) => {
+                choice.rejected.insert(*index, rejection);
+            }
+            None => candidates.push(*index),
+        }
+    }
+    choice.confidence = hypotheses.iter().map(|h| h.belief).collect();
+    discount_rivals(hypotheses, &candidates, &mut choice.confidence);
+    stand(case, hypotheses, &candidates, &mut choice);
+    let explained: BTreeSet<usize> = choice
+        .standing
+        .iter()
+        .filter_map(|(index, _)| hypotheses.get(*index))
+        .flat_map(|h| h.explained.iter().copied())
+        .collect();
+    choice.unexplained = case.symptoms().difference(&explained).copied().collect();
+    choice
+}
+
+/// Belief, raised by what it explains of all the harm near the alert.
+fn worth(hypothesis: &Weighed<'_>, near: &BTreeSet<usize>) -> f64 {
+    let explained = hypothesis.explained.intersection(near).count();
+    let share = match near.len() {
+        0 => 1.0,
+        all => ratio(explained, all),
+    };
+    hypothesis.belief * (0.6 + 0.4 * share)
+}
+
+/// Why `hypothesis` falls to one of the candidates before it, if it does.
+fn away(
+    hypotheses: &[Weighed<'_>],
+    hypothesis: &Weighed<'_>,
+    candidates: &[usize],
+) -> Option<Rejection> {
+    for index in candidates {
+        let Some(stronger) = hypotheses.get(*index) else { continue };
+        if stronger.culprit == hypothesis.culprit
+            && hypothesis.cause.yields_to.contains(&stronger.cause.id)
+        {
+            return Some(Rejection::SameThing(*index));
+        }
+        let mut carrying = hypothesis.evidence.iter().filter(|(_, weight)| *weight >= 0.25);
+        if carrying.all(|(evidence, _)| stronger.explained.contains(evidence)) {
+            return Some(Rejection::ExplainedBy(*index));
+        }
+    }
+    None
+}
+
+/// The nearer a rival for the same symptoms comes, the less the first is believed.
+fn discount_rivals(hypotheses: &[Weighed<'_>], candidates: &[usize], confidence: &mut [f64]) {
+    let Some(first) = candidates.first() else { return };
+    let Some(top) = hypotheses.get(*first) else { return };
+    let rival = candidates
+        .iter()
+        .skip(1)
+        .filter_map(|index| hypotheses.get(*index))
+        .filter(|h| h.explained.intersection(&top.explained).next().is_some())
+        // Two that each explain what the other cannot are two faults, not rivals for one.
+        .filter(|h| h.explained.is_subset(&top.explained) || top.explained.is_subset(&h.explained))
+        .map(|h| h.belief)
+        .fold(0.0, f64::max);
+    if top.belief > 0.0
+        && let Some(first) = confidence.get_mut(*first)
+    {
+        let nearness = (rival / top.belief).min(1.0);
+        *first *= 1.0 - 0.4 * nearness * nearness;
+    }
+}
+
+fn stand(case: &Case<'_>, hypotheses: &[Weighed<'_>], candidates: &[usize], choice: &mut Choice) {
+    let mut explained: BTreeSet<usize> = BTreeSet::new();
+    for index in candidates {
+        let Some(hypothesis) = hypotheses.get(*index) else { continue };
+        let confidence = choice.confidence.get(*index).copied().unwrap_or_default();
+        let first = choice.standing.is_empty();
+        let rejection = if hypothesis.relevance < FLOOR {
+            Some(Rejection::Apart)
+        } else if confidence < if first { FLOOR } else { FURTHER } {
+            Some(Rejection::Weak)
+        } else if !first && !independent(case, hypothesis, &explained) {
+            Some(Rejection::Apart)
+        } else if choice.standing.len() >= MOST {
+            Some(Rejection::Weak)
+        } else {
+            None
+        };
+        match rejection {
+            Some(rejection) => {
+                choice.rejected.insert(*index, rejection);
+            }
+            None => {
+                explained.extend(hypothesis.explained.iter().copied());
+                choice.standing.push((*index, confidence));
+            }
+        }
+    }
+}
+
+/// A further cause must be a fault of its own: it began with this trouble and explains harm that
+/// the others leave open.
+fn independent(case: &Case<'_>, hypothesis: &Weighed<'_>, explained: &BTreeSet<usize>) -> bool {
+    let together =
+        hypothesis.start.is_none_or(|start| case.anchor.onset.duration_since(start) <= TOGETHER);
+    together && hypothesis.explained.difference(explained).next().is_some()
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    let number = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    number(part) / number(whole).max(1.0)
+}

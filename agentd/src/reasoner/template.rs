@@ -1,0 +1,99 @@
+//! Sentences and commands of the cause catalogue. `{name}` is replaced; a part in square brackets
+//! is dropped when something in it is unknown, so that no sentence has holes.
+
+use std::collections::BTreeMap;
+
+/// Values for the placeholders of one cause: `kind`, `namespace`, `name`, `container`,
+/// `statement`, `what` (the strongest signal in words), `quote`, `count`, `percent`, `since`, the
+/// attributes of its evidence as `attr.KEY`, and the strongest statement of a signal as
+/// `said.SIGNAL`.
+pub type Values = BTreeMap<String, String>;
+
+/// Fills a template.
+#[must_use]
+pub fn fill(template: &str, values: &Values) -> String {
+    let mut filled = String::with_capacity(template.len() * 2);
+    let mut rest = template;
+    while let Some(open) = rest.find('[') {
+        let (before, from) = rest.split_at(open);
+        filled.push_str(&replace(before, values).0);
+        let Some(close) = from.find(']') else {
+            rest = from;
+            break;
+        };
+        let (part, after) = from.split_at(close);
+        let (text, whole) = replace(part.trim_start_matches('['), values);
+        if whole {
+            filled.push_str(&text);
+        }
+        rest = after.trim_start_matches(']');
+    }
+    filled.push_str(&replace(rest, values).0);
+    filled
+}
+
+/// Fills a template of a command, where square brackets are part of the command.
+#[must_use]
+pub fn fill_command(template: &str, values: &Values) -> String {
+    replace(template, values).0
+}
+
+/// Replaces placeholders; the flag tells whether all were known and not empty.
+fn replace(text: &str, values: &Values) -> (String, bool) {
+    let mut out = String::with_capacity(text.len());
+    let mut whole = true;
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        out.push_str(before);
+        let Some(close) = from.find('}') else {
+            rest = from;
+            break;
+        };
+        let (key, after) = from.split_at(close);
+        let key = key.trim_start_matches('{');
+        match values.get(key).filter(|value| !value.is_empty()) {
+            Some(value) => out.push_str(value),
+            // A path such as {.status} is a command's own.
+            None if key.starts_with('.') => {
+                out.push('{');
+                out.push_str(key);
+                out.push('}');
+            }
+            None => whole = false,
+        }
+        rest = after.strip_prefix('}').unwrap_or(after);
+    }
+    out.push_str(rest);
+    (out, whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_parts_are_dropped_whole() {
+        let values: Values = [("name", "cart"), ("attr.limit", "512Mi"), ("quote", "")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
+        for (template, text) in [
+            ("{name} is killed", "cart is killed"),
+            ("{name}[ at {attr.limit}][ ({quote})][, {nothing}].", "cart at 512Mi."),
+            ("a [b", "a [b"),
+            ("{", "{"),
+        ] {
+            assert_eq!(fill(template, &values), text);
+        }
+    }
+
+    #[test]
+    fn a_command_keeps_its_brackets_and_braces() {
+        let values = Values::from([("name".to_owned(), "cart".to_owned())]);
+        let command = "kubectl get pods {name} -o jsonpath='{.status.a[*].b}'";
+        assert_eq!(
+            fill_command(command, &values),
+            "kubectl get pods cart -o jsonpath='{.status.a[*].b}'"
+        );
+    }
+}
