@@ -12,9 +12,21 @@ pub mod tool;
 pub mod guard;
 pub mod journal;
 pub mod store;
+pub mod telemetry;
 
 // Layer 2: faculties.
 pub mod memory;
 pub mod planner;
 pub mod plugin;
 pub mod reasoner;
+
+// Layer 3: the will.
+pub mod engine;
+
+// Layer 4: the doors.
+pub mod http;
+pub mod rpc;
+
+// Layer 5: the roof.
+pub mod app;
+pub mod config;

@@ -1,0 +1,320 @@
+//! Every key once: its path, what it means, how it is read and shown. File, environment, flags,
+//! `config show` and the reference in the README all go through this table.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::Config;
+use crate::telemetry::{self, Format};
+
+/// How variables that set keys begin.
+pub const PREFIX: &str = "AGENTD__";
+
+/// A value as it stands in a source.
+#[derive(Debug, Clone, Copy)]
+pub enum Raw<'a> {
+    /// From a file, with its type.
+    Typed(&'a toml::Value),
+    /// From the environment or a flag.
+    Words(&'a str),
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// `section.key`.
+    pub path: &'static str,
+    /// Meaning, unit and bounds.
+    pub meaning: &'static str,
+    /// Further variables that set it, beside `AGENTD__SECTION__KEY`; that one wins.
+    pub also: &'static [&'static str],
+    /// Takes a value; the error says what is wanted.
+    pub(super) read: fn(&mut Config, Raw<'_>) -> Result<(), String>,
+    /// The value as TOML; none when it is unset.
+    pub(super) show: fn(&Config) -> Option<String>,
+}
+
+/// All keys, by section.
+pub static KEYS: [Key; 14] = [
+    Key {
+        path: "grpc.listen",
+        meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
+        also: &[],
+        read: |c, raw| address(raw).map(|v| c.grpc.listen = v),
+        show: |c| Some(quoted(&c.grpc.listen.to_string())),
+    },
+    Key {
+        path: "http.listen",
+        meaning: "Address of /healthz, /readyz and /metrics; \"off\" closes the door",
+        also: &[],
+        read: |c, raw| address_or_off(raw).map(|v| c.http.listen = v),
+        show: |c| Some(quoted(&c.http.listen.map_or("off".to_owned(), |at| at.to_string()))),
+    },
+    Key {
+        path: "data.dir",
+        meaning: "Directory of journal and memory, held by one process",
+        also: &["AGENTD_DATA_DIR"],
+        read: |c, raw| path(raw).map(|v| c.data_dir = v),
+        show: |c| Some(quoted(&c.data_dir.display().to_string())),
+    },
+    Key {
+        path: "plugins.dir",
+        meaning: "Where programs of plugins are looked for first; unset: beside agentd, then PATH",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.plugins.dir = Some(v)),
+        show: |c| c.plugins.dir.as_ref().map(|dir| quoted(&dir.display().to_string())),
+    },
+    Key {
+        path: "plugins.lease_ttl",
+        meaning: "How long a plugin is believed in after a sign of life; 1s to 1h",
+        also: &[],
+        read: |c, raw| duration(raw, 1, 3600).map(|v| c.plugins.lease_ttl = v),
+        show: |c| Some(shown_duration(c.plugins.lease_ttl)),
+    },
+    Key {
+        path: "plugins.renew_interval",
+        meaning: "How often a plugin is asked for a sign of life; 100ms to half of lease_ttl",
+        also: &[],
+        read: |c, raw| {
+            duration_between(raw, Duration::from_millis(100), Duration::from_secs(1800))
+                .map(|v| c.plugins.renew_interval = v)
+        },
+        show: |c| Some(shown_duration(c.plugins.renew_interval)),
+    },
+    Key {
+        path: "investigation.max_duration",
+        meaning: "Wall time of one investigation; 1s to 1h",
+        also: &[],
+        read: |c, raw| duration(raw, 1, 3600).map(|v| c.investigation.max_duration = v),
+        show: |c| Some(shown_duration(c.investigation.max_duration)),
+    },
+    Key {
+        path: "investigation.max_tool_calls",
+        meaning: "Tool calls of one investigation, retries included; 1 to 1000",
+        also: &[],
+        read: |c, raw| number(raw, 1, 1000).map(|v| c.investigation.max_tool_calls = v),
+        show: |c| Some(c.investigation.max_tool_calls.to_string()),
+    },
+    Key {
+        path: "investigation.max_rounds",
+        meaning: "Rounds of asking and weighing; 1 to 50",
+        also: &[],
+        read: |c, raw| number(raw, 1, 50).map(|v| c.investigation.max_rounds = v),
+        show: |c| Some(c.investigation.max_rounds.to_string()),
+    },
+    Key {
+        path: "investigation.concurrent",
+        meaning: "Investigations worked on at once, further ones wait; 1 to 1000",
+        also: &[],
+        read: |c, raw| number(raw, 1, 1000).map(|v| c.investigation.concurrent = v),
+        show: |c| Some(c.investigation.concurrent.to_string()),
+    },
+    Key {
+        path: "investigation.parallel_calls",
+        meaning: "Tool calls in flight at once within one investigation; 1 to 64",
+        also: &[],
+        read: |c, raw| number(raw, 1, 64).map(|v| c.investigation.parallel_calls = v),
+        show: |c| Some(c.investigation.parallel_calls.to_string()),
+    },
+    Key {
+        path: "memory.notes_ttl",
+        meaning: "How long a short note on an ended investigation is told; 1s to 30 days (720h)",
+        also: &[],
+        read: |c, raw| duration(raw, 1, 30 * 24 * 3600).map(|v| c.memory.notes_ttl = v),
+        show: |c| Some(shown_duration(c.memory.notes_ttl)),
+    },
+    Key {
+        path: "log.format",
+        meaning: "Form of log lines on stderr: \"text\" or \"json\"",
+        also: &[],
+        read: |c, raw| {
+            let word = text(raw)?;
+            let wanted = || format!("{word:?} is none of {}", Format::WORDS.join(", "));
+            c.log.format = Format::from_word(&word).ok_or_else(wanted)?;
+            Ok(())
+        },
+        show: |c| Some(quoted(c.log.format.as_str())),
+    },
+    Key {
+        path: "log.level",
+        meaning: "Least level of log lines, or directives such as \"agentd=debug,info\"",
+        also: &["RUST_LOG"],
+        read: |c, raw| {
+            let word = text(raw)?;
+            telemetry::check_level(&word).map_err(|_| {
+                format!("{word:?} is no level (error, warn, info, debug, trace) and no directives")
+            })?;
+            c.log.level = word;
+            Ok(())
+        },
+        show: |c| Some(quoted(&c.log.level)),
+    },
+];
+
+// === impl Key ===
+
+impl Key {
+    /// The variable that sets it: `AGENTD__SECTION__KEY`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.path.replace('.', "__").to_uppercase())
+    }
+
+    /// Its section and its name therein.
+    #[must_use]
+    pub fn parts(&self) -> (&'static str, &'static str) {
+        self.path.split_once('.').unwrap_or(("", self.path))
+    }
+
+    /// Its value in `config` as TOML; none when it is unset.
+    #[must_use]
+    pub fn shown(&self, config: &Config) -> Option<String> {
+        (self.show)(config)
+    }
+}
+
+/// The key at a path.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+// === reading ===
+
+fn text(raw: Raw<'_>) -> Result<String, String> {
+    match raw {
+        Raw::Words(words) => Ok(words.to_owned()),
+        Raw::Typed(toml::Value::String(text)) => Ok(text.clone()),
+        Raw::Typed(other) => Err(format!("wants a text in quotes, not {}", kind(other))),
+    }
+}
+
+fn address(raw: Raw<'_>) -> Result<SocketAddr, String> {
+    let text = text(raw)?;
+    text.parse().map_err(|_| format!("{text:?} is not ADDRESS:PORT, such as 127.0.0.1:50051"))
+}
+
+fn address_or_off(raw: Raw<'_>) -> Result<Option<SocketAddr>, String> {
+    match text(raw)?.as_str() {
+        "off" => Ok(None),
+        _ => address(raw).map(Some),
+    }
+}
+
+fn path(raw: Raw<'_>) -> Result<PathBuf, String> {
+    match text(raw)? {
+        empty if empty.is_empty() => Err("wants a path, not an empty text".to_owned()),
+        path => Ok(PathBuf::from(path)),
+    }
+}
+
+fn number(raw: Raw<'_>, least: u32, most: u32) -> Result<u32, String> {
+    let given: i64 = match raw {
+        Raw::Typed(toml::Value::Integer(number)) => *number,
+        Raw::Typed(other) => return Err(format!("wants a whole number, not {}", kind(other))),
+        Raw::Words(words) => {
+            words.parse().map_err(|_| format!("wants a whole number, not {words:?}"))?
+        }
+    };
+    let fits = u32::try_from(given).ok().filter(|n| (least..=most).contains(n));
+    fits.ok_or_else(|| format!("{given} is not between {least} and {most}"))
+}
+
+/// A duration between two numbers of seconds.
+fn duration(raw: Raw<'_>, least: u64, most: u64) -> Result<Duration, String> {
+    duration_between(raw, Duration::from_secs(least), Duration::from_secs(most))
+}
+
+fn duration_between(raw: Raw<'_>, least: Duration, most: Duration) -> Result<Duration, String> {
+    let wanted = "wants a duration with a unit, such as \"30s\", \"5m\" or \"1h 30m\"";
+    let given = match raw {
+        Raw::Typed(toml::Value::String(text)) => text.as_str(),
+        Raw::Typed(other) => return Err(format!("{wanted}, not {}", kind(other))),
+        Raw::Words(words) => words,
+    };
+    let read = parse_duration(given).ok_or_else(|| format!("{wanted}, not {given:?}"))?;
+    if (least..=most).contains(&read) {
+        return Ok(read);
+    }
+    Err(format!("{given} is not between {} and {}", spelled(least), spelled(most)))
+}
+
+/// A duration such as `30s`, `5m` or `1h 30m`; none when it is no such thing or negative.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let signed: jiff::SignedDuration = text.trim().parse().ok()?;
+    Duration::try_from(signed).ok()
+}
+
+/// A duration as [`parse_duration`] reads it.
+#[must_use]
+pub fn spelled(duration: Duration) -> String {
+    let signed = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
+    format!("{signed:#}")
+}
+
+fn shown_duration(duration: Duration) -> String {
+    quoted(&spelled(duration))
+}
+
+fn quoted(text: &str) -> String {
+    // JSON's texts are texts of TOML too.
+    serde_json::Value::String(text.to_owned()).to_string()
+}
+
+/// What a value is, in words.
+pub(super) fn kind(value: &toml::Value) -> &'static str {
+    match value {
+        toml::Value::String(_) => "a text",
+        toml::Value::Integer(_) | toml::Value::Float(_) => "a number",
+        toml::Value::Boolean(_) => "true or false",
+        toml::Value::Datetime(_) => "a time",
+        toml::Value::Array(_) => "a list",
+        toml::Value::Table(_) => "a section",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_back_as_the_same() {
+        let config = Config::with_data_dir(PathBuf::from("C:\\data \"x\""));
+        for key in &KEYS {
+            let Some(shown) = key.shown(&config) else { continue };
+            let table: toml::Table = format!("it = {shown}").parse().unwrap();
+            let mut again = Config::with_data_dir(PathBuf::from("elsewhere"));
+            (key.read)(&mut again, Raw::Typed(table.get("it").unwrap())).unwrap();
+            assert_eq!(key.shown(&again), Some(shown), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn paths_and_variables_are_told_apart() {
+        let mut names: Vec<String> = KEYS.iter().map(Key::variable).collect();
+        names.extend(KEYS.iter().flat_map(|key| key.also).map(|name| (*name).to_owned()));
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all, "{names:?}");
+        let lease = find("plugins.lease_ttl").unwrap();
+        assert_eq!(lease.variable(), "AGENTD__PLUGINS__LEASE_TTL");
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_no_sign() {
+        for (text, seconds) in [
+            ("30s", Some(30.0)),
+            ("5m", Some(300.0)),
+            ("1h 30m", Some(5400.0)),
+            ("250ms", Some(0.25)),
+            ("30", None),
+            ("-5s", None),
+            ("soon", None),
+        ] {
+            assert_eq!(parse_duration(text).map(|d| d.as_secs_f64()), seconds, "{text}");
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! One investigation from its first event to its last: recall, then plan, execute and weigh until
+//! a verdict stands or a bound is met, then conclude and learn.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Config, Parts,
+    executor::{Answer, Executor},
+    recorder::{Happened, Recorder},
+    shown::{ENDED_EARLY, NOTHING_ASKED, unknown_target},
+};
+use crate::{
+    guard::repetition::Repetition,
+    investigation::{
+        Investigation, Phase,
+        event::{Event, Guard, GuardTripped, Kind},
+        finding::{EndReason, EpisodeMatch, Severity, Verdict},
+        plan::Plan,
+        report::{MemoryOutcome, Report},
+        state::State,
+    },
+    journal,
+    planner::{self, Failed, Input, question::Window},
+    reasoner::{Assessment, Reasoning},
+    tool::{FailureClass, ToolRef, ToolSpec},
+};
+
+/// Change of belief that is worth an event.
+const NEWS: f64 = 0.05;
+
+/// With less time left than this no question is begun: an answer could not be waited for.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
+/// What bounds the calls of one run, and what is said with them.
+pub(super) struct Limits {
+    /// When the run must be over.
+    pub(super) deadline: Instant,
+    /// Fires when it is withdrawn.
+    pub(super) cancel: CancellationToken,
+    /// Who asked.
+    pub(super) principal: String,
+    /// Environment of the alert.
+    pub(super) environment: String,
+    specs: Vec<Arc<ToolSpec>>,
+}
+
+impl Limits {
+    /// Whether nothing more may be begun.
+    pub(super) fn over(&self) -> bool {
+        self.cancel.is_cancelled() || Instant::now() + LAST_MOMENT >= self.deadline
+    }
+
+    /// Arguments as they may be shown: sensitive ones masked.
+    pub(super) fn mask(&self, tool: &ToolRef, arguments: &str) -> String {
+        let sensitive = self.spec(tool).map_or(&[] as &[String], |s| &s.sensitive_arguments);
+        if sensitive.is_empty() {
+            return arguments.to_owned();
+        }
+        let Ok(mut object) =
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(arguments)
+        else {
+            return "{}".to_owned();
+        };
+        for name in sensitive {
+            if let Some(value) = object.get_mut(name) {
+                *value = "***".into();
+            }
+        }
+        serde_json::Value::Object(object).to_string()
+    }
+
+    /// Signals a tool may give.
+    pub(super) fn emits(&self, tool: &ToolRef) -> Vec<String> {
+        let applies = self.spec(tool).map_or(&[] as &[_], |spec| &spec.applies);
+        let all: BTreeSet<String> = applies.iter().flat_map(|a| a.emits.iter().cloned()).collect();
+        all.into_iter().collect()
+    }
+
+    fn spec(&self, tool: &ToolRef) -> Option<&Arc<ToolSpec>> {
+        self.specs.iter().find(|spec| spec.id == *tool)
+    }
+}
+
+struct Run<'a> {
+    config: Config,
+    parts: &'a Parts,
+    recorder: Recorder,
+    limits: Limits,
+    reasoning: Reasoning,
+    repetition: Repetition,
+    asked: BTreeSet<(String, String)>,
+    failed: Vec<Failed>,
+    believed: BTreeMap<String, f64>,
+    cited: BTreeSet<String>,
+    began: Instant,
+}
+
+/// Investigates until the last event is durable.
+pub(super) async fn run(
+    config: Config,
+    parts: &Parts,
+    first: &Event,
+    cancel: CancellationToken,
+    tell: watch::Sender<Investigation>,
+) -> Result<(), journal::Error> {
+    let state = State::open(first)
+        .map_err(|error| journal::Error::Undecodable { detail: error.to_string() })?;
+    let investigation = &state.investigation;
+    let began = Instant::now();
+    let limits = Limits {
+        deadline: began + investigation.bounds.max_duration,
+        cancel,
+        principal: investigation.principal.clone(),
+        environment: investigation.alert.environment.clone(),
+        specs: Vec::new(),
+    };
+    parts.metrics.investigation_started();
+    let mut run = Run {
+        config,
+        parts,
+        recorder: Recorder::new(parts.journal.clone(), parts.clock, state, Some(tell)),
+        limits,
+        reasoning: Reasoning::new(Arc::clone(&parts.catalogue)),
+        repetition: Repetition::default(),
+        asked: BTreeSet::new(),
+        failed: Vec::new(),
+        believed: BTreeMap::new(),
+        cited: BTreeSet::new(),
+        began,
+    };
+    let recalled = run.recall().await?;
+    let mut assessment = None;
+    let ended_by = loop {
+        if let Some(reason) = run.bound() {
+            break reason;
+        }
+        let Some(plan) = run.plan(&recalled, assessment.as_ref()).await? else {
+            break EndReason::Concluded;
+        };
+        let answers = run.execute(&plan).await?;
+        let circles = run.absorb(answers);
+        let weighed = run.weigh(&recalled).await?;
+        let settled = weighed.settled
+            || (weighed.conclusion.verdict == Verdict::Healthy && plan.revision > 1);
+        assessment = Some(weighed);
+        if settled {
+            break EndReason::Concluded;
+        }
+        if circles {
+            run.tripped(Guard::Loop, "equal calls gave equal results").await?;
+            break EndReason::Repetition;
+        }
+    };
+    let assessment = match assessment {
+        Some(assessment) => assessment,
+        None => run.weigh(&recalled).await?,
+    };
+    run.conclude(assessment, &recalled, ended_by).await
+}
+
+impl Run<'_> {
+    async fn recall(&mut self) -> Result<Vec<EpisodeMatch>, journal::Error> {
+        if let Err(error) = self.parts.memory.catch_up().await {
+            tracing::warn!(%error, "memory is behind the journal");
+        }
+        let alert = &self.recorder.state().investigation.alert;
+        let matches = self.parts.memory.recall(alert, &[]);
+        let mut summary = match matches.first() {
+            None => "no earlier case is like this".to_owned(),
+            Some(best) => format!(
+                "{} earlier case(s) are like this, the best {:.0} %: {}",
+                matches.len(),
+                best.similarity * 100.0,
+                best.reason
+            ),
+        };
+        if let Some(note) = self.parts.memory.note(alert, self.recorder.now()) {
+            summary.push_str(&format!("; lately: {}", note.text));
+        }
+        let happened = Happened::new(Kind::MemoryRecalled(matches.clone()), summary);
+        self.recorder.record(happened).await?;
+        Ok(matches)
+    }
+
+    /// The bound that is met, if one is.
+    fn bound(&self) -> Option<EndReason> {
+        let investigation = &self.recorder.state().investigation;
+        if self.limits.cancel.is_cancelled() {
+            Some(EndReason::Cancelled)
+        } else if self.limits.over() {
+            Some(EndReason::Deadline)
+        } else if investigation.usage.tool_calls >= investigation.bounds.max_tool_calls {
+            Some(EndReason::MaxToolCalls)
+        } else if self.recorder.state().rounds >= investigation.bounds.max_rounds {
+            Some(EndReason::MaxRounds)
+        } else {
+            None
+        }
+    }
+
+    async fn plan(
+        &mut self,
+        recalled: &[EpisodeMatch],
+        assessment: Option<&Assessment>,
+    ) -> Result<Option<Plan>, journal::Error> {
+        let tools = self.parts.tools.specs();
+        self.limits.specs.clone_from(&tools);
+        let state = self.recorder.state();
+        let investigation = &state.investigation;
+        let calls_left =
+            investigation.bounds.max_tool_calls.saturating_sub(investigation.usage.tool_calls);
+        let plan = planner::plan(&Input {
+            alert: &investigation.alert,
+            tools: &tools,
+            catalogue: &self.parts.catalogue,
+            recalled,
+            assessment,
+            asked: &self.asked,
+            failed: &self.failed,
+            window: Window { start: investigation.alert.start, end: None },
+            revision: state.rounds.saturating_add(1),
+            calls_left: usize::try_from(calls_left).unwrap_or(usize::MAX),
+        });
+        self.failed.clear();
+        let Some(plan) = plan else { return Ok(None) };
+        if let Err(error) = plan.check() {
+            tracing::error!(%error, "a plan that cannot be carried out is left");
+            return Ok(None);
+        }
+        let summary =
+            format!("round {}: {} question(s), {}", plan.revision, plan.steps.len(), plan.reason);
+        let mut shown = plan.clone();
+        for step in &mut shown.steps {
+            step.arguments = self.limits.mask(&step.tool, &step.arguments);
+        }
+        self.recorder.record(Happened::new(Kind::PlanUpdated(shown), summary)).await?;
+        Ok(Some(plan))
+    }
+
+    async fn execute(&mut self, plan: &Plan) -> Result<Vec<Answer>, journal::Error> {
+        let executor = Executor::new(self.parts, &self.limits, self.config.parallel_calls);
+        executor.execute(plan, &self.limits.specs, &mut self.recorder).await
+    }
+
+    /// Takes the answers in; tells whether the run goes in circles.
+    fn absorb(&mut self, answers: Vec<Answer>) -> bool {
+        let mut circles = false;
+        for Answer { call, seq, result } in answers {
+            self.asked.insert((call.tool.to_string(), call.arguments.clone()));
+            match result {
+                Ok(output) => {
+                    circles |= self.repetition.note(&call, &output.result_json);
+                    self.reasoning.facts.absorb(&call.tool, seq, &output);
+                    for gap in &output.gaps {
+                        if gap.failure.class != FailureClass::NotFound {
+                            self.reasoning.facts.blind(&call.tool, self.limits.emits(&call.tool));
+                        }
+                    }
+                }
+                Err(failure) if failure.class == FailureClass::NotFound => {}
+                Err(_) => {
+                    let emits = self.limits.emits(&call.tool);
+                    self.reasoning.facts.blind(&call.tool, emits.clone());
+                    self.failed.push(Failed { tool: call.tool.to_string(), emits });
+                }
+            }
+        }
+        circles
+    }
+
+    async fn weigh(&mut self, recalled: &[EpisodeMatch]) -> Result<Assessment, journal::Error> {
+        let now = self.recorder.now();
+        let alert = self.recorder.state().investigation.alert.clone();
+        let assessment = self.reasoning.assess(&alert, now);
+        let mut happened = Vec::new();
+        for hypothesis in assessment.hypotheses.iter().take(3) {
+            let before = self.believed.get(&hypothesis.id).copied();
+            if before.is_some_and(|before| (before - hypothesis.confidence).abs() < NEWS) {
+                continue;
+            }
+            for id in &hypothesis.evidence {
+                happened.extend(self.cite(id, &assessment));
+            }
+            let remembered = recalled.iter().any(|case| case.category == hypothesis.category);
+            let summary = format!(
+                "{:.0} %{}: {}",
+                hypothesis.confidence * 100.0,
+                if remembered { ", as in an earlier case" } else { "" },
+                hypothesis.statement
+            );
+            let kind = Kind::HypothesisUpdated(hypothesis.clone(), before.unwrap_or_default());
+            happened.push(Happened::new(kind, summary));
+            self.believed.insert(hypothesis.id.clone(), hypothesis.confidence);
+        }
+        if !happened.is_empty() {
+            self.recorder.record_all(happened).await?;
+        }
+        if let Err(error) = self.parts.memory.checkpoint(self.recorder.state()).await {
+            tracing::warn!(%error, "working memory did not take a checkpoint");
+        }
+        Ok(assessment)
+    }
+
+    /// An event for an observation cited for the first time.
+    fn cite(&mut self, id: &str, assessment: &Assessment) -> Option<Happened> {
+        if !self.cited.insert(id.to_owned()) {
+            return None;
+        }
+        let cited = assessment.conclusion.evidence.iter().find(|e| e.id == id).cloned();
+        let evidence = cited.or_else(|| self.reasoning.facts.evidence(id))?;
+        let summary = format!("seen: {}", evidence.observation.statement);
+        Some(Happened::new(Kind::EvidenceRecorded(Box::new(evidence)), summary))
+    }
+
+    async fn tripped(&mut self, guard: Guard, consequence: &str) -> Result<(), journal::Error> {
+        let tripped = GuardTripped {
+            guard,
+            subject: self.recorder.state().investigation.id.resource(),
+            consequence: consequence.to_owned(),
+        };
+        self.recorder.record(Happened::new(Kind::GuardTripped(tripped), consequence)).await?;
+        Ok(())
+    }
+
+    async fn conclude(
+        mut self,
+        assessment: Assessment,
+        recalled: &[EpisodeMatch],
+        ended_by: EndReason,
+    ) -> Result<(), journal::Error> {
+        if let Some((asked, nearest)) = &assessment.unknown {
+            self.recorder.record(unknown_target(asked, nearest)).await?;
+        }
+        let state = self.recorder.state();
+        let mut conclusion = assessment.conclusion;
+        if state.steps.is_empty() && ended_by == EndReason::Concluded {
+            NOTHING_ASKED.clone_into(&mut conclusion.summary);
+            conclusion.severity = Severity::P4;
+        }
+        if conclusion.verdict == Verdict::Healthy && ended_by != EndReason::Concluded {
+            conclusion.verdict = Verdict::Inconclusive;
+            ENDED_EARLY.clone_into(&mut conclusion.summary);
+        }
+        let verdict = conclusion.verdict;
+        let calls = state.investigation.usage.tool_calls;
+        let saved = recalled
+            .iter()
+            .filter(|case| {
+                conclusion.root_causes.first().is_some_and(|cause| {
+                    cause.category == case.category && case.culprit.as_ref() == Some(&cause.culprit)
+                })
+            })
+            .map(|case| case.tool_calls.saturating_sub(calls))
+            .max();
+        let memory = MemoryOutcome {
+            episode: format!("episodes/{}", state.investigation.id),
+            similar: recalled.to_vec(),
+            total_episodes: self.parts.memory.total().saturating_add(1),
+            tool_calls_saved: saved.unwrap_or_default(),
+        };
+        let took = self.began.elapsed();
+        let summary = conclusion.summary.clone();
+        let report = Report::compose(state, conclusion, memory, ended_by, took);
+        let mut ended = state.investigation.clone();
+        ended.phase = match ended_by {
+            EndReason::Cancelled => Phase::Cancelled,
+            EndReason::Concluded if report.gaps.is_empty() => Phase::Succeeded,
+            EndReason::Concluded
+            | EndReason::MaxRounds
+            | EndReason::MaxToolCalls
+            | EndReason::Deadline
+            | EndReason::Repetition
+            | EndReason::DaemonRestarted => Phase::Partial,
+        };
+        ended.ended = Some(self.recorder.now());
+        ended.report = Some(report);
+        let steps = state.steps.len();
+        self.recorder.record(Happened::new(Kind::Finished(Box::new(ended)), summary)).await?;
+        self.parts.metrics.investigation_ended(verdict.as_str(), took, steps);
+        self.learn().await;
+        Ok(())
+    }
+
+    /// Memory is a fold of the journal: should it fail here, it is rebuilt from there.
+    async fn learn(&self) {
+        let investigation = self.recorder.state().investigation.clone();
+        if let Err(error) = self.parts.memory.learn(&investigation).await {
+            tracing::error!(%error, investigation = %investigation.id, "memory did not take it in");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The gRPC door: which services are served, with health and reflection that name exactly those.
+//! Each service converts, calls, converts; nothing is decided here.
+
+pub mod convert;
+pub mod investigations;
+pub mod page;
+pub mod plugins;
+pub mod status;
+
+use std::{future::Future, net::SocketAddr};
+
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::server::HealthReporter;
+
+use agent_proto::{
+    tool::v1::plugin_registry_service_server::PluginRegistryServiceServer,
+    v1::{agent_service_server::AgentServiceServer, catalog_service_server::CatalogServiceServer},
+};
+
+use self::{investigations::Investigations, plugins::Plugins};
+
+/// Largest message in or out, in bytes.
+pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+/// Most requests at once on one connection: streams of watchers and parked calls use them up.
+const MAX_STREAMS: u32 = 1024;
+
+/// Services that are served, by full name; health and reflection tell of these and no others.
+pub const SERVICES: [&str; 3] =
+    ["agentd.v1.AgentService", "agentd.v1.CatalogService", "agentd.tool.v1.PluginRegistryService"];
+
+/// Everything behind the door.
+pub struct Services {
+    /// Investigations for clients.
+    pub investigations: Investigations,
+    /// Where plugins announce themselves, and tools and plugins as the daemon sees them.
+    pub plugins: Plugins,
+}
+
+/// A fault of the door itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The descriptors built into the program are not sound.
+    #[error("reflection cannot be served")]
+    Reflection(#[source] Box<tonic_reflection::server::Error>),
+    /// The server ended by itself.
+    #[error("the gRPC server ended")]
+    Server(#[from] tonic::transport::Error),
+}
+
+/// Serves until `shutdown` resolves; running requests are then finished.
+///
+/// # Errors
+/// When the server cannot be put together or ends by itself.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    services: Services,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    tell_health(&reporter).await;
+    let agent = AgentServiceServer::new(services.investigations)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    let catalog = CatalogServiceServer::new(services.plugins.clone())
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    let registry = PluginRegistryServiceServer::new(services.plugins)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    let reflection = |error| Error::Reflection(Box::new(error));
+    let routes = Routes::new(agent)
+        .add_service(catalog)
+        .add_service(registry)
+        .add_service(health)
+        .add_service(described().build_v1().map_err(reflection)?)
+        .add_service(described().build_v1alpha().map_err(reflection)?);
+    // Small messages must not wait for the peer's acknowledgement (Nagle).
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .max_concurrent_streams(Some(MAX_STREAMS))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, shutdown)
+        .await?;
+    Ok(())
+}
+
+async fn tell_health(reporter: &HealthReporter) {
+    for service in SERVICES {
+        reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+    }
+}
+
+fn described() -> tonic_reflection::server::Builder<'static> {
+    let mut builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(agent_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // So that clients can print the details of errors.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("grpc.health.v1.Health");
+    for service in SERVICES {
+        builder = builder.with_service_name(service);
+    }
+    builder
+}
+
+/// The address a listener got, for those who asked for port 0.
+///
+/// # Errors
+/// When the operating system does not tell.
+pub fn address(listener: &tokio::net::TcpListener) -> std::io::Result<SocketAddr> {
+    listener.local_addr()
+}

@@ -1,0 +1,122 @@
+//! `AgentService`: convert, call the engine, convert. A request is checked whole before anything
+//! is done, and every fault is told at once. What later steps bring answers UNIMPLEMENTED.
+
+mod check;
+mod page;
+mod stream;
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use jiff::Timestamp;
+use tonic::{Request, Response, Status};
+
+use agent_proto::v1::{self, agent_service_server::AgentService};
+
+use super::{convert::alert as convert, status::Problem};
+use crate::{engine::Engine, investigation::Investigation, journal::Journal};
+
+/// Serves `agentd.v1.AgentService`.
+#[derive(Clone)]
+pub struct Investigations {
+    engine: Engine,
+    journal: Journal,
+    clock: fn() -> Timestamp,
+}
+
+impl Investigations {
+    /// A service over the engine and its journal; `clock` is wall time.
+    #[must_use]
+    pub fn new(engine: Engine, journal: Journal, clock: fn() -> Timestamp) -> Self {
+        Self { engine, journal, clock }
+    }
+
+    fn read(&self, name: &str) -> Result<Investigation, Status> {
+        let id = check::name(name)?;
+        self.engine.get(id).map_err(|error| Status::from(Problem::from(&error)))
+    }
+}
+
+/// Events of one stream.
+type Events = Pin<Box<dyn Stream<Item = Result<v1::StreamEventsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl AgentService for Investigations {
+    async fn investigate(
+        &self,
+        request: Request<v1::InvestigateRequest>,
+    ) -> Result<Response<v1::InvestigateResponse>, Status> {
+        let asked = check::investigate(request.into_inner())?;
+        let id = self
+            .engine
+            .investigate(asked.alert, asked.wishes)
+            .await
+            .map_err(|error| Status::from(Problem::from(&error)))?;
+        let now =
+            self.engine.wait(id, asked.wait).await.map_err(|e| Status::from(Problem::from(&e)))?;
+        let investigation = Some(convert::write_investigation(&now));
+        Ok(Response::new(v1::InvestigateResponse { investigation }))
+    }
+
+    type StreamEventsStream = Events;
+
+    async fn stream_events(
+        &self,
+        request: Request<v1::StreamEventsRequest>,
+    ) -> Result<Response<Events>, Status> {
+        let asked = check::stream(&request.into_inner())?;
+        let events = stream::events(&self.journal, asked, self.clock)?;
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn get_investigation(
+        &self,
+        request: Request<v1::GetInvestigationRequest>,
+    ) -> Result<Response<v1::GetInvestigationResponse>, Status> {
+        let investigation = self.read(&request.get_ref().name)?;
+        let investigation = Some(convert::write_investigation(&investigation));
+        Ok(Response::new(v1::GetInvestigationResponse { investigation }))
+    }
+
+    async fn list_investigations(
+        &self,
+        request: Request<v1::ListInvestigationsRequest>,
+    ) -> Result<Response<v1::ListInvestigationsResponse>, Status> {
+        page::list(&self.journal, &request.into_inner()).map(Response::new)
+    }
+
+    async fn cancel_investigation(
+        &self,
+        request: Request<v1::CancelInvestigationRequest>,
+    ) -> Result<Response<v1::CancelInvestigationResponse>, Status> {
+        let request = request.into_inner();
+        let id = check::name(&request.name)?;
+        let now = self
+            .engine
+            .cancel(id, &request.reason)
+            .map_err(|error| Status::from(Problem::from(&error)))?;
+        let investigation = Some(convert::write_investigation(&now));
+        Ok(Response::new(v1::CancelInvestigationResponse { investigation }))
+    }
+
+    async fn ask_question(
+        &self,
+        _: Request<v1::AskQuestionRequest>,
+    ) -> Result<Response<v1::AskQuestionResponse>, Status> {
+        Err(Problem::later("questions about an investigation come with the language model").into())
+    }
+
+    async fn submit_feedback(
+        &self,
+        _: Request<v1::SubmitFeedbackRequest>,
+    ) -> Result<Response<v1::SubmitFeedbackResponse>, Status> {
+        Err(Problem::later("feedback comes with the learning memory").into())
+    }
+
+    async fn search_episodes(
+        &self,
+        _: Request<v1::SearchEpisodesRequest>,
+    ) -> Result<Response<v1::SearchEpisodesResponse>, Status> {
+        Err(Problem::later("searching earlier cases comes with the learning memory").into())
+    }
+}

@@ -1,0 +1,243 @@
+//! `PluginRegistryService`, where plugins announce themselves, and `CatalogService`, where people
+//! see them. Convert, call, convert: what is decided is decided in `plugin::registry`.
+
+use agent_proto::{tool::v1 as tool, v1 as pb};
+use jiff::{SignedDuration, Timestamp};
+use tonic::{Request, Response, Status};
+
+use super::{
+    page::{Asked, Page, Sizes, page},
+    status::{Kind, Problem},
+};
+use crate::{
+    plugin::{
+        registry::{
+            Caller, InstanceView, Lease, PluginView, Readiness, Registry, Standing, ToolView,
+        },
+        wire,
+    },
+    tool::{Risk, SideEffect, ToolSpec, Violation},
+};
+
+const TOOLS: Sizes = Sizes { usual: 100, most: 1000 };
+const PLUGINS: Sizes = Sizes { usual: 50, most: 500 };
+
+/// Both services over one registry.
+#[derive(Debug, Clone)]
+pub struct Plugins {
+    registry: Registry,
+    clock: fn() -> Timestamp,
+}
+
+impl Plugins {
+    /// Services over `registry`; `clock` tells the wall time that is shown.
+    #[must_use]
+    pub fn new(registry: Registry, clock: fn() -> Timestamp) -> Self {
+        Self { registry, clock }
+    }
+}
+
+// === impl PluginRegistryService ===
+
+#[tonic::async_trait]
+impl tool::plugin_registry_service_server::PluginRegistryService for Plugins {
+    async fn register(
+        &self,
+        request: Request<tool::RegisterRequest>,
+    ) -> Result<Response<tool::RegisterResponse>, Status> {
+        let caller = caller(&request);
+        let answer = self.registry.register(request.into_inner(), &caller).await;
+        answer.map(Response::new).map_err(|error| Problem::from(error).into())
+    }
+
+    async fn renew(
+        &self,
+        request: Request<tool::RenewRequest>,
+    ) -> Result<Response<tool::RenewResponse>, Status> {
+        let mut answer = self.registry.renew(request.get_ref()).map_err(Problem::from)?;
+        answer.server_time = Some(wire::timestamp_to((self.clock)()));
+        Ok(Response::new(answer))
+    }
+
+    async fn deregister(
+        &self,
+        request: Request<tool::DeregisterRequest>,
+    ) -> Result<Response<tool::DeregisterResponse>, Status> {
+        Ok(Response::new(self.registry.deregister(request.get_ref())))
+    }
+}
+
+fn caller<T>(request: &Request<T>) -> Caller {
+    let bearer = request
+        .metadata()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .map(str::to_owned);
+    Caller { peer: request.remote_addr(), bearer }
+}
+
+// === impl CatalogService ===
+
+#[tonic::async_trait]
+impl pb::catalog_service_server::CatalogService for Plugins {
+    async fn list_tools(
+        &self,
+        request: Request<pb::ListToolsRequest>,
+    ) -> Result<Response<pb::ListToolsResponse>, Status> {
+        let request = request.into_inner();
+        let mut tools = self.registry.tools();
+        if !request.plugin.is_empty() {
+            tools.retain(|tool| tool.spec.id.plugin == request.plugin);
+        }
+        let filter = format!("tools of {}", request.plugin);
+        let asked = Asked { size: request.page_size, token: &request.page_token, filter: &filter };
+        let Page { items, next } = page(tools, key, asked, TOOLS)?;
+        Ok(Response::new(pb::ListToolsResponse {
+            tools: items.into_iter().map(|tool| tool_to(tool, request.brief)).collect(),
+            next_page_token: next,
+            catalog_digest: self.registry.catalog_digest(),
+        }))
+    }
+
+    async fn get_tool(
+        &self,
+        request: Request<pb::GetToolRequest>,
+    ) -> Result<Response<pb::GetToolResponse>, Status> {
+        let request = request.into_inner();
+        let bare = request.name.strip_prefix("tools/").unwrap_or(&request.name);
+        let Some((plugin, name)) = bare.split_once('.') else {
+            return Err(Problem::invalid(vec![Violation {
+                field: "name".to_owned(),
+                description: "give \"tools/{plugin}.{tool}\"".to_owned(),
+                reason: "BAD_NAME".to_owned(),
+            }])
+            .into());
+        };
+        let found = self.registry.tool(plugin, name, &request.version);
+        let found = found.ok_or_else(|| Problem::not_found("tool", &request.name))?;
+        Ok(Response::new(pb::GetToolResponse { tool: Some(tool_to(found, false)) }))
+    }
+
+    async fn list_plugins(
+        &self,
+        request: Request<pb::ListPluginsRequest>,
+    ) -> Result<Response<pb::ListPluginsResponse>, Status> {
+        let request = request.into_inner();
+        let now = (self.clock)();
+        let asked =
+            Asked { size: request.page_size, token: &request.page_token, filter: "plugins" };
+        let all = self.registry.plugins();
+        let Page { items, next } = page(all, |plugin| plugin.name.clone(), asked, PLUGINS)?;
+        Ok(Response::new(pb::ListPluginsResponse {
+            plugins: items.into_iter().map(|plugin| plugin_to(plugin, now)).collect(),
+            next_page_token: next,
+        }))
+    }
+
+    async fn set_tool_status(
+        &self,
+        _: Request<pb::SetToolStatusRequest>,
+    ) -> Result<Response<pb::SetToolStatusResponse>, Status> {
+        Err(later("tools are accepted and switched off by people once approvals are there"))
+    }
+
+    async fn call_tool(
+        &self,
+        _: Request<pb::CallToolRequest>,
+    ) -> Result<Response<pb::CallToolResponse>, Status> {
+        Err(later("tools are called by hand once roles and approvals are there"))
+    }
+
+    async fn list_signals(
+        &self,
+        _: Request<pb::ListSignalsRequest>,
+    ) -> Result<Response<pb::ListSignalsResponse>, Status> {
+        Err(later("signals are listed once plugins may bring their own"))
+    }
+
+    async fn list_causes(
+        &self,
+        _: Request<pb::ListCausesRequest>,
+    ) -> Result<Response<pb::ListCausesResponse>, Status> {
+        Err(later("causes are listed once operators and plugins may bring their own"))
+    }
+}
+
+fn later(what_brings_it: &str) -> Status {
+    let said = format!("not served by this version: {what_brings_it}");
+    Problem::new(Kind::Unimplemented, "NOT_SERVED_YET", said).into()
+}
+
+/// Sorts as the registry does.
+fn key(tool: &ToolView) -> String {
+    let id = &tool.spec.id;
+    [&id.plugin, &id.tool, &id.version, &id.digest].map(String::as_str).join("\u{1}")
+}
+
+fn tool_to(view: ToolView, brief: bool) -> pb::ToolInfo {
+    let spec = &view.spec;
+    let mut descriptor = (*view.descriptor).clone();
+    if brief {
+        descriptor.input_schema_json.clear();
+        descriptor.output_schema_json.clear();
+    }
+    let status = match view.standing {
+        Standing::Active => pb::ToolStatus::Active,
+        Standing::Unavailable => pb::ToolStatus::Unavailable,
+        Standing::Tripped => pb::ToolStatus::Tripped,
+    };
+    pb::ToolInfo {
+        name: format!("tools/{}", spec.id),
+        r#ref: Some(wire::tool_ref_to(&spec.id)),
+        descriptor: Some(descriptor),
+        model_name: format!("{}__{}", spec.id.plugin, spec.id.tool),
+        effective_risk: wire::spec::risk_to(effective_risk(spec)).into(),
+        requires_approval: spec.always_ask || spec.side_effect > SideEffect::ReadOnly,
+        status: status.into(),
+        ready_instances: i32::try_from(view.ready_instances).unwrap_or(i32::MAX),
+        last_failure: view.last_failure.as_ref().map(wire::failure_to),
+    }
+}
+
+/// A plugin cannot talk its risk down below what its effect means (PROTOCOL 4.6).
+fn effective_risk(spec: &ToolSpec) -> Risk {
+    let floor = match spec.side_effect {
+        SideEffect::ReadOnly => Risk::Low,
+        SideEffect::Additive => Risk::Medium,
+        SideEffect::Reversible => Risk::High,
+        SideEffect::Destructive => Risk::Critical,
+    };
+    spec.risk.max(floor)
+}
+
+fn plugin_to(plugin: PluginView, now: Timestamp) -> pb::PluginInfo {
+    pb::PluginInfo {
+        name: format!("plugins/{}", plugin.name),
+        instances: plugin.instances.into_iter().map(|one| instance_to(one, now)).collect(),
+    }
+}
+
+fn instance_to(view: InstanceView, now: Timestamp) -> pb::InstanceInfo {
+    let state = match view.readiness {
+        Readiness::Ready => tool::InstanceState::Ready,
+        Readiness::Unready => tool::InstanceState::Unready,
+        Readiness::Draining => tool::InstanceState::Draining,
+    };
+    let ends = match view.lease {
+        Lease::Left(span) => SignedDuration::try_from(span).map(|span| now.saturating_add(span)),
+        Lease::Expired(span) => SignedDuration::try_from(span).map(|span| now.saturating_sub(span)),
+    };
+    pb::InstanceInfo {
+        instance_id: view.instance_id,
+        version: view.version,
+        state: state.into(),
+        endpoint: view.endpoint,
+        lease_expire_time: ends.ok().and_then(Result::ok).map(wire::timestamp_to),
+        calls_in_flight: i32::try_from(view.calls_in_flight).unwrap_or(i32::MAX),
+        recent_failures: i32::try_from(view.recent_failures).unwrap_or(i32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests;

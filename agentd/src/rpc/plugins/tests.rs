@@ -1,0 +1,99 @@
+//! Both services as clients see them.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use pb::catalog_service_server::CatalogService as _;
+use tonic::Code;
+use tonic_types::StatusExt as _;
+use tool::plugin_registry_service_server::PluginRegistryService as _;
+
+use super::*;
+use crate::plugin::{
+    fake::{announcement, descriptor},
+    registry::Config,
+};
+
+fn clock() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn services() -> Plugins {
+    Plugins::new(Registry::new(Config::default()), clock)
+}
+
+fn request(tools: &[&str]) -> tool::RegisterRequest {
+    let tools = tools.iter().map(|name| descriptor(name)).collect();
+    announcement("127.0.0.1:1".parse().unwrap(), tools)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_registers_is_listed_with_its_metadata_page_by_page() {
+    let services = services();
+    let answer = services.register(Request::new(request(&["look", "listen", "smell"]))).await;
+    let answer = answer.unwrap().into_inner();
+    assert_eq!(answer.verdicts.len(), 3);
+    let (mut token, mut names) = (String::new(), Vec::new());
+    loop {
+        let asked = pb::ListToolsRequest { page_size: 2, page_token: token, ..Default::default() };
+        let page = services.list_tools(Request::new(asked)).await.unwrap().into_inner();
+        names.extend(page.tools.iter().map(|tool| tool.name.clone()));
+        token = page.next_page_token;
+        if token.is_empty() {
+            assert_eq!(page.catalog_digest, answer.catalog_digest);
+            break;
+        }
+        let other = pb::ListToolsRequest {
+            page_token: token.clone(),
+            plugin: "other".to_owned(),
+            ..Default::default()
+        };
+        let refused = services.list_tools(Request::new(other)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+    assert_eq!(names, ["tools/probe.listen", "tools/probe.look", "tools/probe.smell"]);
+
+    let plugins =
+        services.list_plugins(Request::new(Default::default())).await.unwrap().into_inner().plugins;
+    let instance = &plugins[0].instances[0];
+    assert_eq!(plugins[0].name, "plugins/probe");
+    assert_eq!(instance.state(), tool::InstanceState::Unready, "its health is not known yet");
+    assert_eq!(instance.lease_expire_time.unwrap().seconds, 1_700_000_030);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_is_read_by_name_with_what_policy_makes_of_it() {
+    let services = services();
+    let mut request = request(&["look", "smash"]);
+    request.catalog.as_mut().unwrap().tools[1].side_effect = 0;
+    services.register(Request::new(request)).await.unwrap();
+    let get = async |name: &str| {
+        let asked = pb::GetToolRequest { name: name.to_owned(), version: String::new() };
+        services.get_tool(Request::new(asked)).await.map(|got| got.into_inner().tool.unwrap())
+    };
+    let look = get("tools/probe.look").await.unwrap();
+    assert_eq!(look.model_name, "probe__look");
+    assert_eq!(look.status(), pb::ToolStatus::Unavailable);
+    assert!(!look.requires_approval);
+    let smash = get("probe.smash").await.unwrap();
+    assert_eq!(smash.effective_risk(), tool::RiskLevel::Critical);
+    assert!(smash.requires_approval);
+
+    let absent = get("tools/probe.nothing").await.unwrap_err();
+    assert_eq!(absent.code(), Code::NotFound);
+    assert_eq!(absent.get_details_resource_info().unwrap().resource_name, "tools/probe.nothing");
+    assert_eq!(get("look").await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_come_with_code_reason_and_all_violations() {
+    let services = services();
+    let refused = services.register(Request::new(Default::default())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.get_details_bad_request().unwrap().field_violations.len() >= 4);
+    let unknown = services.renew(Request::new(Default::default())).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    assert_eq!(unknown.get_details_error_info().unwrap().reason, "LEASE_UNKNOWN");
+    assert!(services.deregister(Request::new(Default::default())).await.is_ok());
+    let later = services.call_tool(Request::new(Default::default())).await.unwrap_err();
+    assert_eq!(later.code(), Code::Unimplemented);
+    assert!(later.message().contains("once"), "{}", later.message());
+}
