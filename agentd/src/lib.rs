@@ -30,3 +30,6 @@ pub mod rpc;
 // Layer 5: the roof.
 pub mod app;
 pub mod config;
+
+// How good the reports are, against recorded incidents. Pure.
+pub mod eval;
