@@ -29,7 +29,9 @@ pub mod rpc;
 
 // Layer 5: the roof.
 pub mod app;
+pub mod cli;
 pub mod config;
+pub mod fleet;
 
 // How good the reports are, against recorded incidents. Pure.
 pub mod eval;

@@ -1,0 +1,307 @@
+//! The words of the command line, and the manual that goes with them. No behaviour.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Flag, Sources, keys::parse_duration};
+
+/// Investigates infrastructure incidents: an alert goes in, plugins are asked, a cause with its
+/// evidence comes out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "agentd",
+    version,
+    arg_required_else_help = true,
+    after_help = "Begin with `agentd demo`: a recorded incident, investigated on this machine alone."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Investigates a bundled recorded incident: no cluster, no key, no network
+    #[command(after_help = "\
+Starts a daemon and its plugins as separate processes on the loopback, sends it the alert of a
+recorded incident, shows what happens, prints the report, stops. Ends with 0 when a cause was found.
+
+  agentd demo                 the first bundled incident
+  agentd demo --keep          leaves it serving and prints lines to try with grpcurl")]
+    Demo(Demo),
+    /// Runs the daemon alone; plugins register from elsewhere
+    #[command(after_help = "\
+Serves gRPC (health and reflection included) on 127.0.0.1:50051 and /healthz, /readyz, /metrics on
+127.0.0.1:9464 until it is interrupted. Plugins find it by AGENTD_URL.
+
+  agentd serve
+  agentd serve --config agentd.toml --listen 0.0.0.0:50051
+  AGENTD__INVESTIGATION__MAX_DURATION=2m agentd serve")]
+    Serve(Settings),
+    /// Investigates an alert and prints the report
+    #[command(after_help = "\
+Ends with 0 when a cause was found, 3 when nothing is wrong, 4 when the evidence carries no
+conclusion, 1 on an error. Interrupting it ends the watching, not the work, and says how to go on.
+With --snapshot everything happens in this process, and nothing is kept without --data-dir.
+
+  agentd investigate --type high_memory --service my-service --namespace my-namespace
+  agentd investigate 'a part of the orders fails' --namespace my-namespace --since 30m
+  agentd investigate --service my-service --snapshot ./support-bundle --json > report.json")]
+    Investigate(Investigate),
+    /// Lists investigations and what they found, newest first
+    List(List),
+    /// Prints the report of an investigation, or how far it is
+    Show(Show),
+    /// Follows the events of an investigation: number, time, what happened
+    #[command(after_help = "\
+A finished investigation is replayed. A broken connection is taken up again where it broke.
+
+  agentd watch 0198c0de-0000-7000-8000-000000000000
+  agentd watch 0198c0de-0000-7000-8000-000000000000 --after 41")]
+    Watch(Watch),
+    /// Shows the tools that plugins offer
+    Tools(Tools),
+    /// Investigates recorded incidents whose cause is known, and scores the reports
+    #[command(after_help = "\
+DIR has one directory per scenario with a scenario.json: the alert and the truth. The truth never
+lies where plugins look. Scenarios share one memory; one that repeats another comes after it.
+
+  agentd eval
+  agentd eval tests/scenarios --json answers.json")]
+    Eval(Eval),
+    /// Checks or shows the configuration
+    Config(ConfigArgs),
+    /// Prints the version
+    Version,
+}
+
+/// `agentd demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Which bundled incident; the first when not said
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// Goes on serving after the report, until interrupted
+    #[arg(long)]
+    pub keep: bool,
+    /// Where the programs of the plugins are; else beside this program, then PATH
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Option<PathBuf>,
+}
+
+/// Where the daemon's settings come from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Settings {
+    /// Configuration file (TOML); else $AGENTD_CONFIG, else none
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address of the gRPC door
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Address of the HTTP door, or `off`
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http: Option<String>,
+    /// Where journal and memory are kept; else $AGENTD_DATA_DIR, else the state directory
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+}
+
+/// Which daemon to talk to.
+#[derive(Debug, Clone, Args)]
+pub struct Server {
+    /// The daemon; else $AGENTD_URL, else http://127.0.0.1:50051
+    #[arg(long, value_name = "URL", global = true)]
+    pub server: Option<String>,
+}
+
+/// `agentd investigate`.
+#[derive(Debug, Args)]
+pub struct Investigate {
+    /// What is wrong, in plain words
+    pub text: Option<String>,
+    /// Kind of alert, such as high_memory
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Service or workload it is about
+    #[arg(long)]
+    pub service: Option<String>,
+    /// Its namespace; searched for when not said
+    #[arg(long)]
+    pub namespace: Option<String>,
+    /// How long it has been going on, such as 30m; else since now
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// A recorded cluster to look at, in one go and without a daemon
+    #[arg(long, value_name = "DIR")]
+    pub snapshot: Option<PathBuf>,
+    /// Prints the investigation as JSON and nothing else on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Where the programs of the plugins are, with --snapshot
+    #[arg(long, value_name = "DIR", requires = "snapshot")]
+    pub plugin_dir: Option<PathBuf>,
+    /// Where what is found is kept and remembered, with --snapshot; else it is not
+    #[arg(long, value_name = "DIR", requires = "snapshot")]
+    pub data_dir: Option<PathBuf>,
+    /// Which daemon.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `agentd list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// At most this many
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub limit: u16,
+    /// Which daemon.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `agentd show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Id of the investigation
+    pub id: String,
+    /// Prints the investigation as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `agentd watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Id of the investigation
+    pub id: String,
+    /// Begins after this event
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub after: i32,
+    /// Which daemon.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `agentd tools`.
+#[derive(Debug, Args)]
+pub struct Tools {
+    /// What of them; all of them when not said.
+    #[command(subcommand)]
+    pub what: Option<ToolsCommand>,
+    /// Which daemon.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// What of the tools.
+#[derive(Debug, Subcommand)]
+pub enum ToolsCommand {
+    /// Lists them
+    List,
+    /// Shows one: what it does, its arguments, when it is asked, its limits
+    Show {
+        /// PLUGIN.TOOL, as the list has it
+        name: String,
+    },
+}
+
+/// `agentd eval`.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// Directory of the scenarios
+    #[arg(default_value = "tests/scenarios")]
+    pub dir: PathBuf,
+    /// Writes the answers to a file, in the shape that the corpus's own scorer reads
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where the programs of the plugins are; else beside this program, then PATH
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Option<PathBuf>,
+}
+
+/// `agentd config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Which.
+    #[command(subcommand)]
+    pub what: ConfigCommand,
+}
+
+/// What of the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Tells all faults of file, environment and flags at once
+    Check(Settings),
+    /// Prints the values in force and where each was set
+    Show {
+        /// Prints what holds when nothing is set
+        #[arg(long)]
+        defaults: bool,
+        /// Prints the reference of all keys as a Markdown table
+        #[arg(long)]
+        markdown: bool,
+        /// Where settings come from.
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// As sources of the configuration.
+    #[must_use]
+    pub fn sources(&self, environment: &crate::config::Environment) -> Sources {
+        let given = [
+            ("--listen", "grpc.listen", &self.listen),
+            ("--http", "http.listen", &self.http),
+            ("--data-dir", "data.dir", &self.data_dir),
+        ];
+        let flags = given
+            .into_iter()
+            .filter_map(|(name, path, value)| Some(Flag { name, path, value: value.clone()? }));
+        Sources {
+            file: self.config.clone(),
+            environment: environment.clone(),
+            flags: flags.collect(),
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "wants a duration with a unit, such as 30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_at_most_a_hundred_columns_wide_and_names_no_unknown_command() {
+        let mut command = Cli::command();
+        let names: Vec<String> =
+            command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        for sub in command.get_subcommands_mut() {
+            let help = sub.render_long_help().to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{line}");
+                let after = line.trim().strip_prefix("agentd ");
+                let Some(word) = after.and_then(|rest| rest.split(' ').next()) else { continue };
+                assert!(names.iter().any(|name| name == word), "{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The command line's side of gRPC: one connection, one method per question. What comes back are
+//! messages of the wire; refusals become sentences.
+
+use std::{future::Future, time::Duration};
+
+use agent_proto::v1::{
+    Alert, GetInvestigationRequest, GetToolRequest, InvestigateRequest, Investigation,
+    ListInvestigationsRequest, ListPluginsRequest, ListToolsRequest, PluginInfo, ToolInfo,
+    agent_service_client::AgentServiceClient, catalog_service_client::CatalogServiceClient,
+};
+use tonic::{
+    Code, Response, Status,
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+use super::{Error, follow::Events};
+
+/// How long a daemon may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Largest message taken: a report with all of its evidence.
+const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+/// Most investigations on one page.
+const PAGE: i32 = 500;
+
+/// A connection to a daemon; clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    url: String,
+    pub(super) agent: AgentServiceClient<Channel>,
+    catalog: CatalogServiceClient<Channel>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the address is none, or nobody answers there.
+    pub(super) async fn connect(url: &str) -> Result<Self, Error> {
+        let channel = endpoint(url)?.connect().await.map_err(|source| Error::Unreachable {
+            url: url.to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok(Self {
+            url: url.to_owned(),
+            agent: AgentServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE),
+            catalog: CatalogServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
+        })
+    }
+
+    /// Where the daemon is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Begins an investigation and returns at once. Asking again after a broken connection begins
+    /// no second one.
+    ///
+    /// # Errors
+    /// When the daemon refuses the alert or is gone.
+    pub(super) async fn investigate(&self, alert: Alert) -> Result<Investigation, Error> {
+        let request = InvestigateRequest {
+            alert: Some(alert),
+            request_id: Uuid::new_v4().to_string(),
+            wait: Some(prost_types::Duration::default()),
+            ..InvestigateRequest::default()
+        };
+        let ask = || async { self.agent.clone().investigate(request.clone()).await };
+        let answer = self.answer(twice(ask).await)?;
+        answer.investigation.ok_or(Error::Unreadable)
+    }
+
+    /// One investigation with its report, by full or bare name.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon is gone.
+    pub(super) async fn investigation(&self, name: &str) -> Result<Investigation, Error> {
+        let request = GetInvestigationRequest { name: name.to_owned() };
+        let ask = || async { self.agent.clone().get_investigation(request.clone()).await };
+        let answer = self.answer(twice(ask).await)?;
+        answer.investigation.ok_or(Error::Unreadable)
+    }
+
+    /// The newest investigations, without reports.
+    ///
+    /// # Errors
+    /// When the daemon is gone.
+    pub(super) async fn newest(&self, most: u16) -> Result<Vec<Investigation>, Error> {
+        let page_size = i32::from(most).min(PAGE);
+        let request = ListInvestigationsRequest { page_size, ..Default::default() };
+        let ask = || async { self.agent.clone().list_investigations(request.clone()).await };
+        Ok(self.answer(twice(ask).await)?.investigations)
+    }
+
+    /// All tools, without schemas.
+    ///
+    /// # Errors
+    /// When the daemon is gone.
+    pub(super) async fn tools(&self) -> Result<Vec<ToolInfo>, Error> {
+        let mut all = Vec::new();
+        let mut request = ListToolsRequest { brief: true, ..Default::default() };
+        loop {
+            let ask = || async { self.catalog.clone().list_tools(request.clone()).await };
+            let page = self.answer(twice(ask).await)?;
+            all.extend(page.tools);
+            if page.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// One tool with its schemas, by `plugin.tool`.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon is gone.
+    pub(super) async fn tool(&self, name: &str) -> Result<ToolInfo, Error> {
+        let name = format!("tools/{}", name.strip_prefix("tools/").unwrap_or(name));
+        let request = GetToolRequest { name, version: String::new() };
+        let ask = || async { self.catalog.clone().get_tool(request.clone()).await };
+        self.answer(twice(ask).await)?.tool.ok_or(Error::Unreadable)
+    }
+
+    /// All plugins with their instances.
+    ///
+    /// # Errors
+    /// When the daemon is gone.
+    pub(super) async fn plugins(&self) -> Result<Vec<PluginInfo>, Error> {
+        let request = ListPluginsRequest { page_size: PAGE, page_token: String::new() };
+        let ask = || async { self.catalog.clone().list_plugins(request.clone()).await };
+        Ok(self.answer(twice(ask).await)?.plugins)
+    }
+
+    /// The events of an investigation after a number, and on.
+    pub(super) fn events(&self, name: &str, after: i32) -> Events {
+        Events::new(self.clone(), name, after)
+    }
+
+    fn answer<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, Error> {
+        answer.map(Response::into_inner).map_err(|status| Error::refused(&status))
+    }
+}
+
+/// The very same question once more when the connection was in the way: a channel finds that out
+/// by using it, and connects anew then.
+async fn twice<T, F>(ask: impl Fn() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    match ask().await {
+        Err(status) if status.code() == Code::Unavailable => ask().await,
+        answer => answer,
+    }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, Error> {
+    let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let wrong = || Error::Address { url: url.to_owned() };
+    let uri: http::Uri = full.parse().map_err(|_| wrong())?;
+    if uri.scheme_str() != Some("http") || uri.port().is_none() {
+        return Err(wrong());
+    }
+    Ok(Endpoint::from(uri).connect_timeout(CONNECT).tcp_nodelay(true))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_port_and_may_lack_the_scheme() {
+        for (url, good) in [
+            ("http://127.0.0.1:50051", true),
+            ("127.0.0.1:50051", true),
+            ("localhost:1", true),
+            ("localhost", false),
+            ("https://a:1", false),
+            ("", false),
+        ] {
+            assert_eq!(endpoint(url).is_ok(), good, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_not_there_is_told_with_the_command_that_starts_one() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let said = Client::connect(&url).await.unwrap_err().to_string();
+        assert!(said.contains(&url) && said.contains("agentd serve"), "{said}");
+    }
+}

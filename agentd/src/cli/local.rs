@@ -1,0 +1,221 @@
+//! A daemon in this process with the bundled plugins as its child processes, for `demo`, `eval` and
+//! `investigate --snapshot`. They meet over the loopback like any daemon and plugins do. What
+//! is not asked to be kept lies in a temporary directory and is gone afterwards.
+
+use std::{
+    ffi::OsString,
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Error as Failed, client::Client};
+use crate::{
+    app::{self, Running},
+    config::{self, Environment, Sources},
+    fleet::{self, Fleet, Output},
+    telemetry,
+};
+
+/// The bundled plugins; the program of `pods` is `plugin-pods`.
+const PLUGINS: [&str; 4] = ["pods", "logs", "metrics", "events"];
+/// How long they may take until they can be called.
+const READY: Duration = Duration::from_secs(20);
+/// Log lines would stand between those of the investigation: only faults, unless asked for.
+const QUIET: &str = "error";
+
+/// Why daemon and plugins are not up together.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory holds no recorded cluster.
+    #[error(
+        "{} is no recorded cluster: it has no directory \"kube\" with what \
+         `kubectl get KIND -A -o json` writes", dir.display()
+    )]
+    NoSnapshot {
+        /// As it was given.
+        dir: PathBuf,
+    },
+    /// Plugins cannot be started.
+    #[error(transparent)]
+    Fleet(#[from] fleet::Error),
+    /// There is no place for temporary files.
+    #[error("a temporary directory cannot be made")]
+    Temporary(#[source] std::io::Error),
+    /// Plugins that started and cannot be called.
+    #[error("plugins are not ready after {} s: {}{}", READY.as_secs(), names.join(", "), last_words(said))]
+    NotReady {
+        /// Which.
+        names: Vec<String>,
+        /// The end of their output.
+        said: String,
+    },
+}
+
+fn last_words(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!("; their last words were:\n{said}") }
+}
+
+/// A daemon in this process.
+pub(super) struct Local {
+    running: Running,
+    token: String,
+    environment: Environment,
+    plugin_dir: Option<PathBuf>,
+    dir: TempDir,
+}
+
+/// What is asked of a daemon in this process.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// Where the programs of the plugins are looked for first.
+    pub(super) plugin_dir: Option<PathBuf>,
+    /// Where its data is kept; else in a temporary directory.
+    pub(super) data_dir: Option<PathBuf>,
+    /// Where the gRPC door is opened.
+    pub(super) port: Port,
+}
+
+/// Where the gRPC door is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Port {
+    /// Where people look for it, or any free port when that is taken.
+    Usual,
+    /// Any free port.
+    Any,
+}
+
+// === impl Local ===
+
+impl Local {
+    /// Starts the daemon, with settings from the environment and its data in a temporary directory
+    /// unless another is wanted.
+    ///
+    /// # Errors
+    /// When settings are wrong or the daemon does not start.
+    pub(super) async fn start(environment: &Environment, wanted: Wanted) -> Result<Self, Failed> {
+        let sources = Sources { environment: environment.clone(), ..Sources::default() };
+        let loaded = config::load::load(&sources)?;
+        let mut config = loaded.config;
+        if !loaded.origins.contains_key("log.level") {
+            QUIET.clone_into(&mut config.log.level);
+        }
+        telemetry::start(&config.log)?;
+        let dir = tempfile::Builder::new().prefix("agentd-").tempdir().map_err(Error::Temporary)?;
+        config.data_dir = wanted.data_dir.unwrap_or_else(|| dir.path().join("data"));
+        config.http.listen = Some(any());
+        if wanted.port == Port::Any {
+            config.grpc.listen = any();
+        }
+        let plugin_dir = wanted.plugin_dir.or_else(|| config.plugins.dir.clone());
+        let token = Uuid::new_v4().simple().to_string();
+        let running = match app::start(config.clone(), Some(token.clone())).await {
+            Err(app::Error::Listen { .. }) if wanted.port == Port::Usual => {
+                config.grpc.listen = any();
+                app::start(config, Some(token.clone())).await?
+            }
+            started => started?,
+        };
+        Ok(Self { running, token, environment: environment.clone(), plugin_dir, dir })
+    }
+
+    /// A directory of its own below the temporary one; not made yet.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Where gRPC is served.
+    pub(super) fn grpc(&self) -> SocketAddr {
+        self.running.grpc()
+    }
+
+    /// Where HTTP is served.
+    pub(super) fn http(&self) -> Option<SocketAddr> {
+        self.running.http()
+    }
+
+    /// A connection to it, over the loopback.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) async fn client(&self) -> Result<Client, Failed> {
+        Client::connect(&self.url()).await
+    }
+
+    /// Starts the plugins on a recorded cluster and waits until they can be called.
+    ///
+    /// # Errors
+    /// When programs are missing, or do not become ready; nothing is left running then.
+    pub(super) async fn plugins(&self, snapshot: &Path) -> Result<Fleet, Failed> {
+        // A path of ours may be relative to a directory that is not theirs.
+        let snapshot = std::path::absolute(snapshot).map_err(Failed::file(snapshot, "read"))?;
+        if !snapshot.join("kube").is_dir() {
+            return Err(Error::NoSnapshot { dir: snapshot }.into());
+        }
+        let config = fleet::Config {
+            names: PLUGINS.map(str::to_owned).into(),
+            plugin_dir: self.plugin_dir.clone(),
+            path: self.environment.get("PATH").map(OsString::from),
+            url: self.url(),
+            token: self.token.clone(),
+            arguments: vec!["--snapshot".into(), snapshot.into_os_string()],
+            output: Output::Directory(self.dir.path().to_owned()),
+        };
+        let fleet = Fleet::start(&config).map_err(Error::from)?;
+        let ready = self.running.tools().wait_ready(&config.names, Instant::now() + READY).await;
+        match ready {
+            Ok(()) => Ok(fleet),
+            Err(names) => {
+                fleet.stop().await;
+                let said = self.last_words(&names);
+                Err(Error::NotReady { names, said }.into())
+            }
+        }
+    }
+
+    /// Does the work, unless the daemon fails before.
+    ///
+    /// # Errors
+    /// Those of the work, or why the daemon failed.
+    pub(super) async fn during<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failed>>,
+    ) -> Result<T, Failed> {
+        tokio::select! {
+            done = work => done,
+            error = self.running.failed() => Err(error.into()),
+        }
+    }
+
+    /// Closes the doors; what it kept is gone.
+    ///
+    /// # Errors
+    /// When a door does not close well.
+    pub(super) async fn stop(self) -> Result<(), Failed> {
+        self.running.stop().await?;
+        Ok(())
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.running.grpc())
+    }
+
+    /// The end of what the plugins wrote.
+    fn last_words(&self, names: &[String]) -> String {
+        let last = |name: &String| {
+            let path = self.dir.path().join(format!("plugin-{name}.log"));
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.lines().last().map(|line| format!("  {name}: {line}"))
+        };
+        names.iter().filter_map(last).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn any() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}

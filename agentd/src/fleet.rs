@@ -1,0 +1,357 @@
+//! The plugins that this daemon starts itself, for `demo`, `up` and `eval`: finds their programs,
+//! keeps them running, stops them. Each gets a pipe as stdin that is never written to: when this
+//! process dies, however it dies, the pipe closes and the plugin ends. Not the registry: a
+//! supervised plugin registers over the wire like any other.
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    fmt,
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    process::{Child, ChildStdin, Command},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::plugin::registry::Registry;
+
+/// Pause before a plugin that died is started again; doubled each time within a minute.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Restarts of one plugin within [`WINDOW`] after which it is left alone.
+const MAX_RESTARTS: usize = 5;
+/// See [`MAX_RESTARTS`].
+const WINDOW: Duration = Duration::from_secs(60);
+/// How long a plugin may take to end once its stdin is closed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What to start, and how.
+#[derive(Clone)]
+pub struct Config {
+    /// Namespaces of the plugins: `pods` is the program `plugin-pods`.
+    pub names: Vec<String>,
+    /// Looked in first.
+    pub plugin_dir: Option<PathBuf>,
+    /// `PATH`, looked in last.
+    pub path: Option<OsString>,
+    /// Where the daemon listens, as plugins dial it: `http://127.0.0.1:50051`.
+    pub url: String,
+    /// What the plugins present, as the registry expects it.
+    pub token: String,
+    /// Arguments of each plugin, such as `--snapshot DIR`.
+    pub arguments: Vec<OsString>,
+    /// Where their output goes.
+    pub output: Output,
+}
+
+/// Without the token.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Config");
+        shown.field("names", &self.names).field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Where the output of the plugins goes.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// To this process's own.
+    Inherited,
+    /// To `plugin-NAME.log` in this directory.
+    Directory(PathBuf),
+}
+
+/// Why the plugins cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Programs that are nowhere.
+    #[error(
+        "cannot find {}; looked in {}; build them with: cargo build --workspace --bins",
+        programs.join(", "),
+        places(looked)
+    )]
+    Missing {
+        /// All of them.
+        programs: Vec<String>,
+        /// Where they were looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// A program does not start.
+    #[error("cannot start {}", program.display())]
+    Start {
+        /// Which.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Plugins that did not become ready in time.
+    #[error("not ready in time: {}", names.join(", "))]
+    NotReady {
+        /// Which.
+        names: Vec<String>,
+    },
+}
+
+/// Plugins that run. Dropped, they are killed; [`Fleet::stop`] lets them end.
+#[derive(Debug)]
+pub struct Fleet {
+    names: Vec<String>,
+    stop: CancellationToken,
+    keepers: JoinSet<()>,
+}
+
+/// One plugin to keep running.
+#[derive(Debug, Clone)]
+struct Berth {
+    name: String,
+    program: PathBuf,
+    config: Config,
+}
+
+/// A process and the end of the pipe that keeps it alive.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// Finds and starts all plugins. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The programs that are missing, all at once, or the first that does not start.
+    pub fn start(config: &Config) -> Result<Self, Error> {
+        let mut berths = Vec::new();
+        let mut missing = Vec::new();
+        let looked = places_of(config);
+        for name in &config.names {
+            let file = format!("plugin-{name}");
+            match find(&file, &looked) {
+                Some(program) => {
+                    berths.push(Berth { name: name.clone(), program, config: config.clone() });
+                }
+                None => missing.push(file),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Error::Missing { programs: missing, looked });
+        }
+        let (stop, mut keepers) = (CancellationToken::new(), JoinSet::new());
+        for berth in berths {
+            let running = berth
+                .launch()
+                .map_err(|source| Error::Start { program: berth.program.clone(), source })?;
+            keepers.spawn(keep(berth, running, stop.clone()));
+        }
+        Ok(Self { names: config.names.clone(), stop, keepers })
+    }
+
+    /// Waits until each plugin has registered and takes calls.
+    ///
+    /// # Errors
+    /// Those that do not at `deadline`.
+    pub async fn wait_ready(&self, registry: &Registry, deadline: Instant) -> Result<(), Error> {
+        let ready = registry.wait_ready(&self.names, deadline).await;
+        ready.map_err(|names| Error::NotReady { names })
+    }
+
+    /// Ends all plugins: their stdin is closed, and what has not ended within 5 s is killed.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.keepers.join_next().await.is_some() {}
+    }
+}
+
+fn places_of(config: &Config) -> Vec<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
+    let path = config.path.iter().flat_map(std::env::split_paths);
+    config.plugin_dir.iter().cloned().chain(beside).chain(path).collect()
+}
+
+fn find(file: &str, places: &[PathBuf]) -> Option<PathBuf> {
+    let file = format!("{file}{}", std::env::consts::EXE_SUFFIX);
+    places.iter().map(|place| place.join(&file)).find(|path| path.is_file())
+}
+
+fn places(looked: &[PathBuf]) -> String {
+    let shown: Vec<String> = looked.iter().map(|place| place.display().to_string()).collect();
+    shown.join(", ")
+}
+
+// === impl Berth ===
+
+impl Berth {
+    fn launch(&self) -> io::Result<Running> {
+        let (stdout, stderr) = self.output()?;
+        let mut child = Command::new(&self.program)
+            .args(&self.config.arguments)
+            .env("AGENTD_URL", &self.config.url)
+            .env("AGENTD_PLUGIN_TOKEN", &self.config.token)
+            .env("AGENTD_SUPERVISED", "1")
+            .stdin(Stdio::piped())
+            .stdout(stdout)
+            .stderr(stderr)
+            .kill_on_drop(true)
+            .spawn()?;
+        // Taken out of the child, which would close it when waited for.
+        let stdin = child.stdin.take();
+        Ok(Running { child, stdin })
+    }
+
+    fn output(&self) -> io::Result<(Stdio, Stdio)> {
+        match &self.config.output {
+            Output::Inherited => Ok((Stdio::inherit(), Stdio::inherit())),
+            Output::Directory(directory) => {
+                let path = directory.join(format!("plugin-{}.log", self.name));
+                let file = OpenOptions::new().create(true).append(true).open(path)?;
+                Ok((file.try_clone()?.into(), file.into()))
+            }
+        }
+    }
+}
+
+/// Keeps one plugin running until it is told to stop, or gives it up.
+async fn keep(berth: Berth, mut running: Running, stop: CancellationToken) {
+    let mut died: VecDeque<Instant> = VecDeque::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return end(&berth, running).await,
+            status = running.child.wait() => said(&berth, status),
+        }
+        let now = Instant::now();
+        died.retain(|then| now.duration_since(*then) < WINDOW);
+        died.push_back(now);
+        let Some(pause) = pause(died.len()) else {
+            tracing::error!(plugin = berth.name, "plugin died too often and is left alone");
+            return;
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+        match berth.launch() {
+            Ok(again) => running = again,
+            Err(error) => {
+                tracing::error!(plugin = berth.name, %error, "plugin cannot be started again");
+                return;
+            }
+        }
+    }
+}
+
+/// The pause before a plugin that died so often within the window is started again.
+fn pause(died: usize) -> Option<Duration> {
+    let doublings = u32::try_from(died.checked_sub(1)?).ok()?;
+    (died <= MAX_RESTARTS).then(|| FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings)))
+}
+
+fn said(berth: &Berth, status: io::Result<ExitStatus>) {
+    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    tracing::warn!(plugin = berth.name, status, "plugin ended and will be started again");
+}
+
+async fn end(berth: &Berth, mut running: Running) {
+    drop(running.stdin.take());
+    if timeout(PATIENCE, running.child.wait()).await.is_err() {
+        tracing::warn!(plugin = berth.name, "plugin did not end by itself and is killed");
+        if let Err(error) = running.child.kill().await {
+            tracing::warn!(plugin = berth.name, %error, "plugin cannot be killed");
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A fleet of one program, a shell script, and the directory it stands in.
+    fn fleet(script: &str) -> (TempDir, Config) {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("plugin-probe");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let config = Config {
+            names: vec!["probe".to_owned()],
+            plugin_dir: Some(dir.path().to_owned()),
+            path: None,
+            url: "http://127.0.0.1:50051".to_owned(),
+            token: "t0ken".to_owned(),
+            arguments: vec!["--snapshot".into(), "DIR".into()],
+            output: Output::Directory(dir.path().to_owned()),
+        };
+        (dir, config)
+    }
+
+    /// The log once it has so many lines.
+    async fn lines(dir: &TempDir, count: usize) -> Vec<String> {
+        let path = dir.path().join("plugin-probe.log");
+        timeout(Duration::from_secs(20), async {
+            loop {
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                if lines.len() >= count {
+                    return lines;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_plugin_is_told_where_to_register_and_ends_when_its_stdin_closes() {
+        let (dir, config) =
+            fleet("echo $AGENTD_URL $AGENTD_PLUGIN_TOKEN $AGENTD_SUPERVISED $@; cat; echo ended");
+        let fleet = Fleet::start(&config).unwrap();
+        let started = lines(&dir, 1).await;
+        assert_eq!(started, ["http://127.0.0.1:50051 t0ken 1 --snapshot DIR"]);
+        fleet.stop().await;
+        assert_eq!(lines(&dir, 2).await.last().unwrap(), "ended", "it was let end, not killed");
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_dies_is_started_again() {
+        let (dir, config) = fleet("echo started");
+        let fleet = Fleet::start(&config).unwrap();
+        assert_eq!(lines(&dir, 3).await.len(), 3);
+        fleet.stop().await;
+    }
+
+    #[test]
+    fn restarts_are_bounded_and_ever_later() {
+        let pauses: Vec<u128> = (1..9).map_while(pause).map(|pause| pause.as_millis()).collect();
+        assert_eq!(pauses, [200, 400, 800, 1600, 3200]);
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_told_all_at_once_with_where_and_what_builds_it() {
+        let (dir, mut config) = fleet("cat");
+        config.names.extend(["owls".to_owned(), "hens".to_owned()]);
+        config.path = Some("/nowhere/bin".into());
+        let said = Fleet::start(&config).unwrap_err().to_string();
+        let place = dir.path().display().to_string();
+        for word in
+            ["plugin-owls, plugin-hens", &place, "/nowhere/bin", "cargo build --workspace --bins"]
+        {
+            assert!(said.contains(word), "{said} lacks {word}");
+        }
+        assert!(!said.contains("plugin-probe,"), "{said}");
+    }
+}
