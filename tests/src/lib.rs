@@ -1,0 +1,21 @@
+//! The tests of the whole: a harness that runs the real programs on the loopback, a tidy test that
+//! holds the house rules, programs that behave badly. Nothing here is part of the product.
+//!
+//! A story starts a [`fleet::Fleet`], asks it over gRPC like any client, and waits for conditions
+//! with a limit. No fixed ports, no sleeps, nothing left running.
+
+pub mod alert;
+pub mod build;
+pub mod client;
+pub mod environment;
+pub mod fleet;
+pub mod process;
+pub mod python;
+pub mod renamed;
+pub mod room;
+pub mod rung;
+pub mod seed;
+pub mod staged;
+pub mod tidy;
+pub mod told;
+pub mod wait;

@@ -1,0 +1,22 @@
+//! The README shows what is there: the plugin and the table of keys are the project's own.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{fs, path::Path};
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    fs::read_to_string(root.join(path)).unwrap()
+}
+
+#[test]
+fn the_smallest_plugin_of_the_readme_is_the_one_that_is_tested() {
+    let plugin = read("tests/python/smallest_plugin.py");
+    assert!(plugin.lines().count() <= 30, "{} lines", plugin.lines().count());
+    assert!(read("README.md").contains(plugin.trim_end()));
+}
+
+#[test]
+fn the_keys_of_the_readme_are_those_of_the_program() {
+    assert!(read("README.md").contains(agentd::config::show::markdown().trim_end()));
+}
