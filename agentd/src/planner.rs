@@ -4,7 +4,10 @@
 
 pub mod question;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     alert::Alert,
@@ -25,6 +28,9 @@ use question::Window;
 pub const RECALL_FIRST: f64 = 0.7;
 /// Most questions in one follow-up round: each is chosen by what the ones before it gave.
 const FOLLOW_UPS: usize = 6;
+
+/// Most questions to the tools of one plugin in one round, so that none takes all the calls.
+const PER_PLUGIN: usize = 10;
 
 /// A question that failed, and what it might have told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +77,16 @@ struct Candidate {
 /// The next plan; none when nothing is left to ask.
 #[must_use]
 pub fn plan(input: &Input<'_>) -> Option<Plan> {
-    let (candidates, reason) = match input.assessment {
+    let (mut candidates, mut reason) = match input.assessment {
         None => opening(input),
         Some(assessment) => follow_up(input, assessment),
     };
+    let left_out = cap_each_plugin(&mut candidates);
+    if left_out > 0 {
+        reason.push_str(&format!(
+            "; {left_out} left out, as no plugin is asked more than {PER_PLUGIN} at once"
+        ));
+    }
     let steps: Vec<Step> = candidates
         .into_iter()
         .take(input.calls_left)
@@ -88,6 +100,18 @@ pub fn plan(input: &Input<'_>) -> Option<Plan> {
         })
         .collect();
     (!steps.is_empty()).then_some(Plan { revision: input.revision, steps, reason })
+}
+
+/// Keeps the first questions to each plugin; tells how many were left out.
+fn cap_each_plugin(candidates: &mut Vec<Candidate>) -> usize {
+    let before = candidates.len();
+    let mut asked: BTreeMap<String, usize> = BTreeMap::new();
+    candidates.retain(|candidate| {
+        let count = asked.entry(candidate.tool.id.plugin.clone()).or_default();
+        *count += 1;
+        *count <= PER_PLUGIN
+    });
+    before - candidates.len()
 }
 
 /// The first round: with a like case in memory, what confirms or refutes its cause; otherwise

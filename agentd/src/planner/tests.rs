@@ -164,3 +164,17 @@ fn another_tool_for_the_same_signals_stands_in_for_a_failed_one() {
     let plan = given.plan(Some(&given.nothing_known()));
     assert_eq!(plan, [("second".to_owned(), r#"{"second":true}"#.to_owned())]);
 }
+
+#[test]
+fn no_plugin_takes_all_the_questions() {
+    let mut tools: Vec<Arc<ToolSpec>> =
+        (0..200).map(|n| tool(&format!("many_{n:03}"), vec![start("{}", &[])])).collect();
+    let mut other = spec("other", SideEffect::ReadOnly);
+    other.id.plugin = "quiet".to_owned();
+    other.typical_latency = Duration::from_secs(9);
+    other.applies = vec![start("{}", &[])];
+    tools.push(Arc::new(other));
+    let plan = Given::new(tools).plan(None);
+    assert_eq!(plan.len(), PER_PLUGIN + 1);
+    assert!(plan.iter().any(|(tool, _)| tool == "other"));
+}
