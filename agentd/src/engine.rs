@@ -5,6 +5,7 @@
 
 mod accept;
 mod executor;
+mod limits;
 mod recorder;
 mod recovery;
 mod run;

@@ -7,7 +7,7 @@ pub mod page;
 pub mod plugins;
 pub mod status;
 
-use std::{future::Future, net::SocketAddr};
+use std::future::Future;
 
 use tonic::{
     service::Routes,
@@ -104,12 +104,4 @@ fn described() -> tonic_reflection::server::Builder<'static> {
         builder = builder.with_service_name(service);
     }
     builder
-}
-
-/// The address a listener got, for those who asked for port 0.
-///
-/// # Errors
-/// When the operating system does not tell.
-pub fn address(listener: &tokio::net::TcpListener) -> std::io::Result<SocketAddr> {
-    listener.local_addr()
 }

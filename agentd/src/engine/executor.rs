@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use super::{
     Parts,
+    limits::Limits,
     recorder::{Happened, Recorder},
-    run::Limits,
     shown::{finished, gaps},
 };
 use crate::{

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::{sync::watch, time::Instant};
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Config, Parts,
     executor::{Answer, Executor},
+    limits::Limits,
     recorder::{Happened, Recorder},
     shown::{ENDED_EARLY, NOTHING_ASKED, unknown_target},
 };
@@ -29,64 +29,11 @@ use crate::{
     journal,
     planner::{self, Failed, Input, question::Window},
     reasoner::{Assessment, Reasoning},
-    tool::{FailureClass, ToolRef, ToolSpec},
+    tool::FailureClass,
 };
 
 /// Change of belief that is worth an event.
 const NEWS: f64 = 0.05;
-
-/// With less time left than this no question is begun: an answer could not be waited for.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
-
-/// What bounds the calls of one run, and what is said with them.
-pub(super) struct Limits {
-    /// When the run must be over.
-    pub(super) deadline: Instant,
-    /// Fires when it is withdrawn.
-    pub(super) cancel: CancellationToken,
-    /// Who asked.
-    pub(super) principal: String,
-    /// Environment of the alert.
-    pub(super) environment: String,
-    specs: Vec<Arc<ToolSpec>>,
-}
-
-impl Limits {
-    /// Whether nothing more may be begun.
-    pub(super) fn over(&self) -> bool {
-        self.cancel.is_cancelled() || Instant::now() + LAST_MOMENT >= self.deadline
-    }
-
-    /// Arguments as they may be shown: sensitive ones masked.
-    pub(super) fn mask(&self, tool: &ToolRef, arguments: &str) -> String {
-        let sensitive = self.spec(tool).map_or(&[] as &[String], |s| &s.sensitive_arguments);
-        if sensitive.is_empty() {
-            return arguments.to_owned();
-        }
-        let Ok(mut object) =
-            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(arguments)
-        else {
-            return "{}".to_owned();
-        };
-        for name in sensitive {
-            if let Some(value) = object.get_mut(name) {
-                *value = "***".into();
-            }
-        }
-        serde_json::Value::Object(object).to_string()
-    }
-
-    /// Signals a tool may give.
-    pub(super) fn emits(&self, tool: &ToolRef) -> Vec<String> {
-        let applies = self.spec(tool).map_or(&[] as &[_], |spec| &spec.applies);
-        let all: BTreeSet<String> = applies.iter().flat_map(|a| a.emits.iter().cloned()).collect();
-        all.into_iter().collect()
-    }
-
-    fn spec(&self, tool: &ToolRef) -> Option<&Arc<ToolSpec>> {
-        self.specs.iter().find(|spec| spec.id == *tool)
-    }
-}
 
 struct Run<'a> {
     config: Config,
@@ -114,13 +61,7 @@ pub(super) async fn run(
         .map_err(|error| journal::Error::Undecodable { detail: error.to_string() })?;
     let investigation = &state.investigation;
     let began = Instant::now();
-    let limits = Limits {
-        deadline: began + investigation.bounds.max_duration,
-        cancel,
-        principal: investigation.principal.clone(),
-        environment: investigation.alert.environment.clone(),
-        specs: Vec::new(),
-    };
+    let limits = Limits::new(investigation, began, cancel);
     parts.metrics.investigation_started();
     let mut run = Run {
         config,
@@ -135,7 +76,7 @@ pub(super) async fn run(
         cited: BTreeSet::new(),
         began,
     };
-    let recalled = run.recall().await?;
+    let mut recalled = run.recall().await?;
     let mut assessment = None;
     let ended_by = loop {
         if let Some(reason) = run.bound() {
@@ -147,6 +88,9 @@ pub(super) async fn run(
         let answers = run.execute(&plan).await?;
         let circles = run.absorb(answers);
         let weighed = run.weigh(&recalled).await?;
+        if plan.revision == 1 {
+            recalled = run.recall_by_signals(recalled).await?;
+        }
         let settled = weighed.settled
             || (weighed.conclusion.verdict == Verdict::Healthy && plan.revision > 1);
         assessment = Some(weighed);
@@ -189,6 +133,23 @@ impl Run<'_> {
         Ok(matches)
     }
 
+    /// Now that signals are known, cases that the alert alone does not resemble may turn up.
+    async fn recall_by_signals(
+        &mut self,
+        recalled: Vec<EpisodeMatch>,
+    ) -> Result<Vec<EpisodeMatch>, journal::Error> {
+        let signals: Vec<String> =
+            self.reasoning.facts.signals().into_iter().map(str::to_owned).collect();
+        let alert = &self.recorder.state().investigation.alert;
+        let matches = self.parts.memory.recall(alert, &signals);
+        let known = |m: &EpisodeMatch| recalled.iter().any(|old| old.episode == m.episode);
+        let Some(new) = matches.iter().find(|m| !known(m)) else { return Ok(recalled) };
+        let summary = format!("by what was seen, a further case is like this: {}", new.reason);
+        let happened = Happened::new(Kind::MemoryRecalled(matches.clone()), summary);
+        self.recorder.record(happened).await?;
+        Ok(matches)
+    }
+
     /// The bound that is met, if one is.
     fn bound(&self) -> Option<EndReason> {
         let investigation = &self.recorder.state().investigation;
@@ -211,7 +172,7 @@ impl Run<'_> {
         assessment: Option<&Assessment>,
     ) -> Result<Option<Plan>, journal::Error> {
         let tools = self.parts.tools.specs();
-        self.limits.specs.clone_from(&tools);
+        self.limits.offer(&tools);
         let state = self.recorder.state();
         let investigation = &state.investigation;
         let calls_left =
@@ -246,7 +207,7 @@ impl Run<'_> {
 
     async fn execute(&mut self, plan: &Plan) -> Result<Vec<Answer>, journal::Error> {
         let executor = Executor::new(self.parts, &self.limits, self.config.parallel_calls);
-        executor.execute(plan, &self.limits.specs, &mut self.recorder).await
+        executor.execute(plan, self.limits.offered(), &mut self.recorder).await
     }
 
     /// Takes the answers in; tells whether the run goes in circles.

@@ -232,6 +232,20 @@ async fn bounds_on_calls_and_time_end_a_run_and_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_only_shows_the_same_signals_is_recalled_once_they_are_seen() {
+    let story = Story::new(Bounds::default()).await;
+    let fake = Fake::start(&[("look", Way::Says(killed()))]);
+    story.bench.register(&fake, vec![tool("look", &["container.oom_killed"])]).await;
+    story.run(alert()).await;
+    let ended = story.run(Alert { service: "basket".to_owned(), ..alert() }).await;
+    let log = story.transcript(&ended);
+    assert!(log.contains("MemoryRecalled: no earlier case"), "{log}");
+    assert!(log.contains("MemoryRecalled: by what was seen, a further case"), "{log}");
+    let similar = &ended.report.as_ref().unwrap().memory.similar;
+    assert!(similar[0].reason.contains("container.oom_killed"), "{similar:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_leaves_at_any_moment_leaves_no_log_without_work() {
     let story = Story::new(Bounds::default()).await;
     for polls in 0..40 {

@@ -1,5 +1,7 @@
 //! For tests of plugins: writes a small recording by hand. Not part of what a plugin ships.
 
+pub mod corpus;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
