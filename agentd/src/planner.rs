@@ -123,9 +123,13 @@ fn opening(input: &Input<'_>) -> (Vec<Candidate>, String) {
         .iter()
         .find(|case| case.similarity >= RECALL_FIRST && !case.category.is_empty());
     if let Some(case) = recalled
-        && let Some(cause) = input.catalogue.cause(&case.category)
+        && input.catalogue.of_category(&case.category).next().is_some()
     {
-        let wanted: Vec<String> = cause.speaks_for.iter().flat_map(|c| c.any.clone()).collect();
+        let clauses =
+            input.catalogue.of_category(&case.category).flat_map(|cause| &cause.speaks_for);
+        let mut wanted: Vec<String> = clauses.flat_map(|c| c.any.clone()).collect();
+        wanted.sort();
+        wanted.dedup();
         let (first, rest): (Vec<Candidate>, Vec<Candidate>) =
             broad.into_iter().partition(|c| emits_any(&c.tool, &wanted));
         if !first.is_empty() && !rest.is_empty() {

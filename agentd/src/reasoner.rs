@@ -3,12 +3,14 @@
 //! [`select`]. It never parses results or prose of tools, and it knows no tool.
 
 pub mod anchor;
+pub mod case;
 pub mod catalogue;
 pub mod conclude;
 pub mod facts;
 pub mod health;
 pub mod select;
 pub mod severity;
+pub mod spread;
 pub mod template;
 pub mod topology;
 pub mod weigh;
@@ -23,11 +25,12 @@ use jiff::Timestamp;
 
 use self::{
     anchor::Anchor,
+    case::Case,
     catalogue::{Catalogue, Polarity, matches_any},
     facts::Facts,
     select::Choice,
     topology::Topology,
-    weigh::{Case, Weighed},
+    weigh::Weighed,
 };
 use crate::{
     alert::Alert,
@@ -96,19 +99,15 @@ impl Reasoning {
         let told = self.facts.told_calls();
         let topology = Topology::of(self.facts.relations().iter().chain(&told), observed);
         let anchor = Anchor::find(alert, &self.facts, &topology, &catalogue, now);
-        let case = Case {
-            facts: &self.facts,
-            topology: &topology,
-            anchor: &anchor,
-            catalogue: &catalogue,
-        };
-        let weighed = case.hypotheses();
+        let case = Case::new(&self.facts, &topology, &anchor, &catalogue);
+        let mut weighed = case.hypotheses();
+        for hypothesis in &mut weighed {
+            let next = format!("h{}", self.ids.len().saturating_add(1));
+            let key = (hypothesis.cause.id.clone(), hypothesis.culprit.clone());
+            hypothesis.id.clone_from(self.ids.entry(key).or_insert(next));
+        }
         let choice = select::choose(&case, &weighed);
-        let ids = &mut self.ids;
-        let hypotheses = conclude::hypotheses(&case, &weighed, &choice, |category, culprit| {
-            let next = format!("h{}", ids.len().saturating_add(1));
-            ids.entry((category.to_owned(), culprit.clone())).or_insert(next).clone()
-        });
+        let hypotheses = conclude::hypotheses(&case, &weighed, &choice);
         let conclusion = conclude::conclude(&case, alert, &weighed, &choice, &hypotheses);
 
         Assessment {
@@ -154,23 +153,21 @@ fn suspects(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> Vec<Su
         *known = known.max(by);
     };
     let reach = case.topology.reach(&case.anchor.units);
-    for index in case.harm(|_, _| true) {
-        let Some(seen) = case.facts.seen().get(index) else { continue };
+    for (index, seen, placed) in case.all().filter(|(.., placed)| placed.harm) {
         let subject = &seen.observation.subject;
-        let unit = case.topology.unit(subject);
-        let near = match unit.and_then(|unit| reach.get(&unit)) {
+        let near = match placed.unit.and_then(|unit| reach.get(&unit)) {
             Some(path) if path.is_empty() => 0.8,
             Some(_) => 0.9,
             None if case.anchor.neighbour(subject) => 0.5,
             None => continue,
         };
         let open = if choice.unexplained.contains(&index) { 0.1 } else { 0.0 };
-        raise(case.topology.controller(subject), near + open);
+        raise(placed.controller.clone(), near + open);
         if let Some(peer) = &seen.observation.peer {
             raise(peer.whole(), near);
         }
     }
-    for hypothesis in weighed.iter().filter(|h| h.relevance >= 0.5).take(4) {
+    for hypothesis in weighed.iter().filter(|h| h.terms.relevance >= 0.5).take(4) {
         raise(hypothesis.culprit.clone(), hypothesis.belief.max(0.6));
     }
     for entity in &case.anchor.entities {
@@ -190,18 +187,15 @@ fn suspects(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> Vec<Su
 /// Signals seen on the unit of an object, health left out since it calls for no further question,
 /// and the tools that told anything of it.
 fn known_of(case: &Case<'_>, entity: &Entity) -> (BTreeSet<String>, BTreeSet<String>) {
-    let unit = case.topology.unit(entity);
-    let on = |subject: &Entity| {
-        subject.whole() == *entity || (unit.is_some() && case.topology.unit(subject) == unit)
-    };
     let (mut signals, mut told_by) = (BTreeSet::new(), BTreeSet::new());
-    for seen in case.facts.seen() {
-        let subject = on(&seen.observation.subject);
+    let Some(unit) = case.topology.unit(entity) else { return (signals, told_by) };
+    let here = case.on(unit).iter().map(|index| (*index, true));
+    for (index, subject) in here.chain(case.of_peer(unit).iter().map(|index| (*index, false))) {
+        let Some((seen, placed)) = case.get(index) else { continue };
         if subject {
             told_by.insert(seen.tool.to_string());
         }
-        let about = subject || seen.observation.peer.as_ref().is_some_and(on);
-        if about && case.catalogue.polarity(&seen.observation.signal) != Polarity::Health {
+        if placed.polarity != Polarity::Health {
             signals.insert(seen.observation.signal.clone());
         }
     }

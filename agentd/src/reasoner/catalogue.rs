@@ -3,16 +3,14 @@
 //! program; everything is checked when they are read, and a fault names its document. No name of
 //! any incident stands in them: rules are for mechanisms.
 
+mod cause;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_embed::RustEmbed;
 use serde::Deserialize;
 
-use crate::{
-    fact::Observation,
-    investigation::finding::{Horizon, Severity},
-    tool::Risk,
-};
+pub use cause::{Advice, Cause, Clause, CulpritRule, Explains, Place};
 
 #[derive(RustEmbed)]
 #[folder = "catalogue/"]
@@ -44,128 +42,6 @@ pub struct Signal {
     pub about: String,
     /// One line of meaning.
     pub meaning: String,
-}
-
-/// Which object a cause blames, found from the subject of the observation that speaks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CulpritRule {
-    /// The top controller of the subject: Deployment, `StatefulSet`, `DaemonSet`, Job.
-    Workload,
-    /// The subject itself.
-    Subject,
-    /// The other side of the observation.
-    Peer,
-}
-
-/// Signals with a weight and conditions on their attributes.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Clause {
-    /// Any of these; a `*` may stand at the end.
-    pub any: Vec<String>,
-    /// How much one of them says, 0 to 1.
-    #[serde(default)]
-    pub weight: f64,
-    /// True when the cause cannot be without one of them.
-    #[serde(default)]
-    pub required: bool,
-    /// Attributes that must hold one of the values; a value matches as one of a comma list.
-    #[serde(default, rename = "where")]
-    pub holds: BTreeMap<String, Vec<String>>,
-    /// True when it counts only if it began after the change that a required clause found.
-    #[serde(default)]
-    pub after_change: bool,
-    /// True when the whole unit (the services in front of the culprit, its pods) may show it.
-    #[serde(default)]
-    pub on_unit: bool,
-    /// True when it says nothing of when the trouble began: a level that was high all along.
-    #[serde(default)]
-    pub undated: bool,
-    /// True when the culprit's unit is the other side of the observation, such as the caller of a
-    /// failing dependency.
-    #[serde(default)]
-    pub of_peer: bool,
-}
-
-/// What a cause explains: on its own unit, and on others along the edges of the topology.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Explains {
-    /// On the culprit and its unit.
-    pub own: Vec<String>,
-    /// On whatever calls the culprit, directly or through others.
-    pub callers: Vec<String>,
-    /// On pods that run on the culprit, a node.
-    pub tenants: Vec<String>,
-}
-
-/// One advice of a cause.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Advice {
-    /// Template of what to do.
-    pub action: String,
-    /// Template of why.
-    pub reason: String,
-    /// Template of a command, or empty.
-    #[serde(default)]
-    pub command: String,
-    /// Risk of doing it: low, medium, high, critical.
-    #[serde(deserialize_with = "risk")]
-    pub risk: Risk,
-}
-
-/// One thing that can be wrong.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cause {
-    /// Category, such as `oom_killed`.
-    pub id: String,
-    /// One line.
-    pub title: String,
-    /// Which object it blames.
-    pub culprit: CulpritRule,
-    /// Kinds it may blame; empty means any.
-    #[serde(default)]
-    pub culprit_kinds: Vec<String>,
-    /// What speaks for it.
-    #[serde(rename = "for")]
-    pub speaks_for: Vec<Clause>,
-    /// What speaks against it.
-    #[serde(default)]
-    pub against: Vec<Clause>,
-    /// What it explains.
-    pub explains: Explains,
-    /// Causes that, with the same culprit, are the more exact word for the same thing.
-    #[serde(default)]
-    pub yields_to: Vec<String>,
-    /// Least severity of effect when the alerted object suffers from it.
-    #[serde(default = "degraded", deserialize_with = "severity")]
-    pub severity: Severity,
-    /// Signals whose words are quoted, the most telling first; the strongest evidence when empty.
-    #[serde(default)]
-    pub quote: Vec<String>,
-    /// Template of the sentence.
-    pub statement: String,
-    /// Template of the command that confirms it without changing anything.
-    pub confirm: String,
-    /// What would decide, for people, when it stays open.
-    pub question: String,
-    /// What to do now.
-    #[serde(default)]
-    pub now: Vec<Advice>,
-    /// What to do later.
-    #[serde(default)]
-    pub later: Vec<Advice>,
-}
-
-impl Cause {
-    /// All advice with its horizon, in order.
-    pub fn advice(&self) -> impl Iterator<Item = (Horizon, &Advice)> {
-        let now = self.now.iter().map(|advice| (Horizon::Immediate, advice));
-        now.chain(self.later.iter().map(|advice| (Horizon::Prevention, advice)))
-    }
 }
 
 /// Both catalogues, checked.
@@ -251,10 +127,15 @@ impl Catalogue {
         &self.causes
     }
 
-    /// The cause of a category.
+    /// The document of an id.
     #[must_use]
     pub fn cause(&self, id: &str) -> Option<&Cause> {
         self.causes.iter().find(|cause| cause.id == id)
+    }
+
+    /// The documents reported as a category.
+    pub fn of_category(&self, category: &str) -> impl Iterator<Item = &Cause> {
+        self.causes.iter().filter(move |cause| cause.category() == category)
     }
 
     /// Whether a signal is of this catalogue.
@@ -267,20 +148,6 @@ impl Catalogue {
     #[must_use]
     pub fn polarity(&self, signal: &str) -> Polarity {
         self.signals.get(signal).map_or(Polarity::Neutral, |known| known.polarity)
-    }
-}
-
-impl Clause {
-    /// Whether an observation is one of these signals with these attributes.
-    #[must_use]
-    pub fn matches(&self, observation: &Observation) -> bool {
-        matches_any(&self.any, &observation.signal)
-            && self.holds.iter().all(|(key, wanted)| {
-                observation
-                    .attr(key)
-                    .split(',')
-                    .any(|value| wanted.iter().any(|want| want == value.trim()))
-            })
     }
 }
 
@@ -305,9 +172,8 @@ fn check(
     ids: &BTreeSet<String>,
 ) -> Result<(), String> {
     let clauses = || cause.speaks_for.iter().chain(&cause.against);
-    let explained = cause.explains.own.iter().chain(&cause.explains.callers);
-    let rest = cause.explains.tenants.iter().chain(&cause.quote);
-    let named = clauses().flat_map(|c| &c.any).chain(explained).chain(rest);
+    let rest = cause.explains.patterns().chain(&cause.quote);
+    let named = clauses().flat_map(|c| &c.any).chain(rest);
     for pattern in named {
         let one = std::slice::from_ref(pattern);
         if !signals.keys().any(|signal| matches_any(one, signal)) {
@@ -317,8 +183,9 @@ fn check(
     if let Some(clause) = clauses().find(|c| !(0.0..=1.0).contains(&c.weight)) {
         return Err(format!("weight {} of {:?} is not within 0 and 1", clause.weight, clause.any));
     }
-    if !cause.speaks_for.iter().any(|clause| clause.required) {
-        return Err("at least one clause of \"for\" must be required".to_owned());
+    if !cause.speaks_for.iter().any(Clause::names_culprit) {
+        let fault = "at least one clause of \"for\" must be required and without \"at\": it names the culprit";
+        return Err(fault.to_owned());
     }
     match cause.yields_to.iter().find(|id| !ids.contains(*id)) {
         Some(unknown) => Err(format!("yields_to names {unknown}, which is no cause")),
@@ -326,31 +193,10 @@ fn check(
     }
 }
 
-fn degraded() -> Severity {
-    Severity::P3
-}
-
-fn severity<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Severity, D::Error> {
-    let word = String::deserialize(from)?;
-    Severity::from_word(&word)
-        .ok_or_else(|| serde::de::Error::custom(format!("{word:?} is not one of P1 to P4")))
-}
-
-fn risk<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Risk, D::Error> {
-    match String::deserialize(from)?.as_str() {
-        "low" => Ok(Risk::Low),
-        "medium" => Ok(Risk::Medium),
-        "high" => Ok(Risk::High),
-        "critical" => Ok(Risk::Critical),
-        other => Err(serde::de::Error::custom(format!(
-            "{other:?} is not one of low, medium, high, critical"
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fact::Observation;
 
     fn cause(yaml: &str) -> Result<Catalogue, Error> {
         let signals: Vec<Signal> =
@@ -389,6 +235,17 @@ question: q
             let error = cause(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(told), "{told:?} is not in {error:?}");
         }
+    }
+
+    #[test]
+    fn several_documents_may_be_reported_as_one_category() {
+        let catalogue = cause(&GOOD.replace("title: t", "title: t\ncategory: y")).unwrap();
+        let [only] = catalogue.causes() else { panic!("{:?}", catalogue.causes()) };
+        assert_eq!((only.id.as_str(), only.category()), ("x", "y"));
+        assert_eq!(catalogue.of_category("y").count(), 1);
+        let elsewhere = GOOD.replace("required: true", "required: true, at: callers");
+        let error = cause(&elsewhere).unwrap_err().to_string();
+        assert!(error.contains("it names the culprit"), "{error}");
     }
 
     #[test]

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::{
+    case::Case,
     health,
     select::{Choice, FLOOR, Rejection},
     severity,
     template::{fill, fill_command},
-    weigh::{Case, Weighed},
+    weigh::Weighed,
     words::values,
 };
 use crate::{
@@ -24,28 +25,26 @@ use crate::{
 
 /// Most candidates kept in a report.
 const ALTERNATIVES: usize = 6;
+/// Most candidates told at all, beside those that stand.
+const KEPT: usize = 64;
 /// Most observations cited for one cause.
 const CITED: usize = 8;
 
 /// The hypotheses in the words of the domain, strongest first.
-pub fn hypotheses(
-    case: &Case<'_>,
-    weighed: &[Weighed<'_>],
-    choice: &Choice,
-    mut id: impl FnMut(&str, &Entity) -> String,
-) -> Vec<Hypothesis> {
-    let ids: Vec<String> = weighed.iter().map(|w| id(&w.cause.id, &w.culprit)).collect();
-    let of = |index: &usize| ids.get(*index).cloned().unwrap_or_default();
+pub fn hypotheses(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> Vec<Hypothesis> {
+    let of = |index: &usize| weighed.get(*index).map(|w| w.id.clone()).unwrap_or_default();
+    let stands = |index: usize| choice.standing.iter().any(|(standing, _)| *standing == index);
     let mut list: Vec<Hypothesis> = weighed
         .iter()
         .enumerate()
+        .filter(|(index, _)| *index < KEPT || stands(*index))
         .map(|(index, w)| {
             let rejected = choice.rejected.get(&index);
             Hypothesis {
-                id: of(&index),
+                id: w.id.clone(),
                 statement: fill(&w.cause.statement, &values(case, w)),
                 confidence: choice.confidence.get(index).copied().unwrap_or_default(),
-                category: w.cause.id.clone(),
+                category: w.cause.category().to_owned(),
                 culprit: w.culprit.clone(),
                 evidence: cite(case, w.evidence.iter().map(|(i, _)| *i).take(CITED)),
                 against: cite(case, w.against.iter().copied()),
@@ -82,7 +81,7 @@ pub fn conclude(
         Some(healthy) => well(case, alert, &healthy, &standing),
         // What ails others is no answer about an object that is not there.
         None if standing.is_empty() || nobody(case) => open(case, alert, weighed, hypotheses),
-        None => found(case, &standing, hypotheses),
+        None => found(case, &standing),
     };
     let stands =
         |h: &&Hypothesis| !conclusion.root_causes.iter().any(|cause| cause.hypothesis == h.id);
@@ -91,16 +90,10 @@ pub fn conclude(
     conclusion
 }
 
-fn found(
-    case: &Case<'_>,
-    standing: &[(&Weighed<'_>, f64)],
-    hypotheses: &[Hypothesis],
-) -> Conclusion {
+fn found(case: &Case<'_>, standing: &[(&Weighed<'_>, f64)]) -> Conclusion {
     let causes: Vec<&Weighed<'_>> = standing.iter().map(|(w, _)| *w).collect();
-    let root_causes: Vec<RootCause> = standing
-        .iter()
-        .map(|(w, confidence)| root_cause(case, w, *confidence, hypotheses))
-        .collect();
+    let root_causes: Vec<RootCause> =
+        standing.iter().map(|(w, confidence)| root_cause(case, w, *confidence)).collect();
     let mut recommendations = Vec::new();
     let mut evidence = Vec::new();
     for weighed in &causes {
@@ -120,14 +113,8 @@ fn found(
     }
 }
 
-fn root_cause(
-    case: &Case<'_>,
-    weighed: &Weighed<'_>,
-    confidence: f64,
-    hypotheses: &[Hypothesis],
-) -> RootCause {
+fn root_cause(case: &Case<'_>, weighed: &Weighed<'_>, confidence: f64) -> RootCause {
     let values = values(case, weighed);
-    let same = |h: &&Hypothesis| h.category == weighed.cause.id && h.culprit == weighed.culprit;
     let affected: BTreeSet<Entity> = weighed
         .explained
         .iter()
@@ -137,13 +124,13 @@ fn root_cause(
         .collect();
     RootCause {
         statement: fill(&weighed.cause.statement, &values),
-        category: weighed.cause.id.clone(),
+        category: weighed.cause.category().to_owned(),
         culprit: weighed.culprit.clone(),
         confidence,
         evidence: cite(case, weighed.evidence.iter().map(|(i, _)| *i).take(CITED)),
         against: cite(case, weighed.against.iter().copied()),
         affected: affected.into_iter().collect(),
-        hypothesis: hypotheses.iter().find(same).map(|h| h.id.clone()).unwrap_or_default(),
+        hypothesis: weighed.id.clone(),
         start: weighed.start,
         path: weighed.path.clone().unwrap_or_default(),
         confirm_command: fill_command(&weighed.cause.confirm, &values),
@@ -305,7 +292,9 @@ fn advice(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<Recommendation> {
 
 fn why(weighed: &[Weighed<'_>], rejection: &Rejection) -> String {
     let name = |index: &usize| {
-        weighed.get(*index).map_or_else(String::new, |w| format!("{} of {}", w.cause.id, w.culprit))
+        weighed
+            .get(*index)
+            .map_or_else(String::new, |w| format!("{} of {}", w.cause.category(), w.culprit))
     };
     match rejection {
         Rejection::ExplainedBy(by) => {

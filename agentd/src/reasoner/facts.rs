@@ -88,7 +88,8 @@ impl Facts {
     /// An observation as evidence, without a share in any conclusion yet.
     #[must_use]
     pub fn evidence(&self, id: &str) -> Option<Evidence> {
-        let seen = self.seen.iter().find(|seen| seen.id == id)?;
+        let number: usize = id.strip_prefix('e')?.parse().ok()?;
+        let seen = self.seen.get(number.checked_sub(1)?)?;
         Some(Evidence {
             id: seen.id.clone(),
             seq: seen.seq,

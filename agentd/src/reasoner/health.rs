@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{catalogue::Polarity, catalogue::matches_any, weigh::Case};
+use super::{
+    case::Case,
+    catalogue::{Polarity, matches_any},
+};
 use crate::alert::Alert;
 
 /// Which observations of health answer which kind of alert. The first row whose patterns fit the

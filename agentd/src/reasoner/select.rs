@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use super::weigh::{Case, Weighed};
+use super::{case::Case, weigh::Weighed};
 
 /// Belief from which a cause is said to be found.
 pub const FLOOR: f64 = 0.5;
@@ -16,6 +16,8 @@ const FURTHER: f64 = 0.65;
 const TOGETHER: SignedDuration = SignedDuration::from_hours(3);
 /// Most causes named in one report.
 const MOST: usize = 3;
+/// Most hypotheses that are compared with one another; the others are too weak to matter.
+const COMPARED: usize = 256;
 
 /// Why a hypothesis does not stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,19 +48,27 @@ pub struct Choice {
 /// Chooses among `hypotheses`, which are sorted by belief.
 #[must_use]
 pub fn choose(case: &Case<'_>, hypotheses: &[Weighed<'_>]) -> Choice {
-    let near = case.harm(|unit, seen| {
-        unit.is_some_and(|unit| case.anchor.units.contains(&unit))
-            || case.anchor.neighbour(&seen.observation.subject)
-    });
+    let near: BTreeSet<usize> = case
+        .all()
+        .filter(|(index, seen, placed)| {
+            placed.harm
+                && (case.symptoms().contains(index)
+                    || case.anchor.neighbour(&seen.observation.subject))
+        })
+        .map(|(index, ..)| index)
+        .collect();
     let mut order: Vec<usize> = (0..hypotheses.len()).collect();
     let worth = |index: &usize| hypotheses.get(*index).map_or(0.0, |h| worth(h, &near));
     order.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then(a.cmp(b)));
 
     let mut choice = Choice::default();
     let mut candidates: Vec<usize> = Vec::new();
+    for index in order.drain(COMPARED.min(order.len())..) {
+        choice.rejected.insert(index, Rejection::Weak);
+    }
     for index in &order {
         let Some(hypothesis) = hypotheses.get(*index) else { continue };
-        match away(hypotheses, hypothesis, &candidates) {
+        match away(case, hypotheses, hypothesis, &candidates) {
             Some(rejection) => {
                 choice.rejected.insert(*index, rejection);
             }
@@ -90,14 +100,15 @@ fn worth(hypothesis: &Weighed<'_>, near: &BTreeSet<usize>) -> f64 {
 
 /// Why `hypothesis` falls to one of the candidates before it, if it does.
 fn away(
+    case: &Case<'_>,
     hypotheses: &[Weighed<'_>],
     hypothesis: &Weighed<'_>,
     candidates: &[usize],
 ) -> Option<Rejection> {
     for index in candidates {
         let Some(stronger) = hypotheses.get(*index) else { continue };
-        if stronger.culprit == hypothesis.culprit
-            && hypothesis.cause.yields_to.contains(&stronger.cause.id)
+        if hypothesis.cause.yields_to.contains(&stronger.cause.id)
+            && linked(case, stronger, hypothesis)
         {
             return Some(Rejection::SameThing(*index));
         }
@@ -107,6 +118,11 @@ fn away(
         }
     }
     None
+}
+
+/// Whether two hypotheses speak of one thing: their culprits are one unit, or an edge joins them.
+fn linked(case: &Case<'_>, a: &Weighed<'_>, b: &Weighed<'_>) -> bool {
+    a.unit.zip(b.unit).is_some_and(|(a, b)| case.topology.adjoin(a, b))
 }
 
 /// The nearer a rival for the same symptoms comes, the less the first is believed.
@@ -136,7 +152,7 @@ fn stand(case: &Case<'_>, hypotheses: &[Weighed<'_>], candidates: &[usize], choi
         let Some(hypothesis) = hypotheses.get(*index) else { continue };
         let confidence = choice.confidence.get(*index).copied().unwrap_or_default();
         let first = choice.standing.is_empty();
-        let rejection = if hypothesis.relevance < FLOOR {
+        let rejection = if hypothesis.terms.relevance < FLOOR {
             Some(Rejection::Apart)
         } else if confidence < if first { FLOOR } else { FURTHER } {
             Some(Rejection::Weak)

@@ -3,10 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    facts::Seen,
-    weigh::{Case, Weighed},
-};
+use super::{case::Case, facts::Seen, weigh::Weighed};
 use crate::investigation::finding::Severity;
 
 /// Share of server errors at the alerted service from which users cannot be served.

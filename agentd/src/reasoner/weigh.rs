@@ -4,42 +4,36 @@
 //! - support = 1 − Π(1 − weight·strength) over the clauses that speak for a cause ("noisy or",
 //!   Pearl, Probabilistic Reasoning in Intelligent Systems, 1988, section 4.3.2);
 //! - opposition multiplies by Π(1 − weight·strength) over the clauses against it;
-//! - relevance is 1 where the culprit is the alerted unit or something it depends on, less where
-//!   only the namespace is shared, little elsewhere;
+//! - relevance is 1 where the culprit is the alerted unit or what it explains hurts there, less
+//!   where only the namespace is shared, little elsewhere;
 //! - coverage is the share of the alerted unit's own harm that the cause explains.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
-    anchor::{Anchor, Match},
-    catalogue::{Catalogue, Cause, Clause, CulpritRule, Polarity, matches_any},
-    facts::{Facts, Seen},
-    topology::{Topology, Unit},
+    anchor::Match,
+    case::{Case, SLACK},
+    catalogue::{Cause, Clause, CulpritRule, Place, Polarity, matches_any},
+    facts::Seen,
+    spread::Spread,
+    topology::Unit,
 };
-use crate::fact::{Entity, Relation, RelationKind};
+use crate::fact::{Entity, Relation};
 
-/// What one weighing works on.
-#[derive(Clone, Copy)]
-pub struct Case<'a> {
-    /// What is known.
-    pub facts: &'a Facts,
-    /// How it hangs together.
-    pub topology: &'a Topology,
-    /// What the alert is about.
-    pub anchor: &'a Anchor,
-    /// The catalogues.
-    pub catalogue: &'a Catalogue,
-}
-
-/// One candidate cause with its belief and what it rests on. Indices are into [`Facts::seen`].
+/// One candidate cause with its belief and what it rests on. Indices are into
+/// [`super::facts::Facts::seen`].
 #[derive(Debug, Clone)]
 pub struct Weighed<'a> {
+    /// Name within the investigation, such as `h3`; given once the hypotheses are sorted.
+    pub id: String,
     /// What kind of cause.
     pub cause: &'a Cause,
     /// The object it blames.
     pub culprit: Entity,
+    /// Its unit.
+    pub unit: Option<Unit>,
     /// Evidence for it with its strength: the strongest of each signal first, then the others.
     pub evidence: Vec<(usize, f64)>,
     /// Evidence against it.
@@ -51,28 +45,55 @@ pub struct Weighed<'a> {
     /// Edges from the alerted object to the culprit; empty when it is the alerted unit itself;
     /// none when nothing known leads there.
     pub path: Option<Vec<Relation>>,
-    /// How near the alert it lies, 0 to 1.
-    pub relevance: f64,
-    /// Share of the alerted unit's harm it explains, 0 to 1.
-    pub coverage: f64,
+    /// The terms that belief is the product of.
+    pub terms: Terms,
     /// Belief before rivals are compared, 0 to 1.
     pub belief: f64,
 }
 
-/// Clocks of nodes, probes and scrapes differ; a cause may seem to begin this much after its
-/// effect.
-const SLACK: SignedDuration = SignedDuration::from_mins(5);
+/// The terms of a belief, each 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// What speaks for it.
+    pub support: f64,
+    /// What is left of it after what speaks against it.
+    pub opposition: f64,
+    /// How near the alert it lies.
+    pub relevance: f64,
+    /// Share of the alerted unit's harm it explains.
+    pub coverage: f64,
+    /// What is left for each source that could not be asked about it.
+    pub sight: f64,
+}
+
+/// The ways from the alerted object.
+struct Ways {
+    /// To what it depends on.
+    needs: BTreeMap<Unit, Vec<Relation>>,
+    /// To whatever is linked with it.
+    linked: BTreeMap<Unit, Vec<Relation>>,
+}
+
+impl Terms {
+    /// Their product, with coverage counting for a quarter.
+    #[must_use]
+    pub fn belief(&self) -> f64 {
+        self.support * self.opposition * self.relevance * (0.75 + 0.25 * self.coverage) * self.sight
+    }
+}
 
 impl<'a> Case<'a> {
     /// Every hypothesis the facts give rise to, strongest belief first.
     #[must_use]
     pub fn hypotheses(&self) -> Vec<Weighed<'a>> {
         let mut found: Vec<Weighed<'a>> = Vec::new();
-        let symptoms = self.symptoms();
-        let reach = self.topology.reach(&self.anchor.units);
+        let ways = Ways {
+            needs: self.topology.reach(&self.anchor.units),
+            linked: self.topology.linked(&self.anchor.units),
+        };
         for cause in self.catalogue.causes() {
             for culprit in self.culprits(cause) {
-                if let Some(weighed) = self.weigh(cause, culprit, &symptoms, &reach) {
+                if let Some(weighed) = self.weigh(cause, culprit, &ways) {
                     found.push(weighed);
                 }
             }
@@ -85,57 +106,16 @@ impl<'a> Case<'a> {
         found
     }
 
-    /// Harm of this trouble on the alerted units themselves.
-    #[must_use]
-    pub fn symptoms(&self) -> BTreeSet<usize> {
-        self.harm(|unit, _| unit.is_some_and(|unit| self.anchor.units.contains(&unit)))
-    }
-
-    /// Harm of this trouble that a test on unit and observation picks.
-    pub fn harm(&self, wanted: impl Fn(Option<Unit>, &Seen) -> bool) -> BTreeSet<usize> {
-        let harms = self.facts.seen().iter().enumerate().filter(|(_, seen)| {
-            self.catalogue.polarity(&seen.observation.signal) == Polarity::Harm
-                && self.anchor.current(seen)
-                && self.strength(seen) >= WEAK
-        });
-        harms
-            .filter(|(_, seen)| wanted(self.topology.unit(&seen.observation.subject), seen))
-            .map(|(index, _)| index)
-            .collect()
-    }
-
-    /// How much one observation says about this trouble, 0 to 1: by its time and its newness.
-    #[must_use]
-    pub fn strength(&self, seen: &Seen) -> f64 {
-        let observation = &seen.observation;
-        match self.catalogue.polarity(&observation.signal) {
-            Polarity::Change => observation.start.map_or(0.3, |at| self.change_strength(at)),
-            Polarity::Harm if !self.anchor.current(seen) => 0.1,
-            // A complaint that was always there explains no new trouble.
-            Polarity::Harm if observation.attr("is_new") == "false" => 0.25,
-            Polarity::Harm | Polarity::Health | Polarity::Neutral => 1.0,
-        }
-    }
-
-    /// A change shortly before the onset says much, one long before little, one after nothing.
-    fn change_strength(&self, at: Timestamp) -> f64 {
-        let before = self.anchor.onset.duration_since(at);
-        match before {
-            d if d < -SLACK => 0.0,
-            d if d <= SignedDuration::from_mins(20) => 1.0,
-            d if d <= SignedDuration::from_hours(2) => 0.8,
-            d if d <= SignedDuration::from_hours(24) => 0.5,
-            _ => 0.1,
-        }
-    }
-
     fn culprits(&self, cause: &Cause) -> BTreeSet<Entity> {
-        let required = || cause.speaks_for.iter().filter(|clause| clause.required);
-        self.facts
-            .seen()
-            .iter()
-            .filter(|seen| required().any(|clause| clause.matches(&seen.observation)))
-            .filter_map(|seen| self.blamed(cause, seen))
+        let naming = cause.speaks_for.iter().filter(|clause| clause.names_culprit());
+        naming
+            .flat_map(|clause| {
+                let signals = self.of_signals(|signal| matches_any(&clause.any, signal));
+                signals.filter_map(|index| self.get(index)).filter(|(seen, placed)| {
+                    placed.strength > 0.0 && clause.matches(&seen.observation)
+                })
+            })
+            .filter_map(|(seen, _)| self.blamed(cause, seen))
             .filter(|culprit| {
                 cause.culprit_kinds.is_empty() || cause.culprit_kinds.contains(&culprit.kind)
             })
@@ -143,58 +123,68 @@ impl<'a> Case<'a> {
     }
 
     fn blamed(&self, cause: &Cause, seen: &Seen) -> Option<Entity> {
+        let observation = &seen.observation;
         match cause.culprit {
-            CulpritRule::Workload => Some(self.topology.controller(&seen.observation.subject)),
-            CulpritRule::Subject => Some(seen.observation.subject.whole()),
-            CulpritRule::Peer => seen.observation.peer.as_ref().map(Entity::whole),
+            CulpritRule::Workload => Some(self.topology.controller(&observation.subject)),
+            CulpritRule::Subject => Some(observation.subject.whole()),
+            CulpritRule::Peer => observation.peer.as_ref().map(Entity::whole),
+            CulpritRule::PeerWorkload => {
+                observation.peer.as_ref().map(|peer| self.topology.controller(peer))
+            }
+            CulpritRule::Callee if observation.signal.starts_with("dependency.") => {
+                Some(observation.subject.whole())
+            }
+            CulpritRule::Callee => observation.peer.as_ref().map(Entity::whole),
         }
     }
 
-    fn weigh(
-        &self,
-        cause: &'a Cause,
-        culprit: Entity,
-        symptoms: &BTreeSet<usize>,
-        reach: &std::collections::BTreeMap<Unit, Vec<Relation>>,
-    ) -> Option<Weighed<'a>> {
-        let (evidence, support) = self.support(cause, &culprit)?;
-        let start = self.start_of(cause, &evidence);
-        let explained = self.explained(cause, &culprit, start, &evidence);
-        let (against, opposition) = self.opposition(cause, &culprit);
+    fn weigh(&self, cause: &'a Cause, culprit: Entity, ways: &Ways) -> Option<Weighed<'a>> {
         let unit = self.topology.unit(&culprit);
-        let path = unit.and_then(|unit| reach.get(&unit)).cloned();
-        let covered = symptoms.intersection(&explained).count();
-        let coverage = share(covered, symptoms.len());
-        let relevance = self.relevance(&culprit, path.as_deref(), symptoms, coverage);
-        let belief =
-            support * opposition * relevance * (0.75 + 0.25 * coverage) * self.blindness(cause);
+        let (evidence, support) = self.support(cause, &culprit, unit)?;
+        let start = self.start_of(cause, &evidence);
+        let spread = Spread::of(self, cause, unit);
+        let mut explained = spread.explained(self, start);
+        let own_harm = evidence.iter().map(|(index, _)| *index);
+        explained.extend(own_harm.filter(|i| self.get(*i).is_some_and(|(_, p)| p.harm)));
+        let (against, opposition) = self.opposition(cause, &culprit, unit);
+        let covered = self.symptoms().intersection(&explained).count();
+        let coverage = share(covered, self.symptoms().len());
+        let touches = spread.touches(&self.anchor.units);
+        let path = unit.and_then(|unit| {
+            let directed = ways.needs.get(&unit);
+            directed.or_else(|| ways.linked.get(&unit).filter(|_| touches)).cloned()
+        });
+        let relevance = self.relevance(&culprit, path.as_deref(), touches && covered > 0);
+        let terms = Terms { support, opposition, relevance, coverage, sight: self.sight(cause) };
         Some(Weighed {
+            id: String::new(),
             cause,
             culprit,
+            unit,
             evidence,
             against,
             explained,
             start,
             path,
-            relevance,
-            coverage,
-            belief,
+            terms,
+            belief: terms.belief(),
         })
     }
 
     /// Observations that speak for a cause with their strengths; none when a required one lacks.
-    fn support(&self, cause: &Cause, culprit: &Entity) -> Option<(Vec<(usize, f64)>, f64)> {
-        let changed = self.change_time(cause, culprit);
+    fn support(
+        &self,
+        cause: &Cause,
+        culprit: &Entity,
+        unit: Option<Unit>,
+    ) -> Option<(Vec<(usize, f64)>, f64)> {
+        let changed = self.change_time(cause, culprit, unit);
         let mut evidence: Vec<(usize, f64)> = Vec::new();
         let mut doubt = 1.0;
         for clause in &cause.speaks_for {
             let mut best = 0.0_f64;
-            for (index, seen) in self.facts.seen().iter().enumerate() {
-                if !clause.matches(&seen.observation) || !self.belongs(cause, clause, seen, culprit)
-                {
-                    continue;
-                }
-                let strength = self.strength(seen)
+            for (index, seen, strength) in self.found(cause, clause, culprit, unit) {
+                let strength = strength
                     * if clause.after_change {
                         after(changed, seen.observation.start)
                     } else {
@@ -216,6 +206,41 @@ impl<'a> Case<'a> {
         Some((self.varied(evidence), 1.0 - doubt))
     }
 
+    /// The observations of a clause that lie where it wants them, with their strength.
+    fn found<'s>(
+        &'s self,
+        cause: &Cause,
+        clause: &Clause,
+        culprit: &Entity,
+        unit: Option<Unit>,
+    ) -> Vec<(usize, &'a Seen, f64)> {
+        let candidates: Vec<usize> = match (clause.at, unit) {
+            (Place::Anywhere, _) | (_, None) => {
+                self.of_signals(|signal| matches_any(&clause.any, signal)).collect()
+            }
+            (Place::Own, Some(unit)) => {
+                self.on(unit).iter().chain(self.of_peer(unit)).copied().collect()
+            }
+            (Place::Peer, Some(unit)) => self.of_peer(unit).to_vec(),
+            (place, Some(unit)) => {
+                let units = self.topology.at(unit, place);
+                units.into_iter().flat_map(|unit| self.on(unit)).copied().collect()
+            }
+        };
+        let mut once = BTreeSet::new();
+        let mut found = Vec::new();
+        for index in candidates.into_iter().filter(|index| once.insert(*index)) {
+            let Some((seen, placed)) = self.get(index) else { continue };
+            let own = clause.at != Place::Own
+                || self.blamed(cause, seen).as_ref() == Some(culprit)
+                || placed.controller == *culprit;
+            if own && clause.matches(&seen.observation) {
+                found.push((index, seen, placed.strength));
+            }
+        }
+        found
+    }
+
     /// One of each signal first: three pods that tell the same carry less than three facts.
     fn varied(&self, evidence: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
         let mut told = BTreeSet::new();
@@ -227,45 +252,31 @@ impl<'a> Case<'a> {
         varied
     }
 
-    fn change_time(&self, cause: &Cause, culprit: &Entity) -> Option<Timestamp> {
-        let changes = cause.speaks_for.iter().filter(|clause| clause.required);
-        changes
-            .flat_map(|clause| {
-                self.facts.seen().iter().filter(move |seen| {
-                    clause.matches(&seen.observation)
-                        && self.catalogue.polarity(&seen.observation.signal) == Polarity::Change
-                        && self.strength(seen) > 0.0
-                        && self.belongs(cause, clause, seen, culprit)
-                })
+    fn change_time(
+        &self,
+        cause: &Cause,
+        culprit: &Entity,
+        unit: Option<Unit>,
+    ) -> Option<Timestamp> {
+        let required = cause.speaks_for.iter().filter(|clause| clause.required);
+        required
+            .flat_map(|clause| self.found(cause, clause, culprit, unit))
+            .filter(|(index, _, strength)| {
+                let change = self.get(*index).is_some_and(|(_, p)| p.polarity == Polarity::Change);
+                change && *strength > 0.0
             })
-            .filter_map(|seen| seen.observation.start)
+            .filter_map(|(_, seen, _)| seen.observation.start)
             .max()
     }
 
-    fn belongs(&self, cause: &Cause, clause: &Clause, seen: &Seen, culprit: &Entity) -> bool {
-        if clause.of_peer {
-            let peer = seen.observation.peer.as_ref().and_then(|peer| self.topology.unit(peer));
-            return peer.is_some() && peer == self.topology.unit(culprit);
-        }
-        if self.blamed(cause, seen).as_ref() == Some(culprit)
-            || self.topology.controller(&seen.observation.subject) == *culprit
-        {
-            return true;
-        }
-        let unit = self.topology.unit(&seen.observation.subject);
-        clause.on_unit && unit.is_some() && unit == self.topology.unit(culprit)
-    }
-
-    fn opposition(&self, cause: &Cause, culprit: &Entity) -> (Vec<usize>, f64) {
+    fn opposition(&self, cause: &Cause, culprit: &Entity, unit: Option<Unit>) -> (Vec<usize>, f64) {
         let mut against = Vec::new();
         let mut left = 1.0;
         for clause in &cause.against {
             let mut best = 0.0_f64;
-            for (index, seen) in self.facts.seen().iter().enumerate() {
-                if clause.matches(&seen.observation) && self.belongs(cause, clause, seen, culprit) {
-                    against.push(index);
-                    best = best.max(self.strength(seen));
-                }
+            for (index, _, strength) in self.found(cause, clause, culprit, unit) {
+                against.push(index);
+                best = best.max(strength);
             }
             left *= 1.0 - clause.weight * best;
         }
@@ -291,67 +302,12 @@ impl<'a> Case<'a> {
             .min()
     }
 
-    /// Harm that the cause explains: its own evidence, what it does to its unit, and what spreads
-    /// from there. A cause begins before what it explains.
-    fn explained(
-        &self,
-        cause: &Cause,
-        culprit: &Entity,
-        start: Option<Timestamp>,
-        evidence: &[(usize, f64)],
-    ) -> BTreeSet<usize> {
-        let own = self.topology.unit(culprit);
-        let spread = |kinds: &[RelationKind]| {
-            own.map(|unit| self.topology.dependents(unit, kinds)).unwrap_or_default()
-        };
-        // Through an edge that its callers see working nothing spreads.
-        let callers =
-            if self.serves_well(own) { BTreeSet::new() } else { spread(&[RelationKind::Calls]) };
-        let tenants = spread(&[RelationKind::RunsOn]);
-        let explains = &cause.explains;
-        let mut explained = self.harm(|unit, seen| {
-            let observation = &seen.observation;
-            let in_time = match (start, observation.start) {
-                (Some(cause), Some(effect)) => cause.duration_since(effect) <= SLACK,
-                _ => true,
-            };
-            let signal = &observation.signal;
-            let within = |units: &BTreeSet<Unit>| unit.is_some_and(|unit| units.contains(&unit));
-            in_time
-                && ((unit.is_some() && unit == own && matches_any(&explains.own, signal))
-                    || (within(&callers) && matches_any(&explains.callers, signal))
-                    || (within(&tenants) && matches_any(&explains.tenants, signal)))
-        });
-        let harm = self.harm(|_, _| true);
-        explained.extend(evidence.iter().map(|(index, _)| *index).filter(|i| harm.contains(i)));
-        explained
-    }
-
-    /// Whether callers see a unit working, and none sees it fail.
-    fn serves_well(&self, unit: Option<Unit>) -> bool {
-        let seen = |signals: &[&str]| {
-            self.facts.seen().iter().any(|seen| {
-                unit.is_some()
-                    && self.topology.unit(&seen.observation.subject) == unit
-                    && signals.contains(&seen.observation.signal.as_str())
-                    && self.anchor.current(seen)
-            })
-        };
-        seen(&["dependency.healthy"])
-            && !seen(&["dependency.failing", "dependency.slow", "service.error_ratio_high"])
-    }
-
-    fn relevance(
-        &self,
-        culprit: &Entity,
-        path: Option<&[Relation]>,
-        symptoms: &BTreeSet<usize>,
-        coverage: f64,
-    ) -> f64 {
+    fn relevance(&self, culprit: &Entity, path: Option<&[Relation]>, explains_here: bool) -> f64 {
         match path {
             Some([]) => 1.0,
-            // Something the alerted unit depends on: full weight when it explains what hurts there.
-            Some(_) if coverage > 0.0 || symptoms.is_empty() => 0.97,
+            // Something the alerted unit depends on, or whose trouble can be felt there: full
+            // weight when it explains what hurts there.
+            Some(_) if explains_here || self.symptoms().is_empty() => 0.97,
             Some(_) => 0.7,
             None if self.anchor.how == Match::Everything => 0.9,
             None if self.anchor.neighbour(culprit) && self.anchor.how == Match::Namespace => 0.9,
@@ -361,7 +317,7 @@ impl<'a> Case<'a> {
     }
 
     /// Less belief for each source that could not be asked about the very signals of the cause.
-    fn blindness(&self, cause: &Cause) -> f64 {
+    fn sight(&self, cause: &Cause) -> f64 {
         let wanted = |signal: &String| {
             let of = |clauses: &[Clause]| clauses.iter().any(|c| matches_any(&c.any, signal));
             of(&cause.speaks_for) || of(&cause.against)
@@ -370,9 +326,6 @@ impl<'a> Case<'a> {
         (0..blind.min(4)).fold(1.0, |belief, _| belief * 0.95)
     }
 }
-
-/// Observations weaker than this are not harm that wants explaining.
-pub const WEAK: f64 = 0.3;
 
 fn after(change: Option<Timestamp>, harm: Option<Timestamp>) -> f64 {
     match (change, harm) {

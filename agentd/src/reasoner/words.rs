@@ -3,11 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{
-    catalogue::matches_any,
-    template::Values,
-    weigh::{Case, Weighed},
-};
+use super::{case::Case, catalogue::matches_any, template::Values, weigh::Weighed};
 use crate::fact::Observation;
 
 /// The words that tell most: of the signals the cause names for it, in that order.

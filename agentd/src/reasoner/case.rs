@@ -1,0 +1,171 @@
+//! All that one weighing works on: the facts with their place in the topology, their meaning and
+//! their strength worked out once, so that every question after is a lookup. Indices are into
+//! [`Facts::seen`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    anchor::Anchor,
+    catalogue::{Catalogue, Polarity},
+    facts::{Facts, Seen},
+    topology::{Topology, Unit},
+};
+use crate::fact::Entity;
+
+/// Clocks of nodes, probes and scrapes differ; a cause may seem to begin this much after its
+/// effect.
+pub const SLACK: SignedDuration = SignedDuration::from_mins(5);
+
+/// Observations weaker than this are not harm that wants explaining.
+pub const WEAK: f64 = 0.3;
+
+/// One observation in its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// Unit of its subject.
+    pub unit: Option<Unit>,
+    /// Unit of its other side.
+    pub peer: Option<Unit>,
+    /// What a person would change for its subject.
+    pub controller: Entity,
+    /// What it tells.
+    pub polarity: Polarity,
+    /// How much it says about this trouble, 0 to 1: by its time and its newness.
+    pub strength: f64,
+    /// True for harm of this trouble that wants explaining.
+    pub harm: bool,
+}
+
+/// What one weighing works on.
+pub struct Case<'a> {
+    /// What is known.
+    pub facts: &'a Facts,
+    /// How it hangs together.
+    pub topology: &'a Topology,
+    /// What the alert is about.
+    pub anchor: &'a Anchor,
+    /// The catalogues.
+    pub catalogue: &'a Catalogue,
+    placed: Vec<Placed>,
+    by_unit: BTreeMap<Unit, Vec<usize>>,
+    by_peer: BTreeMap<Unit, Vec<usize>>,
+    by_signal: BTreeMap<&'a str, Vec<usize>>,
+    symptoms: BTreeSet<usize>,
+}
+
+impl<'a> Case<'a> {
+    /// Puts every fact in its place.
+    #[must_use]
+    pub fn new(
+        facts: &'a Facts,
+        topology: &'a Topology,
+        anchor: &'a Anchor,
+        catalogue: &'a Catalogue,
+    ) -> Self {
+        let mut case = Self {
+            facts,
+            topology,
+            anchor,
+            catalogue,
+            placed: Vec::with_capacity(facts.seen().len()),
+            by_unit: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            by_signal: BTreeMap::new(),
+            symptoms: BTreeSet::new(),
+        };
+        for (index, seen) in facts.seen().iter().enumerate() {
+            case.place(index, seen);
+        }
+        case
+    }
+
+    fn place(&mut self, index: usize, seen: &'a Seen) {
+        let observation = &seen.observation;
+        let polarity = self.catalogue.polarity(&observation.signal);
+        let strength = self.strength_of(seen, polarity);
+        let unit = self.topology.unit(&observation.subject);
+        let peer = observation.peer.as_ref().and_then(|peer| self.topology.unit(peer));
+        let harm = polarity == Polarity::Harm && self.anchor.current(seen) && strength >= WEAK;
+        if let Some(unit) = unit {
+            self.by_unit.entry(unit).or_default().push(index);
+            if harm && self.anchor.units.contains(&unit) {
+                self.symptoms.insert(index);
+            }
+        }
+        if let Some(peer) = peer {
+            self.by_peer.entry(peer).or_default().push(index);
+        }
+        self.by_signal.entry(&observation.signal).or_default().push(index);
+        let controller = self.topology.controller(&observation.subject);
+        self.placed.push(Placed { unit, peer, controller, polarity, strength, harm });
+    }
+
+    /// An observation with its place.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<(&'a Seen, &Placed)> {
+        Some((self.facts.seen().get(index)?, self.placed.get(index)?))
+    }
+
+    /// Every observation with its place.
+    pub fn all(&self) -> impl Iterator<Item = (usize, &'a Seen, &Placed)> {
+        let seen = self.facts.seen().iter().zip(&self.placed).enumerate();
+        seen.map(|(index, (seen, placed))| (index, seen, placed))
+    }
+
+    /// Observations on a unit.
+    #[must_use]
+    pub fn on(&self, unit: Unit) -> &[usize] {
+        self.by_unit.get(&unit).map_or(&[], Vec::as_slice)
+    }
+
+    /// Observations whose other side is a unit.
+    #[must_use]
+    pub fn of_peer(&self, unit: Unit) -> &[usize] {
+        self.by_peer.get(&unit).map_or(&[], Vec::as_slice)
+    }
+
+    /// Observations of the signals that `wanted` picks.
+    pub fn of_signals(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = usize> {
+        let picked = self.by_signal.iter().filter(move |(signal, _)| wanted(signal));
+        picked.flat_map(|(_, indices)| indices.iter().copied())
+    }
+
+    /// Harm of this trouble on the alerted units themselves.
+    #[must_use]
+    pub fn symptoms(&self) -> &BTreeSet<usize> {
+        &self.symptoms
+    }
+
+    /// Whether one of `signals` was seen on a unit, of this trouble.
+    #[must_use]
+    pub fn shows(&self, unit: Unit, signals: &[&str]) -> bool {
+        self.on(unit).iter().filter_map(|index| self.facts.seen().get(*index)).any(|seen| {
+            signals.contains(&seen.observation.signal.as_str()) && self.anchor.current(seen)
+        })
+    }
+
+    fn strength_of(&self, seen: &Seen, polarity: Polarity) -> f64 {
+        let observation = &seen.observation;
+        match polarity {
+            Polarity::Change => observation.start.map_or(0.3, |at| self.change_strength(at)),
+            Polarity::Harm if !self.anchor.current(seen) => 0.1,
+            // A complaint that was always there explains no new trouble.
+            Polarity::Harm if observation.attr("is_new") == "false" => 0.25,
+            Polarity::Harm | Polarity::Health | Polarity::Neutral => 1.0,
+        }
+    }
+
+    /// A change shortly before the onset says much, one long before little, one after nothing.
+    fn change_strength(&self, at: Timestamp) -> f64 {
+        let before = self.anchor.onset.duration_since(at);
+        match before {
+            d if d < -SLACK => 0.0,
+            d if d <= SignedDuration::from_mins(20) => 1.0,
+            d if d <= SignedDuration::from_hours(2) => 0.8,
+            d if d <= SignedDuration::from_hours(24) => 0.5,
+            _ => 0.1,
+        }
+    }
+}
