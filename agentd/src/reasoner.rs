@@ -5,6 +5,7 @@
 pub mod anchor;
 pub mod case;
 pub mod catalogue;
+pub mod claim;
 pub mod conclude;
 pub mod facts;
 pub mod health;
@@ -12,6 +13,8 @@ pub mod select;
 pub mod severity;
 pub mod spread;
 pub mod template;
+#[cfg(test)]
+mod tests;
 pub mod topology;
 pub mod weigh;
 mod words;
@@ -99,7 +102,7 @@ impl Reasoning {
         let told = self.facts.told_calls();
         let topology = Topology::of(self.facts.relations().iter().chain(&told), observed);
         let anchor = Anchor::find(alert, &self.facts, &topology, &catalogue, now);
-        let case = Case::new(&self.facts, &topology, &anchor, &catalogue);
+        let case = Case::new(&self.facts, &topology, &anchor, &catalogue, alert);
         let mut weighed = case.hypotheses();
         for hypothesis in &mut weighed {
             let next = format!("h{}", self.ids.len().saturating_add(1));

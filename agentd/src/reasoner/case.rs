@@ -8,11 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     anchor::Anchor,
-    catalogue::{Catalogue, Polarity},
+    catalogue::{Catalogue, Polarity, matches_any},
+    claim::Claim,
     facts::{Facts, Seen},
     topology::{Topology, Unit},
 };
-use crate::fact::Entity;
+use crate::{alert::Alert, fact::Entity};
 
 /// Clocks of nodes, probes and scrapes differ; a cause may seem to begin this much after its
 /// effect.
@@ -48,6 +49,8 @@ pub struct Case<'a> {
     pub anchor: &'a Anchor,
     /// The catalogues.
     pub catalogue: &'a Catalogue,
+    /// What the alert claims, when its words tell.
+    pub claim: Option<&'a Claim>,
     placed: Vec<Placed>,
     by_unit: BTreeMap<Unit, Vec<usize>>,
     by_peer: BTreeMap<Unit, Vec<usize>>,
@@ -63,12 +66,14 @@ impl<'a> Case<'a> {
         topology: &'a Topology,
         anchor: &'a Anchor,
         catalogue: &'a Catalogue,
+        alert: &Alert,
     ) -> Self {
         let mut case = Self {
             facts,
             topology,
             anchor,
             catalogue,
+            claim: Claim::of(catalogue.claims(), alert),
             placed: Vec::with_capacity(facts.seen().len()),
             by_unit: BTreeMap::new(),
             by_peer: BTreeMap::new(),
@@ -136,6 +141,16 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn symptoms(&self) -> &BTreeSet<usize> {
         &self.symptoms
+    }
+
+    /// Whether an observation is harm that the alert speaks of.
+    #[must_use]
+    pub fn claimed(&self, index: usize) -> bool {
+        self.claim.is_some_and(|claim| {
+            self.get(index).is_some_and(|(seen, placed)| {
+                placed.harm && matches_any(&claim.harm, &seen.observation.signal)
+            })
+        })
     }
 
     /// Whether one of `signals` was seen on a unit, of this trouble.

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_embed::RustEmbed;
 use serde::Deserialize;
 
+use super::claim::Claim;
+
 pub use cause::{Advice, Cause, Clause, CulpritRule, Explains, Place};
 
 #[derive(RustEmbed)]
@@ -49,6 +51,7 @@ pub struct Signal {
 pub struct Catalogue {
     signals: BTreeMap<String, Signal>,
     causes: Vec<Cause>,
+    claims: Vec<Claim>,
 }
 
 /// A fault in a catalogue.
@@ -97,7 +100,35 @@ impl Catalogue {
             let cause: Cause = read(&name, &text(&name)?)?;
             causes.push((name.into_owned(), cause));
         }
-        Self::checked(signals, causes)
+        let claims: Vec<Claim> = read("claims.yaml", &text("claims.yaml")?)?;
+        Self::checked(signals, causes)?.with_claims(claims)
+    }
+
+    /// The same with the table of what alerts claim.
+    fn with_claims(mut self, claims: Vec<Claim>) -> Result<Self, Error> {
+        let named = claims.iter().flat_map(|claim| claim.harm.iter().chain(&claim.health));
+        if let Some(unknown) = unknown_pattern(&self.signals, named) {
+            let fault = format!("no signal of signals.yaml is called {unknown}");
+            return Err(Error::Meaning { document: "claims.yaml".to_owned(), fault });
+        }
+        self.claims = claims;
+        Ok(self)
+    }
+
+    /// The same signals and claims with other causes.
+    #[cfg(test)]
+    pub(super) fn with_causes(self, documents: &[String]) -> Result<Self, Error> {
+        let signals = self.signals.into_values().collect();
+        let read = |text: &String| Ok((text.clone(), read(text, text)?));
+        let causes: Result<Vec<(String, Cause)>, Error> = documents.iter().map(read).collect();
+        let own = Self::checked(signals, causes?)?;
+        Ok(Self { claims: self.claims, ..own })
+    }
+
+    /// What alerts may claim, the particular before the general.
+    #[must_use]
+    pub fn claims(&self) -> &[Claim] {
+        &self.claims
     }
 
     fn checked(signals: Vec<Signal>, causes: Vec<(String, Cause)>) -> Result<Self, Error> {
@@ -113,7 +144,8 @@ impl Catalogue {
             check(cause, &known, &ids)
                 .map_err(|fault| Error::Meaning { document: document.clone(), fault })?;
         }
-        Ok(Self { signals: known, causes: causes.into_iter().map(|(_, cause)| cause).collect() })
+        let causes = causes.into_iter().map(|(_, cause)| cause).collect();
+        Ok(Self { signals: known, causes, claims: Vec::new() })
     }
 
     /// Every signal known, by name.
@@ -166,6 +198,17 @@ fn read<T: serde::de::DeserializeOwned>(document: &str, text: &str) -> Result<T,
         .map_err(|source| Error::Form { document: document.to_owned(), source: Box::new(source) })
 }
 
+/// The first pattern that no signal fits.
+fn unknown_pattern<'a>(
+    signals: &BTreeMap<String, Signal>,
+    mut patterns: impl Iterator<Item = &'a String>,
+) -> Option<&'a String> {
+    patterns.find(|pattern| {
+        let one = std::slice::from_ref(*pattern);
+        !signals.keys().any(|signal| matches_any(one, signal))
+    })
+}
+
 fn check(
     cause: &Cause,
     signals: &BTreeMap<String, Signal>,
@@ -174,11 +217,8 @@ fn check(
     let clauses = || cause.speaks_for.iter().chain(&cause.against);
     let rest = cause.explains.patterns().chain(&cause.quote);
     let named = clauses().flat_map(|c| &c.any).chain(rest);
-    for pattern in named {
-        let one = std::slice::from_ref(pattern);
-        if !signals.keys().any(|signal| matches_any(one, signal)) {
-            return Err(format!("no signal of signals.yaml is called {pattern}"));
-        }
+    if let Some(unknown) = unknown_pattern(signals, named) {
+        return Err(format!("no signal of signals.yaml is called {unknown}"));
     }
     if let Some(clause) = clauses().find(|c| !(0.0..=1.0).contains(&c.weight)) {
         return Err(format!("weight {} of {:?} is not within 0 and 1", clause.weight, clause.any));

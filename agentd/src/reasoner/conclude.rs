@@ -51,7 +51,9 @@ pub fn hypotheses(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> 
                 rejection: rejected.map(|r| why(weighed, r)).unwrap_or_default(),
                 explained_by: match rejected {
                     Some(Rejection::ExplainedBy(by) | Rejection::SameThing(by)) => of(by),
-                    Some(Rejection::Weak | Rejection::Apart) | None => String::new(),
+                    Some(Rejection::Weak | Rejection::Apart | Rejection::Partial) | None => {
+                        String::new()
+                    }
                 },
                 missing_signals: missing(case, w),
             }
@@ -77,8 +79,10 @@ pub fn conclude(
         .collect();
     // What is wrong elsewhere in the namespace does not make a healthy object ill.
     let concerns = standing.iter().any(|(weighed, _)| weighed.path.is_some());
+    let meant = standing.first().filter(|(weighed, _)| weighed.cause.benign && !nobody(case));
     let mut conclusion = match health::answers(case, alert).filter(|_| !concerns) {
         Some(healthy) => well(case, alert, &healthy, &standing),
+        None if meant.is_some() => on_purpose(case, &standing),
         // What ails others is no answer about an object that is not there.
         None if standing.is_empty() || nobody(case) => open(case, alert, weighed, hypotheses),
         None => found(case, &standing),
@@ -184,6 +188,16 @@ fn well(
         alternatives: Vec::new(),
         deciding_questions: Vec::new(),
     }
+}
+
+/// What hurts is there on purpose: no fault, and said by whom.
+fn on_purpose(case: &Case<'_>, standing: &[(&Weighed<'_>, f64)]) -> Conclusion {
+    let mut conclusion = found(case, standing);
+    conclusion.verdict = Verdict::Healthy;
+    conclusion.severity = Severity::P4;
+    conclusion.summary = format!("False alarm, no fault: {}", conclusion.summary);
+    conclusion.root_causes = Vec::new();
+    conclusion
 }
 
 fn open(
@@ -303,6 +317,7 @@ fn why(weighed: &[Weighed<'_>], rejection: &Rejection) -> String {
         Rejection::SameThing(by) => format!("{} is the more exact word for it", name(by)),
         Rejection::Weak => "the evidence for it is too weak".to_owned(),
         Rejection::Apart => "it lies apart from the alert".to_owned(),
+        Rejection::Partial => "it is no fault, and does not explain all that hurts".to_owned(),
     }
 }
 

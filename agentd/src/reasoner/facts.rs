@@ -166,7 +166,13 @@ fn widen(known: &mut Observation, told: &Observation) {
         (a, b) => a.or(b),
     };
     known.end = known.end.max(told.end);
-    known.count = known.count.max(told.count);
+    // Of two tellings the one with more to it stays, whichever came first.
+    if (told.count, &told.statement) > (known.count, &known.statement) {
+        known.count = told.count;
+        known.statement.clone_from(&told.statement);
+        known.value = told.value.or(known.value);
+        known.baseline = told.baseline.or(known.baseline);
+    }
     if known.quote.is_empty() {
         known.quote.clone_from(&told.quote);
     }

@@ -9,20 +9,6 @@ use super::{
 };
 use crate::alert::Alert;
 
-/// Which observations of health answer which kind of alert. The first row whose patterns fit the
-/// alert's type or description decides; words are those alerting rules use.
-const CLAIMS: [(&[&str], &[&str]); 6] = [
-    (&["memory", "oom"], &["container.memory_steady"]),
-    (&["error", "5xx", "availab", "non2xx"], &["service.error_ratio_normal"]),
-    (&["latency", "slow", "duration"], &["service.latency_normal"]),
-    (&["cpu", "throttl"], &["container.cpu_unthrottled"]),
-    (&["job", "batch"], &["job.succeeded"]),
-    (
-        &["crash", "restart", "ready", "rollout", "replica", "evict", "degraded"],
-        &["workload.healthy"],
-    ),
-];
-
 /// Observations of health on the alerted units that answer the claim, when they carry the verdict.
 #[must_use]
 pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
@@ -31,7 +17,7 @@ pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
         return None;
     }
     let health: Vec<usize> = on_anchor(case, Polarity::Health);
-    let wanted = claim(alert)?;
+    let wanted = wanted(case, alert)?;
     let answered = health
         .iter()
         .filter_map(|index| case.facts.seen().get(*index))
@@ -71,17 +57,9 @@ fn on_anchor(case: &Case<'_>, polarity: Polarity) -> Vec<usize> {
 
 /// The signals that answer the alert's claim: any of health when it claims nothing in particular,
 /// none at all when nothing here can see what it claims.
-fn claim(alert: &Alert) -> Option<Vec<String>> {
+fn wanted(case: &Case<'_>, alert: &Alert) -> Option<Vec<String>> {
     if alert.kind.is_empty() && alert.description.is_empty() {
         return Some(Vec::new());
     }
-    let said = |text: &str, words: &[&str]| {
-        let text = text.to_ascii_lowercase();
-        words.iter().any(|word| text.contains(word))
-    };
-    let row = CLAIMS
-        .iter()
-        .find(|(words, _)| said(&alert.kind, words))
-        .or_else(|| CLAIMS.iter().find(|(words, _)| said(&alert.description, words)))?;
-    Some(row.1.iter().map(|signal| (*signal).to_owned()).collect())
+    case.claim.map(|claim| claim.health.clone())
 }

@@ -30,6 +30,8 @@ pub enum Rejection {
     Weak,
     /// It lies apart from the alert.
     Apart,
+    /// It is no fault, and does not explain all that hurts.
+    Partial,
 }
 
 /// The outcome of choosing. Indices are into the hypotheses given.
@@ -156,6 +158,8 @@ fn stand(case: &Case<'_>, hypotheses: &[Weighed<'_>], candidates: &[usize], choi
             Some(Rejection::Apart)
         } else if confidence < if first { FLOOR } else { FURTHER } {
             Some(Rejection::Weak)
+        } else if hypothesis.cause.benign && (!first || hypothesis.terms.coverage < 1.0) {
+            Some(Rejection::Partial)
         } else if !first && !independent(case, hypothesis, &explained) {
             Some(Rejection::Apart)
         } else if choice.standing.len() >= MOST {
@@ -170,6 +174,9 @@ fn stand(case: &Case<'_>, hypotheses: &[Weighed<'_>], candidates: &[usize], choi
             None => {
                 explained.extend(hypothesis.explained.iter().copied());
                 choice.standing.push((*index, confidence));
+                if hypothesis.cause.benign {
+                    break;
+                }
             }
         }
     }

@@ -22,6 +22,9 @@ use super::{
 };
 use crate::fact::{Entity, Relation};
 
+/// Relevance of what does not bear out what an alert without a name claims.
+const BESIDE_THE_CLAIM: f64 = 0.4;
+
 /// One candidate cause with its belief and what it rests on. Indices are into
 /// [`super::facts::Facts::seen`].
 #[derive(Debug, Clone)]
@@ -147,14 +150,18 @@ impl<'a> Case<'a> {
         let own_harm = evidence.iter().map(|(index, _)| *index);
         explained.extend(own_harm.filter(|i| self.get(*i).is_some_and(|(_, p)| p.harm)));
         let (against, opposition) = self.opposition(cause, &culprit, unit);
-        let covered = self.symptoms().intersection(&explained).count();
-        let coverage = share(covered, self.symptoms().len());
+        let covered = self.weight_of(self.symptoms().intersection(&explained));
+        let coverage = share(covered, self.weight_of(self.symptoms()));
         let touches = spread.touches(&self.anchor.units);
         let path = unit.and_then(|unit| {
             let directed = ways.needs.get(&unit);
             directed.or_else(|| ways.linked.get(&unit).filter(|_| touches)).cloned()
         });
-        let relevance = self.relevance(&culprit, path.as_deref(), touches && covered > 0);
+        let relevance = if self.answers_claim(&explained) {
+            self.relevance(&culprit, path.as_deref(), touches && covered > 0.0)
+        } else {
+            BESIDE_THE_CLAIM
+        };
         let terms = Terms { support, opposition, relevance, coverage, sight: self.sight(cause) };
         Some(Weighed {
             id: String::new(),
@@ -302,6 +309,18 @@ impl<'a> Case<'a> {
             .min()
     }
 
+    /// Harm that the alert speaks of counts twice.
+    fn weight_of<'s>(&self, harm: impl IntoIterator<Item = &'s usize>) -> f64 {
+        harm.into_iter().map(|index| if self.claimed(*index) { 2.0 } else { 1.0 }).sum()
+    }
+
+    /// An alert that names no object is about whatever bears its claim out, not about anything
+    /// that happens to be broken in its namespace.
+    fn answers_claim(&self, explained: &BTreeSet<usize>) -> bool {
+        let named = matches!(self.anchor.how, Match::Named | Match::Described);
+        named || self.claim.is_none() || explained.iter().any(|index| self.claimed(*index))
+    }
+
     fn relevance(&self, culprit: &Entity, path: Option<&[Relation]>, explains_here: bool) -> f64 {
         match path {
             Some([]) => 1.0,
@@ -336,10 +355,6 @@ fn after(change: Option<Timestamp>, harm: Option<Timestamp>) -> f64 {
     }
 }
 
-fn share(part: usize, whole: usize) -> f64 {
-    if whole == 0 {
-        return 1.0;
-    }
-    let number = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
-    number(part) / number(whole)
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 1.0 }
 }

@@ -155,6 +155,10 @@ pub struct Cause {
     /// or linked.
     #[serde(default)]
     pub yields_to: Vec<String>,
+    /// True for what is no fault: harm that is there on purpose. It stands only where it explains
+    /// all that hurts at the alerted object, and then the verdict is healthy.
+    #[serde(default)]
+    pub benign: bool,
     /// Least severity of effect when the alerted object suffers from it.
     #[serde(default = "degraded", deserialize_with = "severity")]
     pub severity: Severity,
