@@ -26,6 +26,7 @@ mod watch;
 
 pub use args::Cli;
 pub use error::Error;
+pub use eval::answer;
 
 use self::{args::Command, client::Client, out::Style};
 use crate::config::Environment;

@@ -26,6 +26,13 @@ impl Seed {
         usize::try_from(self.number() % end).unwrap_or_default()
     }
 
+    /// Puts `items` in another order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            items.swap(end, self.below(end + 1));
+        }
+    }
+
     /// A byte.
     pub fn byte(&mut self) -> u8 {
         self.number().to_le_bytes()[0]

@@ -12,7 +12,7 @@ use std::{
 use agent_proto::v1::Investigation;
 use tokio::time::Instant;
 
-use self::answer::answer;
+pub use self::answer::answer;
 use super::{
     DONE, Error, INTERRUPTED,
     args::Eval,

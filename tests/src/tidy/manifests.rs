@@ -21,7 +21,19 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("tool-plugins/events/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
     ("tool-plugins/logs/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
     ("tool-plugins/metrics/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
-    ("tests/Cargo.toml", &["agent-proto", "agent-sdk", "agentd"]),
+    (
+        "tests/Cargo.toml",
+        &[
+            "agent-proto",
+            "agent-sdk",
+            "agentd",
+            "plugin-cluster",
+            "plugin-pods",
+            "plugin-events",
+            "plugin-logs",
+            "plugin-metrics",
+        ],
+    ),
 ];
 
 /// Beginnings of paths that exist on one machine only.

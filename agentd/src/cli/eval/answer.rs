@@ -19,7 +19,7 @@ const HEALTHY: &str = "false_alarm_healthy";
 ///
 /// # Errors
 /// When the report cannot be written as JSON.
-pub(super) fn answer(
+pub fn answer(
     report: &Report,
     episodes: &BTreeMap<String, String>,
 ) -> Result<Answer, Error> {

@@ -1,0 +1,144 @@
+//! Measures how good the answers are on recorded incidents: per category right, wrong, inconclusive
+//! and confident-wrong, the Brier score, calls and rounds; and how verdicts stand when recordings
+//! and answers are disturbed. Each variant is a run of its own, beside the plain one.
+//!
+//! Usage: `cargo run --release -p agent-tests --bin measure -- tests/scenarios --list`
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+use std::{path::PathBuf, process::ExitCode, time::Instant};
+
+use agent_tests::measure::{
+    case::{self, Case},
+    explain,
+    figures::Tally,
+    investigate::{self, Pace},
+    outcome::Outcome,
+    table,
+    variant::{Taken, Variant},
+};
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+
+/// Measures how good the answers are on recorded incidents.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Folders of recorded incidents, or with some below them.
+    #[arg(required = true)]
+    dirs: Vec<PathBuf>,
+    /// Only cases whose id has this in it.
+    #[arg(long)]
+    only: Option<String>,
+    /// A line per case.
+    #[arg(long)]
+    list: bool,
+    /// Everything about one case: facts, relations, hypotheses.
+    #[arg(long, value_name = "ID")]
+    explain: Option<String>,
+    /// Also with a source that does not answer; may be given several times.
+    #[arg(long, value_name = "SOURCE")]
+    without: Vec<Taken>,
+    /// Also with half of all questions failing.
+    #[arg(long, value_name = "SEED")]
+    fail_half: Vec<u64>,
+    /// Also with facts and answers in another order.
+    #[arg(long, value_name = "SEED")]
+    shuffle: Vec<u64>,
+    /// Cases at once; one a processor when not given.
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Fails when fewer are right in the plain run; 0 to 1.
+    #[arg(long, value_name = "SHARE")]
+    require_right: Option<f64>,
+    /// Fails when any run has a wrong answer of at least 0.7, or a wrong all-clear.
+    #[arg(long)]
+    forbid_confident_wrong: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match measured(Arguments::parse()).await {
+        Ok(faults) if faults.is_empty() => ExitCode::SUCCESS,
+        Ok(faults) => {
+            faults.iter().for_each(|fault| eprintln!("not met: {fault}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("cannot measure: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Measures, and tells which demands were not met.
+async fn measured(arguments: Arguments) -> Result<Vec<String>> {
+    let cases = cases(&arguments)?;
+    let pace = Pace { at_once: arguments.jobs, keep: arguments.explain.clone() };
+    let begun = Instant::now();
+    let plain = investigate::all(&cases, Variant::Plain, &pace).await?;
+    if let Some(id) = &arguments.explain {
+        let explained = plain.iter().find(|outcome| outcome.id == *id);
+        print!("{}", explain::text(explained.context("it was not investigated")?)?);
+        return Ok(Vec::new());
+    }
+    if arguments.list {
+        println!("{}", table::list(&plain));
+    }
+    print!("{}", table::summary(&plain));
+    println!("wall time      {:.1} s", begun.elapsed().as_secs_f64());
+    let mut runs = vec![("plain".to_owned(), plain)];
+    for variant in variants(&arguments) {
+        let varied = investigate::all(&cases, variant, &pace).await?;
+        let (_, plain) = runs.first().context("the plain run is there")?;
+        print!("\n{}", table::beside(&variant.to_string(), plain, &varied));
+        runs.push((variant.to_string(), varied));
+    }
+    Ok(faults(&arguments, &runs))
+}
+
+fn cases(arguments: &Arguments) -> Result<Vec<Case>> {
+    let mut cases = case::all_in(&arguments.dirs)?;
+    if let Some(part) = &arguments.only {
+        cases.retain(|case| case.id.contains(part.as_str()));
+    }
+    if let Some(id) = &arguments.explain {
+        let Some(wanted) = cases.iter().find(|case| case.id == *id) else {
+            bail!("there is no case {id}");
+        };
+        // What it repeats has to be remembered.
+        let kept = [Some(id.clone()), wanted.truth.repeats.clone()];
+        cases.retain(|case| kept.contains(&Some(case.id.clone())));
+    }
+    if cases.is_empty() {
+        bail!("no case is left");
+    }
+    Ok(cases)
+}
+
+fn variants(arguments: &Arguments) -> Vec<Variant> {
+    let without = arguments.without.iter().map(|taken| Variant::Without(*taken));
+    let fail_half = arguments.fail_half.iter().map(|seed| Variant::FailHalf(*seed));
+    let shuffle = arguments.shuffle.iter().map(|seed| Variant::Shuffle(*seed));
+    without.chain(fail_half).chain(shuffle).collect()
+}
+
+/// Demands that are not met, a line each.
+fn faults(arguments: &Arguments, runs: &[(String, Vec<Outcome>)]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (index, (name, outcomes)) in runs.iter().enumerate() {
+        let tally: Tally = outcomes.iter().collect();
+        if let Some(share) =
+            arguments.require_right.filter(|share| index == 0 && !tally.meets(*share))
+        {
+            let Tally { right, cases, .. } = tally;
+            faults.push(format!("{right} of {cases} are right, {share} of them were required"));
+        }
+        if arguments.forbid_confident_wrong && tally.confident_wrong > 0 {
+            faults.push(format!("{name}: {} answers are sure and wrong", tally.confident_wrong));
+        }
+        for broken in outcomes.iter().filter(|outcome| !outcome.trouble.is_empty()) {
+            faults.push(format!("{name}: {}: {}", broken.id, broken.trouble));
+        }
+    }
+    faults
+}
