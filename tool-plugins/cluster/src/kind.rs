@@ -31,11 +31,17 @@ pub enum Kind {
     PodDisruptionBudget,
     NetworkPolicy,
     Ingress,
+    IngressClass,
+    Role,
+    ClusterRole,
+    RoleBinding,
+    ClusterRoleBinding,
+    Certificate,
     ValidatingWebhookConfiguration,
     MutatingWebhookConfiguration,
 }
 
-const TABLE: [(Kind, &str, &str); 28] = [
+const TABLE: [(Kind, &str, &str); 34] = [
     (Kind::Pod, "Pod", "pods"),
     (Kind::Node, "Node", "nodes"),
     (Kind::Event, "Event", "events"),
@@ -62,6 +68,13 @@ const TABLE: [(Kind, &str, &str); 28] = [
     (Kind::PodDisruptionBudget, "PodDisruptionBudget", "poddisruptionbudgets"),
     (Kind::NetworkPolicy, "NetworkPolicy", "networkpolicies"),
     (Kind::Ingress, "Ingress", "ingresses"),
+    (Kind::IngressClass, "IngressClass", "ingressclasses"),
+    (Kind::Role, "Role", "roles"),
+    (Kind::ClusterRole, "ClusterRole", "clusterroles"),
+    (Kind::RoleBinding, "RoleBinding", "rolebindings"),
+    (Kind::ClusterRoleBinding, "ClusterRoleBinding", "clusterrolebindings"),
+    // Of cert-manager.io; a recording seldom has others of that name.
+    (Kind::Certificate, "Certificate", "certificates"),
     (
         Kind::ValidatingWebhookConfiguration,
         "ValidatingWebhookConfiguration",

@@ -1,10 +1,11 @@
-//! Pods, rollouts, Services and nodes of a cluster, judged object by object: what is wrong, what
+//! Pods, rollouts, Services, policies and nodes of a cluster, judged object by object: what is wrong, what
 //! was changed, what is fine, and how the objects hang together. Nothing here names a cause
 //! across objects, and nothing changes anything.
 
 pub mod args;
 pub mod nodes;
 pub mod pods;
+pub mod policies;
 pub mod rollouts;
 pub mod services;
 pub mod tools;

@@ -7,7 +7,7 @@ use plugin_cluster::Cluster;
 
 use crate::{
     args::{Nothing, Where},
-    nodes, pods, rollouts, services,
+    nodes, pods, policies, rollouts, services,
 };
 
 /// Arguments for the alerted object.
@@ -89,15 +89,38 @@ pub const NODE_SIGNALS: [&str; 8] = [
     "pod.scratch_unbounded",
 ];
 
+/// The signals of `check_policies`.
+pub const POLICY_SIGNALS: [&str; 14] = [
+    "target.resolved",
+    "target.unknown",
+    "policy.changed",
+    "policy.network_denied",
+    "policy.network_allowed",
+    "policy.rbac_forbidden",
+    "policy.webhook_failed",
+    "policy.quota_exceeded",
+    "policy.pdb_blocks",
+    "policy.hpa_no_metrics",
+    "policy.hpa_at_max",
+    "policy.hpa_target_missing",
+    "policy.hpa_ok",
+    "workload.scaled",
+];
+
+/// What may be a matter of policy when it is seen.
+const POLICY_AFTER: [&str; 6] =
+    ["dependency.*", "service.*", "log.*", "workload.*", "pod.*", "policy.*"];
+
 /// The plugin `pods` with all its tools.
 #[must_use]
 pub fn plugin(cluster: &Cluster) -> Plugin {
     Plugin::new("pods", env!("CARGO_PKG_VERSION"))
-        .title("Pods, rollouts, Services and nodes")
+        .title("Pods, rollouts, Services, policies and nodes")
         .tool(CheckPods(cluster.clone()))
         .tool(CheckRollouts(cluster.clone()))
         .tool(CheckService(cluster.clone()))
         .tool(CheckNodes(cluster.clone()))
+        .tool(CheckPolicies(cluster.clone()))
 }
 
 /// `pods.check_pods`.
@@ -115,6 +138,10 @@ pub struct CheckService(pub Cluster);
 /// `pods.check_nodes`.
 #[derive(Debug, Clone)]
 pub struct CheckNodes(pub Cluster);
+
+/// `pods.check_policies`.
+#[derive(Debug, Clone)]
+pub struct CheckPolicies(pub Cluster);
 
 impl Tool for CheckPods {
     type Args = Where;
@@ -224,6 +251,47 @@ impl Tool for CheckNodes {
 
     async fn call(&self, _cx: CallCx, _args: Nothing) -> Result<Output, Failure> {
         nodes::check_nodes(&self.0).await
+    }
+}
+
+impl Tool for CheckPolicies {
+    type Args = Where;
+
+    fn spec(&self) -> Spec {
+        let spec = spec(
+            "check_policies",
+            "Tells what the rules of the cluster forbid: connections that the network policies \
+             leave out as a set, rights that a service account lacks and which role or binding \
+             to mend, admission webhooks that refuse or do not answer, quotas, autoscalers and \
+             disruption budgets, and which of them were edited lately. Use it when something is \
+             refused, times out or is not scaled.",
+        );
+        let needs = [
+            "k8s:pods/list",
+            "k8s:pods/log",
+            "k8s:networkpolicies/list",
+            "k8s:roles/list",
+            "k8s:clusterroles/list",
+            "k8s:rolebindings/list",
+            "k8s:clusterrolebindings/list",
+            "k8s:validatingwebhookconfigurations/list",
+            "k8s:mutatingwebhookconfigurations/list",
+            "k8s:resourcequotas/list",
+            "k8s:horizontalpodautoscalers/list",
+        ];
+        spec.title("Check policies")
+            .permissions(&needs)
+            .example(
+                "Policies around a service",
+                r#"{"namespace":"my-namespace","service":"my-service"}"#,
+            )
+            .example("Policies of a namespace", r#"{"namespace":"my-namespace"}"#)
+            .applies(Applies::from_start(ALERTED).emits(&POLICY_SIGNALS))
+            .applies(Applies::after(&POLICY_AFTER, &OBJECTS, OTHER).emits(&POLICY_SIGNALS))
+    }
+
+    async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
+        policies::check_policies(&self.0, &args).await
     }
 }
 

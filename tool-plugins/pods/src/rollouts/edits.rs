@@ -94,9 +94,7 @@ pub(crate) fn service_changed(service: &Object, now: Timestamp, answer: &mut Ans
     let Some(edit) = last_edit(service, now).filter(|e| within(e.time, now, TOLD_HOURS)) else {
         return;
     };
-    let mut paths = Vec::new();
-    walk(&edit.fields, "", &mut paths);
-    let fields = paths.join(", ");
+    let fields = paths(&edit);
     let says = format!(
         "Service {} was edited by {} at {}: {fields}",
         service.name(),
@@ -110,6 +108,14 @@ pub(crate) fn service_changed(service: &Object, now: Timestamp, answer: &mut Ans
             .attr("manager", edit.manager)
             .attr("fields", fields),
     );
+}
+
+/// The paths that an edit wrote, a comma list.
+pub(crate) fn paths(edit: &Edit) -> String {
+    let mut paths = Vec::new();
+    walk(&edit.fields, "", &mut paths);
+    paths.truncate(12);
+    paths.join(", ")
 }
 
 fn config_changed(object: &Object, workloads: &[Object], now: Timestamp) -> Option<Observation> {

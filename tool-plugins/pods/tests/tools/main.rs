@@ -12,6 +12,7 @@
 
 mod nodes;
 mod pods;
+mod policies;
 mod recorded;
 mod rollouts;
 mod scenarios;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use agent_sdk::{Observation, Output};
 use plugin_cluster::Source;
-use plugin_pods::{args::Where, nodes, pods, rollouts, services, tools};
+use plugin_pods::{args::Where, nodes, pods, policies, rollouts, services, tools};
 
 fn catalogue() -> BTreeSet<String> {
     let text = fs::read_to_string(
@@ -32,6 +32,7 @@ fn what_the_tools_announce_is_in_the_catalogue() {
         .chain(&tools::ROLLOUT_SIGNALS)
         .chain(&tools::SERVICE_SIGNALS)
         .chain(&tools::NODE_SIGNALS)
+        .chain(&tools::POLICY_SIGNALS)
     {
         assert!(catalogue.contains(*signal), "{signal}");
     }
@@ -53,6 +54,8 @@ async fn no_tool_fails_on_a_recorded_incident_or_leaves_the_catalogue() {
         holds("check_rollouts", &output, &tools::ROLLOUT_SIGNALS);
         let output = services::check_service(&cluster, &args).await.expect("services");
         holds("check_service", &output, &tools::SERVICE_SIGNALS);
+        let output = policies::check_policies(&cluster, &args).await.expect("policies");
+        holds("check_policies", &output, &tools::POLICY_SIGNALS);
         let output = nodes::check_nodes(&cluster).await.expect("nodes");
         holds("check_nodes", &output, &tools::NODE_SIGNALS);
     }
