@@ -3,10 +3,16 @@
 //! passed on as quotes. Not for the words of programs: those are the logs plugin's.
 
 mod admission;
+mod rights;
 mod scheduling;
+mod unreached;
+mod webhook;
 
 pub use admission::{Refusal, refusal};
+pub use rights::{Forbidden, forbidden};
 pub use scheduling::{Exclusion, Unschedulable, unschedulable};
+pub use unreached::{Unreached, default_port, unreached};
+pub use webhook::{WebhookFailure, entries as webhook_entries, webhook};
 
 /// The text between the first `before` and the next `after` behind it.
 pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

@@ -37,9 +37,13 @@ pub async fn check_events(cluster: &Cluster, args: &Where) -> Result<Output, Fai
     // Oldest first: what is gathered keeps the words of the last.
     events.sort_by_key(|event| event.last);
     let mut gathered = Gathered::default();
+    let mut webhooks = Vec::new();
+    for kind in [Kind::ValidatingWebhookConfiguration, Kind::MutatingWebhookConfiguration] {
+        webhooks.extend(cluster.list(kind, None).await.unwrap_or_default());
+    }
     for event in &events {
         for finding in read::findings(event) {
-            gathered.add(event, finding);
+            gathered.add(event, read::by_webhook(finding, event, &webhooks));
         }
     }
     for finding in scaling::findings(&events) {
@@ -83,6 +87,12 @@ async fn relate(cluster: &Cluster, namespace: Option<&str>, events: &[Event], an
     let mut workloads: Vec<Object> = Vec::new();
     for kind in [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job] {
         workloads.extend(cluster.list(kind, namespace).await.unwrap_or_default());
+    }
+    // A ReplicaSet that may not make pods has none that would tell whose it is.
+    let sets = cluster.list(Kind::ReplicaSet, namespace).await.unwrap_or_default();
+    let told = |set: &&Object| events.iter().any(|e| e.warning && e.about == set.entity());
+    for set in sets.iter().filter(told) {
+        answer.relate_all(owners.relations(set));
     }
     for event in events.iter().filter(|e| e.warning && e.about.kind == "Pod") {
         let subject = Entity { container: String::new(), ..event.about.clone() };

@@ -6,6 +6,7 @@ mod nodes;
 mod others;
 mod pods;
 
+pub(crate) use others::by_webhook;
 use plugin_cluster::Event;
 
 use crate::gather::{Finding, Rank};

@@ -1,7 +1,7 @@
 //! `check_pods`: what is wrong with containers and pods, which workloads are well, and what pods
 //! belong to, run on, use and call. Judges from objects alone: it works without events.
 
-mod calls;
+pub(crate) mod calls;
 mod claims;
 mod containers;
 mod fit;

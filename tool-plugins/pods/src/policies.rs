@@ -4,6 +4,11 @@
 
 mod changes;
 mod disruption;
+pub(crate) mod flows;
+mod heard;
+mod network;
+mod rights;
+mod webhooks;
 
 use agent_sdk::{Failure, Output};
 use plugin_cluster::{Answer, Cluster, Kind, Object, Owners};
@@ -66,6 +71,10 @@ pub async fn check_policies(cluster: &Cluster, args: &Where) -> Result<Output, F
 
     let policies = changes::judge(&scene, &mut answer).await;
     disruption::judge(&scene, &mut answer).await;
+    let heard = heard::listen(&scene, &mut answer).await;
+    rights::judge(&scene, &heard, &mut answer).await;
+    network::judge(&scene, &heard, &mut answer).await;
+    webhooks::judge(&scene, &mut answer).await;
 
     let headline =
         format!("{} policies act on {}", policies.len(), namespace.unwrap_or("the cluster"));

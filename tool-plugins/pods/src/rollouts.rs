@@ -52,11 +52,15 @@ pub async fn check_rollouts(cluster: &Cluster, args: &Where) -> Result<Output, F
     let pods = answer.or_gap("pods", listed);
     let owners = Owners::read(cluster, namespace).await;
     let revisions = revisions::Revisions::read(cluster, namespace, &mut answer).await;
+    let mut webhooks = Vec::new();
+    for kind in [Kind::ValidatingWebhookConfiguration, Kind::MutatingWebhookConfiguration] {
+        webhooks.extend(cluster.list(kind, None).await.unwrap_or_default());
+    }
     for workload in &workloads {
         let entity = workload.entity();
         let own: Vec<&Object> = pods.iter().filter(|p| owners.top(p) == entity).collect();
         revisions.judge(workload, cluster.now(), &mut answer);
-        state::judge(workload, &own, cluster.now(), &mut answer);
+        state::judge(workload, (&own, &webhooks), cluster.now(), &mut answer);
         let settled = revisions.in_force_since(workload, cluster.now());
         if let Some(seen) = state::pods_replaced(workload, &own, settled, cluster.now()) {
             answer.change(seen);

@@ -1,7 +1,7 @@
 //! Events about workloads, claims and Jobs.
 
 use agent_sdk::Entity;
-use plugin_cluster::{Event, sayings};
+use plugin_cluster::{Event, Object, sayings};
 
 use super::one_line;
 use crate::gather::{Finding, Rank};
@@ -19,6 +19,20 @@ pub(super) fn refused(event: &Event) -> Vec<Finding> {
         }
         _ => finding,
     }]
+}
+
+/// A refusal by a webhook is a fact about the configuration that holds it, when that is known.
+pub(crate) fn by_webhook(mut finding: Finding, event: &Event, webhooks: &[Object]) -> Finding {
+    if finding.signal != "policy.webhook_failed" {
+        return finding;
+    }
+    let Some(failure) = sayings::webhook(&event.message) else { return finding };
+    if let Some(culprit) = failure.culprit(webhooks) {
+        let refused = std::mem::replace(&mut finding.subject, culprit);
+        finding.says = format!("refuses pods of {} {}", refused.kind, refused.name);
+        finding.peer = Some(refused);
+    }
+    finding.attr("why", failure.why)
 }
 
 /// A claim that is not bound. Waiting for a first pod is its ordinary state.

@@ -7,7 +7,7 @@ use agent_sdk::{Entity, Relation, RelationKind};
 use plugin_cluster::{
     Answer, Cluster, Kind, Object, Owners,
     pod::{self, list},
-    selector,
+    sayings, selector,
 };
 use serde_json::Value;
 
@@ -32,27 +32,33 @@ pub(super) async fn relate(
         if !done.insert(caller.clone()) {
             continue;
         }
-        for callee in callees(pod, &configs, &known) {
+        for (callee, _) in callees(pod, &configs, &known) {
             answer.relate(Relation::new(caller.clone(), RelationKind::Calls, callee));
         }
     }
 }
 
-type Known<'a> = BTreeMap<(&'a str, &'a str), &'a Object>;
+/// Services by namespace and name.
+pub(crate) type Known<'a> = BTreeMap<(&'a str, &'a str), &'a Object>;
 
-fn callees(pod: &Object, configs: &[Object], known: &Known<'_>) -> BTreeSet<Entity> {
+/// Whom a pod is told to call, with the port where it is told.
+pub(crate) fn callees(
+    pod: &Object,
+    configs: &[Object],
+    known: &Known<'_>,
+) -> BTreeSet<(Entity, Option<u16>)> {
     let mut found = BTreeSet::new();
     for text in texts(pod, configs) {
         for mention in mentions(&text) {
-            found.extend(mention.entity(pod.namespace(), known));
+            found.extend(mention.entity(pod.namespace(), known).map(|e| (e, mention.port)));
         }
     }
-    for host in settings(pod).iter().flat_map(|text| mentions(text)).filter_map(|m| m.outside()) {
-        found.insert(Entity::external(host));
+    for mention in settings(pod).iter().flat_map(|text| mentions(text)) {
+        found.extend(mention.outside().map(|host| (Entity::external(host), mention.port)));
     }
     let labels = pod.labels();
     // A program that is told its own name does not call itself.
-    found.retain(|entity| {
+    found.retain(|(entity, _)| {
         known
             .get(&(entity.namespace.as_str(), entity.name.as_str()))
             .filter(|_| entity.kind == "Service" && entity.namespace == pod.namespace())
@@ -92,6 +98,8 @@ struct Mention<'a> {
     in_url: bool,
     /// Before a port.
     with_port: bool,
+    /// That port, else the one its URL's scheme means.
+    port: Option<u16>,
     /// The whole text.
     alone: bool,
 }
@@ -106,13 +114,17 @@ fn mentions(text: &str) -> Vec<Mention<'_>> {
         let host = rest.get(..end).unwrap_or_default().trim_end_matches('.');
         let before = text.get(..start).unwrap_or_default();
         let after = rest.get(end..).unwrap_or_default();
-        let port =
-            after.strip_prefix(':').is_some_and(|p| p.starts_with(|c: char| c.is_ascii_digit()));
+        let digits = after.strip_prefix(':').unwrap_or_default();
+        let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        // `//user:123@host` is no port.
+        let with_port = !digits.is_empty() && !before.ends_with(':');
+        let scheme = before.rsplit_once("://").and_then(|(head, _)| sayings::default_port(head));
+        let in_url = before.ends_with("://") || (before.ends_with('@') && in_authority(before));
         found.push(Mention {
             host,
-            in_url: before.ends_with("://") || (before.ends_with('@') && in_authority(before)),
-            // `//user:123@host` is no port.
-            with_port: port && !before.ends_with(':'),
+            in_url,
+            with_port,
+            port: if with_port { digits.parse().ok() } else { scheme.filter(|_| in_url) },
             alone: text.trim() == host,
         });
         rest_at = start + end.max(1);

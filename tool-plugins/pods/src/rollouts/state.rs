@@ -12,7 +12,12 @@ use crate::{
 /// Scaling is told for a day.
 const TOLD_HOURS: i64 = 24;
 
-pub(super) fn judge(workload: &Object, pods: &[&Object], now: Timestamp, answer: &mut Answer) {
+pub(super) fn judge(
+    workload: &Object,
+    (pods, webhooks): (&[&Object], &[Object]),
+    now: Timestamp,
+    answer: &mut Answer,
+) {
     let (wanted, there) = (desired(workload), ready(workload));
     if wanted == 0 && workload.kind() != "DaemonSet" {
         answer.change(scaled_to_zero(workload, now));
@@ -23,24 +28,36 @@ pub(super) fn judge(workload: &Object, pods: &[&Object], now: Timestamp, answer:
         answer.harm(replicas_missing(workload, pods, now).until(now));
     }
     if let Some(c) = workload.condition("ReplicaFailure").filter(|c| c.status == "True")
-        && let Some(refusal) = sayings::refusal(c.message)
+        && let Some(seen) = refused(workload, c.message, webhooks)
     {
-        let says = format!(
-            "{} {} cannot create pods: {}",
-            workload.kind(),
-            workload.name(),
-            refusal.signal.trim_start_matches("policy.").replace('_', " ")
-        );
-        let mut seen = Observation::new(refusal.signal, workload.entity(), says)
-            .maybe_since(c.since)
-            .until(now)
-            .attr(if refusal.kind == "Webhook" { "webhook" } else { "by" }, refusal.by.as_str())
-            .quote(c.message);
-        if matches!(refusal.kind, "ResourceQuota") {
-            seen = seen.peer(Entity::new(refusal.kind, workload.namespace(), refusal.by.as_str()));
-        }
-        answer.harm(seen);
+        answer.harm(seen.maybe_since(c.since).until(now));
     }
+}
+
+/// Pods that the server would not let be made, and by whose word.
+fn refused(workload: &Object, message: &str, webhooks: &[Object]) -> Option<Observation> {
+    let refusal = sayings::refusal(message)?;
+    let word = refusal.signal.trim_start_matches("policy.").replace('_', " ");
+    let says = format!("{} {} cannot create pods: {word}", workload.kind(), workload.name());
+    if let Some(failure) = sayings::webhook(message) {
+        let by = failure.culprit(webhooks).unwrap_or_else(|| workload.entity());
+        return Some(
+            Observation::new(refusal.signal, by, says)
+                .attr("webhook", failure.name)
+                .attr("why", failure.why)
+                .peer(workload.entity())
+                .quote(message),
+        );
+    }
+    let seen = Observation::new(refusal.signal, workload.entity(), says)
+        .attr("by", refusal.by.as_str())
+        .quote(message);
+    Some(match refusal.kind {
+        "ResourceQuota" => {
+            seen.peer(Entity::new(refusal.kind, workload.namespace(), refusal.by.as_str()))
+        }
+        _ => seen,
+    })
 }
 
 fn replicas_missing(workload: &Object, pods: &[&Object], now: Timestamp) -> Observation {

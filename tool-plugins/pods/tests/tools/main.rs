@@ -10,11 +10,14 @@
     reason = "tests"
 )]
 
+mod network;
 mod nodes;
 mod pods;
 mod policies;
 mod recorded;
+mod rights;
 mod rollouts;
 mod scenarios;
 mod served;
 mod services;
+mod webhooks;

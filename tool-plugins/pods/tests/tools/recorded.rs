@@ -69,3 +69,14 @@ pub(crate) fn start(observation: &wire::Observation) -> String {
 pub(crate) fn peer(observation: &wire::Observation) -> String {
     observation.peer.as_ref().map(|p| format!("{}/{}", p.kind, p.name)).unwrap_or_default()
 }
+
+/// A recording of `objects` in which the containers say `logs`: path below `logs/` and content.
+pub(crate) fn speaking(objects: &[Value], logs: &[(&str, &str)]) -> (TempDir, Cluster) {
+    let dir = TempDir::new().unwrap();
+    let mut recording = Recording::write(dir.path(), NOW, objects).unwrap();
+    for (path, lines) in logs {
+        recording = recording.file(&format!("logs/{path}"), lines).unwrap();
+    }
+    let cluster = recording.source().open().unwrap();
+    (dir, cluster)
+}
