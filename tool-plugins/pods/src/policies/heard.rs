@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use agent_sdk::Entity;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use plugin_cluster::{
     Answer, Event, Kind, LogFile, Object, State, pod,
     sayings::{self, Forbidden, Unreached},
@@ -19,6 +19,8 @@ const MAX_LOGS: usize = 60;
 const MAX_LINES: usize = 200_000;
 /// Kinds of sentences kept at most.
 const MAX_KINDS: usize = 256;
+/// Logs longer than this have an earlier part to compare with.
+const LONG: SignedDuration = SignedDuration::from_mins(40);
 
 /// How often something was said, when, and the last words.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,8 @@ pub(super) struct Times {
     pub(super) quote: String,
     /// A pod that said it; none for an event about something else.
     pub(super) pod: Option<Entity>,
+    /// It was said from the beginning of a log that goes far back: no news.
+    pub(super) always: bool,
 }
 
 /// All that was heard.
@@ -51,8 +55,11 @@ pub(super) async fn listen(scene: &Scene<'_>, answer: &mut Answer) -> Heard {
         let speaker = pod_of(file).map_or_else(|| former(file), |pod| scene.owners.top(pod));
         let at = Entity::new("Pod", file.namespace.as_str(), file.pod.as_str());
         let Ok(Some(lines)) = scene.cluster.logs(file).await else { continue };
+        let mut begun = None;
         for line in lines.take(MAX_LINES).filter_map(Result::ok) {
-            heard.line(&line.text, line.time, (&speaker, &at));
+            begun = begun.or(line.time);
+            let always = is_early(line.time, begun, scene.cluster.now());
+            heard.line(&line.text, line.time, (&speaker, &at, always));
         }
     }
     for pod in scene.pods.iter().filter(|p| scene.covers(p)) {
@@ -63,6 +70,13 @@ pub(super) async fn listen(scene: &Scene<'_>, answer: &mut Answer) -> Heard {
         heard.event(&Event::of(&event, scene.cluster.now()));
     }
     heard
+}
+
+/// Whether a line stands in the first part of a log that goes back for most of an hour or more.
+fn is_early(time: Option<Timestamp>, begun: Option<Timestamp>, now: Timestamp) -> bool {
+    let (Some(time), Some(begun)) = (time, begun) else { return false };
+    let span = now.duration_since(begun);
+    span > LONG && time.duration_since(begun) < span / 12
 }
 
 fn is_ready(pod: &Object) -> bool {
@@ -77,11 +91,17 @@ fn former(file: &LogFile) -> Entity {
 // === impl Heard ===
 
 impl Heard {
-    fn line(&mut self, text: &str, time: Option<Timestamp>, (speaker, pod): (&Entity, &Entity)) {
+    fn line(
+        &mut self,
+        text: &str,
+        time: Option<Timestamp>,
+        (speaker, pod, always): (&Entity, &Entity, bool),
+    ) {
         if let Some(refusal) = sayings::forbidden(text) {
             let times = room(&mut self.refusals, refusal);
             if let Some(times) = times {
                 times.add(text, time, 1);
+                times.always |= always;
                 times.pod.get_or_insert_with(|| pod.clone());
             }
             return;
@@ -89,6 +109,7 @@ impl Heard {
         for end in sayings::unreached(text) {
             if let Some(times) = room(&mut self.unreached, (speaker.clone(), end)) {
                 times.add(text, time, 1);
+                times.always |= always;
                 times.pod.get_or_insert_with(|| pod.clone());
             }
         }
@@ -100,7 +121,7 @@ impl Heard {
             for state in [container.state(), container.last_state()] {
                 let State::Terminated { message, finished, .. } = state else { continue };
                 for line in message.lines() {
-                    self.line(line, finished, (speaker, &pod.entity()));
+                    self.line(line, finished, (speaker, &pod.entity(), false));
                 }
             }
         }

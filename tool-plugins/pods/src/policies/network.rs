@@ -56,6 +56,7 @@ pub(super) async fn judge(scene: &Scene<'_>, heard: &Heard, answer: &mut Answer)
         }
     }
     for (denial, flows) in denied.values() {
+        relate_flows(flows, answer);
         answer.harm(left_out(denial, flows, scene));
     }
     for (denial, flow) in side.without_names(&flows, scene) {
@@ -70,6 +71,14 @@ fn relate(scene: &Scene<'_>, policies: &[Object], answer: &mut Answer) {
             let workload = scene.owners.top(pod);
             answer.relate(Relation::new(policy.entity(), RelationKind::Governs, workload));
         }
+    }
+}
+
+/// Who calls whom in vain.
+fn relate_flows(flows: &[&Flow<'_>], answer: &mut Answer) {
+    for flow in flows {
+        let (from, to) = (flow.caller.clone(), flow.to.clone());
+        answer.relate(Relation::new(from, RelationKind::Calls, to));
     }
 }
 
@@ -138,6 +147,7 @@ fn left_out(denial: &Denial<'_>, flows: &[&Flow<'_>], scene: &Scene<'_>) -> Obse
         .attr("port", port)
         .attr("why", denial.why)
         .attr("seen", seen)
+        .attr("is_new", if failed().any(|t| t.always) { "false" } else { "true" })
         .attr("edited", if edited.is_some() { "lately" } else { "" })
         .peer(caller)
         .quote(&quote)

@@ -105,6 +105,7 @@ fn observation(
         .attr("service_account", format!("{}:{}", asked.home, asked.account))
         .attr("why", blame.why)
         .attr("has", blame.has.as_str())
+        .attr("is_new", if times.always { "false" } else { "true" })
         .quote(&times.quote)
 }
 

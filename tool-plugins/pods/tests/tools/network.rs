@@ -55,11 +55,14 @@ async fn check(policies: &[Value], logs: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
+/// What it is about, the policies, and who is blamed why.
+type Row = (&'static str, Vec<Value>, Option<(&'static str, &'static str)>);
+
 #[tokio::test]
 async fn policies_are_held_against_a_needed_connection_as_a_set() {
     let from = |peer: Value, port: Value| json!({"from": [peer], "ports": [{"port": port}]});
     let web = json!({"podSelector": {"matchLabels": {"app": "web"}}});
-    let table: Vec<(&str, Vec<Value>, Option<(&str, &str)>)> = vec![
+    let table: Vec<Row> = vec![
         ("no policy", vec![], None),
         ("denied by default", vec![closed()], Some(("closed", "no_rule"))),
         ("allowed by another", vec![closed(), lets("open", from(web.clone(), json!(5432)))], None),
