@@ -1,6 +1,7 @@
 //! `check_rollouts`: what was changed and when (pod templates, replicas, configuration,
 //! Services), which rollouts do not get on, which replicas are missing, how Jobs ended.
 
+pub(crate) mod drift;
 pub mod edits;
 mod jobs;
 mod revisions;

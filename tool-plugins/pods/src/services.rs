@@ -1,6 +1,7 @@
 //! `check_service`: what stands behind each Service: pods its selector matches, which of them are
-//! ready, whether they listen where it sends.
+//! ready, whether they listen where it sends. And whether the Ingresses before it lead there.
 
+mod ingress;
 mod nearest;
 mod ports;
 
@@ -63,6 +64,7 @@ pub async fn check_service(cluster: &Cluster, args: &Where) -> Result<Output, Fa
             not_ready,
         });
     }
+    ingress::judge(cluster, namespace, &mut answer).await;
     rows.truncate(MAX_ROWS);
     let headline = format!("{} Services in {}", services.len(), namespace.unwrap_or("the cluster"));
     answer.into_output(cluster, &headline, &rows)

@@ -67,7 +67,7 @@ pub const ROLLOUT_SIGNALS: [&str; 15] = [
 ];
 
 /// The signals of `check_service`.
-pub const SERVICE_SIGNALS: [&str; 7] = [
+pub const SERVICE_SIGNALS: [&str; 10] = [
     "target.resolved",
     "target.unknown",
     "service.endpoints_ready",
@@ -75,6 +75,9 @@ pub const SERVICE_SIGNALS: [&str; 7] = [
     "service.selector_matches_nothing",
     "service.port_mismatch",
     "service.changed",
+    "ingress.misrouted",
+    "ingress.changed",
+    "ingress.routed",
 ];
 
 /// The signals of `check_nodes`.
@@ -214,11 +217,11 @@ impl Tool for CheckService {
             "check_service",
             "Tells for each Service of a namespace whether ready pods stand behind it, whether \
              its selector matches anything (and which label differs if not), whether its target \
-             ports are declared, and when it was edited. Use it when calls fail although pods \
-             are well.",
+             ports are declared, and when it was edited. The same of Ingresses: class, hosts, \
+             paths, backends, certificates. Use it when calls fail although pods are well.",
         );
         spec.title("Check Services and endpoints")
-            .permissions(&["k8s:services/list", "k8s:pods/list"])
+            .permissions(&["k8s:services/list", "k8s:pods/list", "k8s:ingresses/list"])
             .example("Services of a namespace", r#"{"namespace":"my-namespace"}"#)
             .applies(Applies::from_start(ALERTED).emits(&SERVICE_SIGNALS))
             .applies(Applies::after(&AFTER, &OBJECTS, OTHER).emits(&SERVICE_SIGNALS))

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use plugin_cluster::{Answer, Object};
 
 use super::{KINDS, Scene};
-use crate::{rollouts::edits, within};
+use crate::{
+    rollouts::{drift, edits},
+    within,
+};
 
 /// Edits are told for two days.
 const TOLD_HOURS: i64 = 48;
@@ -49,15 +52,16 @@ pub(crate) fn changed(policy: &Object, all: &[Object], now: Timestamp) -> Option
     }
     let by = if manager.is_empty() { String::new() } else { format!(" by {manager}") };
     let what = if fields.is_empty() { String::new() } else { format!(": {fields}") };
-    let says = format!("{} {} was {how}{by} at {time}{what}", policy.kind(), policy.name());
-    Some(
-        Observation::new("policy.changed", policy.entity(), says)
-            .since(time)
-            .until(time)
-            .attr("manager", manager)
-            .attr("fields", fields)
-            .attr("how", how),
-    )
+    let differs = drift::drift(policy);
+    let was = drift::words(&differs);
+    let says = format!("{} {} was {how}{by} at {time}{what}{was}", policy.kind(), policy.name());
+    let seen = Observation::new("policy.changed", policy.entity(), says)
+        .since(time)
+        .until(time)
+        .attr("manager", manager)
+        .attr("fields", fields)
+        .attr("how", how);
+    Some(drift::tell(seen, &differs))
 }
 
 /// Something new among older things is a change; in a cluster that is all new it is not.

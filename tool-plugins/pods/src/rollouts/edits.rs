@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use plugin_cluster::{Answer, Cluster, Kind, Object, object::Edit};
 use serde_json::Value;
 
-use super::templates::Difference;
+use super::{drift, templates::Difference};
 use crate::within;
 
 /// Edits of configuration and Services are told for a day.
@@ -95,19 +95,20 @@ pub(crate) fn service_changed(service: &Object, now: Timestamp, answer: &mut Ans
         return;
     };
     let fields = paths(&edit);
+    let differs = drift::drift(service);
     let says = format!(
-        "Service {} was edited by {} at {}: {fields}",
+        "Service {} was edited by {} at {}: {fields}{}",
         service.name(),
         edit.manager,
-        edit.time
+        edit.time,
+        drift::words(&differs)
     );
-    answer.change(
-        Observation::new("service.changed", service.entity(), says)
-            .since(edit.time)
-            .until(edit.time)
-            .attr("manager", edit.manager)
-            .attr("fields", fields),
-    );
+    let seen = Observation::new("service.changed", service.entity(), says)
+        .since(edit.time)
+        .until(edit.time)
+        .attr("manager", edit.manager)
+        .attr("fields", fields);
+    answer.change(drift::tell(seen, &differs));
 }
 
 /// The paths that an edit wrote, a comma list.

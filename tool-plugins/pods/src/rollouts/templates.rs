@@ -18,7 +18,7 @@ pub struct Difference {
 
 /// Longest value that is shown, in characters.
 const MAX_VALUE: usize = 160;
-const NONE: &str = "(none)";
+pub(crate) const NONE: &str = "(none)";
 /// Set by the cluster itself, or the same everywhere.
 const UNTOLD: [&str; 3] =
     ["labels.pod-template-hash", "labels.controller-revision-hash", "creationTimestamp"];
@@ -60,7 +60,20 @@ pub fn differences(old: &Value, new: &Value) -> Vec<Difference> {
         }
         leaves
     };
-    let (old, new) = (flat(old), flat(new));
+    compare(&flat(old), &flat(new))
+}
+
+/// The differences between two values, their paths below `name`.
+pub(crate) fn between(name: &str, old: &Value, new: &Value) -> Vec<Difference> {
+    let flat = |value: &Value| {
+        let mut leaves = BTreeMap::new();
+        flatten(value, name, &mut leaves);
+        leaves
+    };
+    compare(&flat(old), &flat(new))
+}
+
+fn compare(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<Difference> {
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     paths
         .into_iter()

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod ingresses;
 mod network;
 mod nodes;
 mod pods;
