@@ -196,7 +196,7 @@ fn latencies(
 }
 
 /// Adds point by point; a missing value is nothing, two missing values are missing.
-fn add(sum: &mut Vec<f64>, values: &[f64]) {
+pub(crate) fn add(sum: &mut Vec<f64>, values: &[f64]) {
     sum.resize(sum.len().max(values.len()), f64::NAN);
     for (sum, value) in sum.iter_mut().zip(values) {
         if !value.is_nan() {

@@ -6,15 +6,17 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use agent_sdk::{
     Applies, CallCx, Entity, Failure, Observation, Output, Relation, RelationKind, Spec, Tool,
 };
-use plugin_cluster::{Cluster, Kind, Object, Owners, Peers, Resolution};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    judge::{containers, edges as judge_edges, services},
+    judge::{containers, edges as judge_edges, memory::Load, services},
+    recipes::{self, load},
     recording::{Measured, Recording},
     scope::{self, Edge, Rank, Scope},
     usage,
+    view::View,
+    world::World,
 };
 
 /// Facts at most; those farthest from the alert and those of health are left out first.
@@ -36,6 +38,35 @@ const EMITS: &[&str] = &[
     "service.latency_normal",
     "service.traffic_up",
     "service.traffic_down",
+    "service.traffic_normal",
+    "traffic.flood",
+    "container.limit_changed",
+    "container.oom_killed",
+    "cache.hit_ratio_low",
+    "cache.evicting",
+    "cache.emptied",
+    "cache.capacity_changed",
+    "cache.down",
+    "cache.healthy",
+    "queue.backlog_growing",
+    "queue.consumer_stalled",
+    "queue.inflow_up",
+    "queue.broker_blocked",
+    "queue.keeping_up",
+    "storage.volume_full",
+    "storage.volume_filling",
+    "storage.volume_ok",
+    "node.disk_full",
+    "node.disk_filling",
+    "db.log_retained",
+    "db.connections_exhausted",
+    "db.connections_held",
+    "db.connections_free",
+    "db.lock_waits",
+    "db.lock_held",
+    "db.slow_query",
+    "pool.saturated",
+    "pool.free",
     "dependency.failing",
     "dependency.slow",
     "dependency.healthy",
@@ -55,16 +86,6 @@ pub struct Args {
     pub namespace: String,
     /// The alerted service: a workload, a Service or a label. It and what it calls come first.
     pub service: String,
-}
-
-/// What of the cluster the judgement needs beside the measurements.
-struct World {
-    resolution: Resolution,
-    peers: Peers,
-    owners: Owners,
-    services: Vec<Object>,
-    pods: Vec<Object>,
-    gaps: Vec<(String, Failure)>,
 }
 
 /// One fact with its place in the answer.
@@ -128,7 +149,7 @@ impl Tool for GetMetrics {
         let cluster = self.recording.cluster();
         let now = cluster.now();
         let measured = self.recording.measured().await?;
-        let world = World::read(cluster, &args).await;
+        let world = World::read(cluster, &args.namespace, &args.service).await;
         let judging = tokio::task::spawn_blocking(move || judge(&measured, &world));
         let output = judging.await.map_err(|error| {
             Failure::bug("JUDGEMENT_FAILED", format!("judging metrics ended early: {error}"))
@@ -137,36 +158,23 @@ impl Tool for GetMetrics {
     }
 }
 
-// === impl World ===
-
-impl World {
-    async fn read(cluster: &Cluster, args: &Args) -> Self {
-        let resolution = cluster.resolve(&args.namespace, &args.service).await;
-        let mut gaps = resolution.gaps.clone();
-        let mut objects = async |kind: Kind| match cluster.list(kind, None).await {
-            Ok(objects) => objects,
-            Err(failure) => {
-                gaps.push((kind.plural().to_owned(), failure));
-                Vec::new()
-            }
-        };
-        let (services, pods) = (objects(Kind::Service).await, objects(Kind::Pod).await);
-        let peers = Peers::read(cluster).await;
-        let owners = Owners::read(cluster, None).await;
-        Self { resolution, peers, owners, services, pods, gaps }
-    }
-}
-
 fn judge(measured: &Measured, world: &World) -> Result<Output, Failure> {
     let edges = scope::edges(&measured.flows, &world.peers);
     let scope = Scope::of(&world.resolution, &edges, (&world.services, &world.pods), &world.owners);
     let mut facts = judge_flows(measured, &scope, &edges);
-    facts.extend(judge_containers(measured, world, &scope));
+    facts.extend(judge_containers(measured, (world, &edges), &scope));
+    let view = View { store: &measured.store, frame: measured.frame, world };
+    let recipes = recipes::all(view);
+    facts.extend(recipes.facts.into_iter().filter_map(|fact| {
+        let rank = rank_of(&fact, world, &scope)?;
+        Some(Ranked { rank, fact })
+    }));
     // Stable: within a rank harm comes first and the order of names stays.
     facts.sort_by_key(|f| (f.rank, is_health(&f.fact)));
     let left_out = facts.len().saturating_sub(MAX_FACTS);
     facts.truncate(MAX_FACTS);
     let relations = calls(&scope, &edges).into_iter().chain(owners(&facts, world));
+    let relations = relations.chain(recipes.relations);
     let facts: Vec<Observation> = facts.into_iter().map(|f| f.fact).collect();
     let mut output = Output::new(&answer(measured, world, &edges, (&facts, left_out)))?
         .summary(summary(&facts))
@@ -187,7 +195,11 @@ fn judge_flows(measured: &Measured, scope: &Scope, edges: &[Edge<'_>]) -> Vec<Ra
     for edge in edges {
         let own = scope.service(&edge.subject);
         let (rank, found) = match &edge.called {
-            None => (own, services::judge(&edge.subject, edge.flow, measured.frame)),
+            None => {
+                let mut found = services::judge(&edge.subject, edge.flow, measured.frame);
+                found.extend(load::judge(&edge.subject, edge.flow, edges, measured.frame));
+                (own, found)
+            }
             Some(called) => {
                 let rank = [own, scope.service(called)].into_iter().flatten().min();
                 (rank, judge_edges::judge(&edge.subject, called, edge.flow, measured.frame))
@@ -199,7 +211,28 @@ fn judge_flows(measured: &Measured, scope: &Scope, edges: &[Edge<'_>]) -> Vec<Ra
     facts
 }
 
-fn judge_containers(measured: &Measured, world: &World, scope: &Scope) -> Vec<Ranked> {
+/// How near what a recipe found is to the alert: by its subject, else by its other side.
+fn rank_of(fact: &Observation, world: &World, scope: &Scope) -> Option<Rank> {
+    let wire = fact.as_wire();
+    let rank = |entity: Option<&agent_sdk::wire::EntityRef>| {
+        let entity = entity?;
+        if entity.namespace.is_empty() {
+            return Some(Rank::Neighbour);
+        }
+        let named = |w: &Entity| w.name == entity.name && w.namespace == entity.namespace;
+        if world.resolution.workloads.iter().any(named) {
+            return Some(Rank::Target);
+        }
+        scope.service(&Entity::new("Service", entity.namespace.as_str(), entity.name.as_str()))
+    };
+    rank(wire.subject.as_ref()).into_iter().chain(rank(wire.peer.as_ref())).min()
+}
+
+fn judge_containers(
+    measured: &Measured,
+    (world, edges): (&World, &[Edge<'_>]),
+    scope: &Scope,
+) -> Vec<Ranked> {
     // Of another namespace only what the alerted service reaches counts.
     let usages = usage::usages(&measured.store, measured.frame, None);
     let live: BTreeSet<(&str, &str)> =
@@ -211,7 +244,12 @@ fn judge_containers(measured: &Measured, world: &World, scope: &Scope) -> Vec<Ra
         let Some(rank) = scope.pod(&place.namespace, &place.pod).filter(|_| known) else {
             continue;
         };
-        let found = containers::judge(place, &usages, measured.frame);
+        let pod = Entity::new("Pod", place.namespace.as_str(), place.pod.as_str());
+        let workload = world.top(&pod);
+        let asked =
+            edges.iter().find(|e| e.called.is_none() && world.is_in_front(&e.subject, &workload));
+        let load = Load { total: asked.map(|e| e.flow.total.as_slice()) };
+        let found = containers::judge(place, &usages, load, measured.frame);
         facts.extend(found.into_iter().map(|fact| Ranked { rank, fact }));
     }
     facts
@@ -224,7 +262,13 @@ fn is_health(fact: &Observation) -> bool {
             | "container.cpu_unthrottled"
             | "service.error_ratio_normal"
             | "service.latency_normal"
+            | "service.traffic_normal"
             | "dependency.healthy"
+            | "cache.healthy"
+            | "queue.keeping_up"
+            | "storage.volume_ok"
+            | "db.connections_free"
+            | "pool.free"
     )
 }
 

@@ -4,6 +4,7 @@
 
 pub mod containers;
 pub mod edges;
+pub mod memory;
 pub mod services;
 
 use agent_sdk::Observation;

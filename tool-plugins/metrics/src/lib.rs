@@ -12,11 +12,15 @@ pub mod labels;
 pub mod object;
 mod openmetrics;
 pub mod query;
+pub mod recipes;
 pub mod recording;
 pub mod scope;
 pub mod store;
 pub mod thresholds;
 pub mod usage;
+pub mod view;
+pub mod words;
+pub mod world;
 
 use std::sync::Arc;
 

@@ -57,6 +57,15 @@ pub fn object(labels: &Labels, peers: &Peers) -> Entity {
     by_service(labels, peers)
 }
 
+/// What a program that measures others says it measured: it names the address.
+#[must_use]
+pub fn measured(labels: &Labels, peers: &Peers) -> Option<Entity> {
+    let instance = Some(labels.get("instance")).filter(|i| i.contains("://"));
+    let named = [labels.get("addr"), labels.get("target"), labels.get("redis_addr")];
+    let address = instance.or_else(|| named.into_iter().find(|a| !a.is_empty()))?;
+    peers.host(address, namespace(labels)).filter(|found| found.kind != "External")
+}
+
 fn by_service(labels: &Labels, peers: &Peers) -> Entity {
     let namespace = namespace(labels);
     let service = labels.first_of(SERVICE);

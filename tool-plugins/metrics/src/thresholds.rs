@@ -51,6 +51,11 @@ pub const GROWTH_PER_HOUR: f64 = 0.05;
 pub const GROWTH_RISING: f64 = 0.85;
 /// Growth must last this long, milliseconds: filling a cache after a start takes minutes.
 pub const GROWTH_LASTS_MS: i64 = 10 * 60 * 1000;
+/// Part of the whole growth that each third of a process's life must bring: a jump or a cache that
+/// fills brings nearly all of it in one.
+pub const GROWTH_OF_EACH_THIRD: f64 = 0.15;
+/// Share of the limit from which even level memory is harm: there is no room for one more page.
+pub const AT_LIMIT: f64 = 0.98;
 /// Growth over the time seen, as a share of where it began, below which it is drift.
 pub const GROWTH_LEAST: f64 = 0.08;
 /// A fall by this share is a restart or a collection: growth is judged between falls.
@@ -64,3 +69,46 @@ pub const SHIFTED: f64 = 0.25;
 pub const SHIFTED_EVENTS: f64 = 60.0;
 /// And this clearly: many series are looked at, so chance finds some.
 pub const SHIFTED_CLEAR: f64 = 6.0;
+
+/// Hits in lookups that must be lost before a cache is said to have failed: 15 in 100 more of all
+/// lookups then fall through to what stands behind it.
+pub const HIT_RATIO_FALL: f64 = 0.15;
+/// A cache that evicts and finds less than this was so before the recording began.
+pub const HIT_RATIO_POOR: f64 = 0.50;
+/// Evicted keys per second from which a cache is short of room.
+pub const EVICTED_LEAST: f64 = 1.0;
+/// And this many times what was usual.
+pub const EVICTED_TIMES: f64 = 3.0;
+/// Share of its keys that a cache keeps when it was emptied.
+pub const KEYS_LEFT: f64 = 0.4;
+
+/// Messages waiting beyond this many times the usual, and beyond [`BACKLOG_LEAST`], are a backlog.
+pub const BACKLOG_TIMES: f64 = 3.0;
+/// Messages that must wait beyond the usual: fewer are a burst.
+pub const BACKLOG_LEAST: f64 = 30.0;
+/// Up to this many times the usual, and [`BACKLOG_LEAST`], a queue keeps up.
+pub const BACKLOG_USUAL: f64 = 1.5;
+/// A consumer at less than this share of its usual rate stands still.
+pub const STALLED: f64 = 0.05;
+/// A consumer at less than this share of its usual rate got slower.
+pub const SLOWER: f64 = 0.75;
+/// Messages coming in at this many times the usual rate are a flood.
+pub const INFLOW_TIMES: f64 = 1.8;
+
+/// Share of a volume in use from which writes are about to fail.
+pub const VOLUME_FULL: f64 = 0.95;
+/// Share in use up to which a volume has room, if it does not fill within [`VOLUME_FILLS_HOURS`].
+pub const VOLUME_ROOM: f64 = 0.85;
+/// A volume that is full in fewer hours at its present growth is filling.
+pub const VOLUME_FILLS_HOURS: f64 = 6.0;
+
+/// Share of its connections in use from which a pool or database has none to give.
+pub const CONNECTIONS_FULL: f64 = 0.95;
+/// Share of a database's connections that one client holds when it is the one to blame.
+pub const CONNECTIONS_HELD: f64 = 0.4;
+/// Seconds a transaction may sit idle; beyond, it holds its locks for nobody's good.
+pub const IDLE_IN_TRANSACTION: f64 = 60.0;
+/// Traffic this many times the usual is a flood that capacity was not made for.
+pub const FLOOD_TIMES: f64 = 2.5;
+/// Share of a service's added load that one caller must bring to be its source.
+pub const FLOOD_SHARE: f64 = 0.6;

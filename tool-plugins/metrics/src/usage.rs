@@ -8,6 +8,7 @@ use crate::{
     labels::Labels,
     query::{Condition, Fold, Query, Selector, Track, evaluate},
     store::Store,
+    words,
 };
 
 /// One container of one pod.
@@ -34,6 +35,21 @@ pub struct Usage {
     pub cpu_limit: Option<f64>,
     /// Share of CPU periods in which it was held back.
     pub throttled: Vec<f64>,
+    /// Limits over time, as far as they were recorded: memory in bytes, CPU in cores.
+    pub limits: Limits,
+    /// Restarts counted, and whether the last end was for memory (1) or not.
+    pub restarts: Vec<f64>,
+    /// 1 where the last end of it was for memory.
+    pub oom: Vec<f64>,
+}
+
+/// Limits of a container over time.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Bytes.
+    pub memory: Vec<f64>,
+    /// Cores.
+    pub cpu: Vec<f64>,
 }
 
 const KEYS: &[&str] = &["namespace", "pod", "container"];
@@ -68,9 +84,42 @@ pub fn usages(store: &Store, frame: Frame, namespace: Option<&str>) -> BTreeMap<
     fill(&instant("container_memory_working_set_bytes"), &|u, values| u.memory = values);
     fill(&rate("container_cpu_usage_seconds_total"), &|u, values| u.cpu = values);
     fill(&throttled, &|u, values| u.throttled = values);
-    fill(&limit("memory"), &|u, values| u.memory_limit = last(&values));
-    fill(&limit("cpu"), &|u, values| u.cpu_limit = last(&values));
+    let limits = [
+        (limit("memory"), limit("cpu")),
+        (
+            instant("kube_pod_container_resource_limits_memory_bytes"),
+            instant("kube_pod_container_resource_limits_cpu_cores"),
+        ),
+        (instant("container_spec_memory_limit_bytes"), cores(&instant)),
+    ];
+    for (memory, cpu) in limits {
+        fill(&memory, &|u, values| keep(&mut u.limits.memory, values));
+        fill(&cpu, &|u, values| keep(&mut u.limits.cpu, values));
+    }
+    fill(&instant("container_memory_usage_bytes"), &|u, values| keep(&mut u.memory, values));
+    fill(&instant("container_memory_rss"), &|u, values| keep(&mut u.memory, values));
+    fill(&instant("kube_pod_container_status_restarts_total"), &|u, values| u.restarts = values);
+    let killed = of("kube_pod_container_status_last_terminated_reason").with("reason", "OOMKilled");
+    fill(&Query::Instant(killed).by(Fold::Max, KEYS), &|u, values| u.oom = values);
+    for usage in usages.values_mut() {
+        // A container without limit is exported with a limit of zero.
+        usage.memory_limit = last(&usage.limits.memory).filter(|l| *l > 0.0);
+        usage.cpu_limit = last(&usage.limits.cpu).filter(|l| *l > 0.0);
+    }
+    usages.retain(|place, _| !place.pod.is_empty());
     usages
+}
+
+/// The quota of CPU in cores.
+fn cores(instant: &impl Fn(&str) -> Query) -> Query {
+    instant("container_spec_cpu_quota").share_of(instant("container_spec_cpu_period"))
+}
+
+/// Takes `values` where nothing better was there.
+fn keep(place: &mut Vec<f64>, values: Vec<f64>) {
+    if place.iter().all(|v| v.is_nan()) {
+        *place = values;
+    }
 }
 
 fn place(labels: &Labels) -> Place {
@@ -86,8 +135,7 @@ fn last(values: &[f64]) -> Option<f64> {
 }
 
 /// What the same container of earlier pods of the same workload measured before this one began:
-/// the past of a pod that a rollout made. Pods of one workload share their name up to the last
-/// dash, of one Deployment up to the last but one.
+/// the past of a pod that a rollout made.
 #[must_use]
 pub fn before<'a>(
     usages: &'a BTreeMap<Place, Usage>,
@@ -101,12 +149,7 @@ pub fn before<'a>(
     }
     let earlier: Vec<f64> = usages
         .iter()
-        .filter(|(other, _)| {
-            other.namespace == place.namespace
-                && other.container == place.container
-                && other.pod != place.pod
-                && workload(&other.pod) == workload(&place.pod)
-        })
+        .filter(|(other, _)| is_sibling(other, place))
         .filter_map(|(_, usage)| values(usage).get(..begins))
         .flatten()
         .copied()
@@ -114,7 +157,41 @@ pub fn before<'a>(
     crate::change::median(&earlier)
 }
 
-fn workload(pod: &str) -> &str {
-    let set = pod.rsplit_once('-').map_or(pod, |(set, _)| set);
-    set.rsplit_once('-').map_or(set, |(workload, _)| workload)
+/// A limit that was another one: what it was, what it is, and since which point. Either the same
+/// container was resized, or a rollout replaced pods that had the other limit.
+#[must_use]
+pub fn limit_change<'a>(
+    usages: &'a BTreeMap<Place, Usage>,
+    place: &Place,
+    limits: impl Fn(&'a Usage) -> &'a [f64],
+) -> Option<(f64, f64, usize)> {
+    let own = usages.get(place).map(&limits)?;
+    let first = own.iter().position(|v| v.is_finite() && *v > 0.0)?;
+    let now = last(own).filter(|now| *now > 0.0)?;
+    let resized = (first..own.len())
+        .rev()
+        .find(|i| own.get(*i).is_some_and(|v| v.is_finite() && differ(*v, now)));
+    if let Some(point) = resized {
+        return own.get(point).filter(|was| **was > 0.0).map(|was| (*was, now, point + 1));
+    }
+    let others = usages.iter().filter(|(other, _)| is_sibling(other, place));
+    let earlier = others.filter_map(|(_, usage)| {
+        let theirs = limits(usage);
+        let begins = theirs.iter().position(|v| v.is_finite() && *v > 0.0)?;
+        let was = last(theirs)?;
+        (begins < first && was > 0.0 && differ(was, now)).then_some(was)
+    });
+    earlier.reduce(f64::max).map(|was| (was, now, first))
+}
+
+fn differ(a: f64, b: f64) -> bool {
+    (a - b).abs() > 0.01 * a.abs().max(b.abs())
+}
+
+/// The same container of another pod of the same workload.
+fn is_sibling(other: &Place, place: &Place) -> bool {
+    other.namespace == place.namespace
+        && other.container == place.container
+        && other.pod != place.pod
+        && words::stem(&other.pod) == words::stem(&place.pod)
 }

@@ -4,139 +4,110 @@ use std::collections::BTreeMap;
 
 use agent_sdk::{Entity, Observation};
 
-use super::{percent, services::tail, since, time, timed};
+use super::{
+    memory::{self, Load},
+    percent,
+    services::tail,
+    since, time, timed,
+};
 use crate::{
     change::{self, Shift, median},
     flow::Frame,
     thresholds as t,
     usage::{self, Place, Usage},
+    view::{Course, bytes, number},
 };
 
 /// All facts about one container; `all` holds its predecessors, too.
 #[must_use]
-pub fn judge(place: &Place, all: &BTreeMap<Place, Usage>, frame: Frame) -> Vec<Observation> {
+pub fn judge(
+    place: &Place,
+    all: &BTreeMap<Place, Usage>,
+    load: Load<'_>,
+    frame: Frame,
+) -> Vec<Observation> {
     let Some(usage) = all.get(place) else { return Vec::new() };
     let subject = Entity::new("Pod", place.namespace.as_str(), place.pod.as_str())
         .container(place.container.as_str());
-    let mut facts = memory(&subject, usage, frame);
+    let mut facts = memory::judge(&subject, usage, load, frame);
+    facts.extend(killed(&subject, usage, frame));
     let past = usage::before(all, place, |u| &u.throttled);
-    facts.extend(throttling(&subject, usage, past, frame));
+    let traffic = load.total.and_then(Course::of);
+    facts.extend(throttling(&subject, usage, (past, traffic), frame));
     facts.extend(saturation(&subject, usage, frame));
+    let memory = usage::limit_change(all, place, |u| &u.limits.memory);
+    facts.extend(memory.and_then(|c| limit_changed(&subject, "memory", c, frame)));
+    let cpu = usage::limit_change(all, place, |u| &u.limits.cpu);
+    facts.extend(cpu.and_then(|c| limit_changed(&subject, "cpu", c, frame)));
     facts
 }
 
-fn memory(subject: &Entity, usage: &Usage, frame: Frame) -> Vec<Observation> {
-    let limit = usage.memory_limit.filter(|limit| *limit > 0.0);
-    let mut facts = Vec::new();
-    let growing = growth(&usage.memory, frame);
-    if let Some(limit) = limit {
-        facts.extend(near_limit(subject, &usage.memory, limit, frame));
-    }
-    if let Some((slope, from, to)) = growing {
-        let start = usage.memory.get(from).copied().unwrap_or(f64::NAN);
-        let scale = limit.unwrap_or(start);
-        let per_hour = slope * 3600.0 / frame.step_seconds() / scale;
-        if per_hour >= t::GROWTH_PER_HOUR {
-            let of = if limit.is_some() { "its limit" } else { "where it began" };
-            let says = format!(
-                "memory of container {} grows by {} of {of} per hour",
-                subject.container,
-                percent(per_hour)
-            );
-            facts.push(
-                Observation::new("container.memory_growing", subject.clone(), says)
-                    .value(per_hour, "1/h")
-                    .maybe_since(time(frame, from))
-                    .maybe_until(time(frame, to)),
-            );
-        }
-    } else if let Some(fact) = limit.and_then(|limit| steady(subject, &usage.memory, limit)) {
-        facts.push(fact);
-    }
-    facts
-}
-
-fn near_limit(subject: &Entity, memory: &[f64], limit: f64, frame: Frame) -> Option<Observation> {
-    let near = |v: &f64| *v >= t::NEAR_LIMIT * limit;
-    let first = memory.iter().position(near)?;
-    let last = memory.iter().rposition(near)?;
-    let peak = memory.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max) / limit;
-    let usual = median(memory.get(..first)?).map(|m| m / limit);
+/// A limit that is another one than before.
+fn limit_changed(
+    subject: &Entity,
+    resource: &str,
+    (old, new, point): (f64, f64, usize),
+    frame: Frame,
+) -> Option<Observation> {
+    let shown = |value: f64| {
+        if resource == "memory" { bytes(value) } else { format!("{} cores", number(value)) }
+    };
+    let direction = if new < old { "lowered" } else { "raised" };
+    let at = time(frame, point)?;
     let says = format!(
-        "memory of container {} reaches {} of its limit of {}",
+        "{resource} limit of container {} was {direction} at {}: {} -> {}",
         subject.container,
-        percent(peak),
-        bytes(limit)
+        at.strftime("%H:%M"),
+        shown(old),
+        shown(new)
     );
-    let begins = memory.iter().position(|v| v.is_finite());
-    let onset = if begins == Some(first) { "before_data" } else { "seen" };
-    let fact = Observation::new("container.memory_near_limit", subject.clone(), says)
-        .value(peak, "1")
+    Some(
+        Observation::new("container.limit_changed", subject.clone(), says)
+            .value(new, if resource == "memory" { "By" } else { "1" })
+            .baseline(old)
+            .since(at)
+            .attr("resource", resource)
+            .attr("direction", direction)
+            .attr("old", shown(old))
+            .attr("new", shown(new)),
+    )
+}
+
+/// Restarts within the recording of a container whose last end was for memory.
+fn killed(subject: &Entity, usage: &Usage, frame: Frame) -> Option<Observation> {
+    let for_memory = usage.oom.iter().rev().find(|v| v.is_finite()).is_some_and(|v| *v > 0.0);
+    let counts: Vec<(usize, f64)> =
+        usage.restarts.iter().copied().enumerate().filter(|(_, v)| v.is_finite()).collect();
+    let steps = counts.windows(2).filter_map(|pair| match pair {
+        [(_, before), (point, after)] if after > before => Some((*point, after - before)),
+        _ => None,
+    });
+    let steps: Vec<(usize, f64)> = steps.collect();
+    let (first, last) = (steps.first()?.0, steps.last()?.0);
+    if !for_memory {
+        return None;
+    }
+    let kills: f64 = steps.iter().map(|(_, by)| by).sum();
+    let limit = usage.memory_limit.map(bytes).unwrap_or_default();
+    let of = if limit.is_empty() { String::new() } else { format!(", limit {limit}") };
+    let says = format!(
+        "container {} was OOMKilled {} times since {}{of}",
+        subject.container,
+        number(kills),
+        time(frame, first)?.strftime("%H:%M")
+    );
+    let fact = Observation::new("container.oom_killed", subject.clone(), says)
         .maybe_since(time(frame, first))
         .maybe_until(time(frame, last))
-        .attr("limit", bytes(limit))
-        .attr("onset", onset);
-    Some(match usual {
-        Some(usual) => fact.baseline(usual),
-        None => fact,
-    })
-}
-
-/// Steady growth of the longest time without a fall: slope per step, first and last point.
-fn growth(memory: &[f64], frame: Frame) -> Option<(f64, usize, usize)> {
-    let (from, to) = longest_rise(memory)?;
-    let lasts = frame.grid.time_ms(to) - frame.grid.time_ms(from);
-    let values = memory.get(from..=to)?;
-    if lasts < t::GROWTH_LASTS_MS {
-        return None;
-    }
-    let trend = change::trend(values)?;
-    let (begin, end) = (median(values.get(..5)?)?, median(values.get(values.len() - 5..)?)?);
-    let steady = trend.rising >= t::GROWTH_RISING && end - begin >= t::GROWTH_LEAST * begin;
-    (steady && trend.slope > 0.0).then_some((trend.slope, from, to))
-}
-
-/// The longest run of values in which none falls by [`t::FALL`] from the highest before.
-fn longest_rise(memory: &[f64]) -> Option<(usize, usize)> {
-    let mut best: Option<(usize, usize)> = None;
-    let mut run: Option<(usize, usize, f64)> = None;
-    for (index, value) in memory.iter().enumerate().filter(|(_, v)| v.is_finite()) {
-        run = Some(match run {
-            Some((from, _, top)) if *value >= top * (1.0 - t::FALL) => {
-                (from, index, top.max(*value))
-            }
-            _ => (index, index, *value),
-        });
-        let Some((from, to, _)) = run else { continue };
-        if best.is_none_or(|(a, b)| to - from > b - a) {
-            best = Some((from, to));
-        }
-    }
-    best
-}
-
-fn steady(subject: &Entity, memory: &[f64], limit: f64) -> Option<Observation> {
-    let mut sorted: Vec<f64> = memory.iter().copied().filter(|v| v.is_finite()).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let at = |share: usize| sorted.get(sorted.len() * share / 100).copied();
-    let (low, middle, high) = (at(5)?, at(50)?, at(95)?);
-    if sorted.len() < 10 || high - low > t::LEVEL_SPREAD * middle {
-        return None;
-    }
-    let says = format!(
-        "memory of container {} is level at {} of its limit of {}",
-        subject.container,
-        percent(middle / limit),
-        bytes(limit)
-    );
-    let fact = Observation::new("container.memory_steady", subject.clone(), says);
-    Some(fact.value(middle / limit, "1").attr("limit", bytes(limit)))
+        .attr("limit", limit)
+        .attr("restarts", number(kills));
+    Some(fact.count(steps.len().try_into().unwrap_or(1)))
 }
 
 fn throttling(
     subject: &Entity,
     usage: &Usage,
-    past: Option<f64>,
+    (past, traffic): (Option<f64>, Option<Course>),
     frame: Frame,
 ) -> Option<Observation> {
     let now = median(tail(&usage.throttled)).or_else(|| median(&usage.throttled))?;
@@ -165,12 +136,22 @@ fn throttling(
     );
     let fact = Observation::new("container.cpu_throttled", subject.clone(), says)
         .value(value, "1")
+        .attr("load", load_then(traffic))
         .attr("limit", limit);
     let fact = begun(fact, onset, (&usage.throttled, shift), frame);
     Some(match before {
         Some(before) => fact.baseline(before),
         None => fact,
     })
+}
+
+/// Whether requests grew as well: then the limit is not what changed.
+fn load_then(traffic: Option<Course>) -> &'static str {
+    match traffic {
+        Some(traffic) if traffic.now >= t::TRAFFIC_TIMES * traffic.before => "up",
+        Some(_) => "level",
+        None => "unknown",
+    }
 }
 
 /// A container that began within the recording began to suffer no earlier than that.
@@ -218,16 +199,4 @@ fn saturation(subject: &Entity, usage: &Usage, frame: Frame) -> Option<Observati
         Some(shift) => fact.baseline(shift.before),
         None => fact,
     })
-}
-
-/// Bytes as a person writes a limit: `512Mi`, `1.5Gi`.
-fn bytes(value: f64) -> String {
-    const UNITS: [(&str, f64); 3] = [("Gi", 1_073_741_824.0), ("Mi", 1_048_576.0), ("Ki", 1024.0)];
-    for (unit, size) in UNITS {
-        if value >= size {
-            let number = format!("{:.2}", value / size);
-            return format!("{}{unit}", number.trim_end_matches('0').trim_end_matches('.'));
-        }
-    }
-    format!("{value:.0}")
 }

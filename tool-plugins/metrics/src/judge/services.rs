@@ -1,4 +1,4 @@
-//! How a service answers: server errors, client errors, latency, traffic. Health is told as well
+//! How a service answers: server errors, client errors, latency. Health is told as well
 //! as harm.
 
 use agent_sdk::{Entity, Observation};
@@ -10,14 +10,13 @@ use crate::{
     thresholds as t,
 };
 
-/// All facts about one service.
+/// Facts about one service; who brings its load is told elsewhere.
 #[must_use]
 pub fn judge(service: &Entity, flow: &Flow, frame: Frame) -> Vec<Observation> {
     let mut facts = Vec::new();
     facts.extend(errors(service, flow, frame));
     facts.extend(client_errors(service, flow, frame));
     facts.extend(latency(service, flow, frame));
-    facts.extend(traffic(service, flow, frame));
     facts
 }
 
@@ -115,31 +114,6 @@ pub(crate) fn slow(shift: &Shift) -> bool {
     shift.score >= t::CLEAR
         && shift.after >= t::SLOW_TIMES * shift.before
         && shift.after - shift.before >= t::SLOW_LEAST
-}
-
-fn traffic(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
-    let shift = change::shift(&flow.total).filter(|s| s.score >= t::CLEAR)?;
-    if shift.before.max(shift.after) < t::TRAFFIC_LEAST {
-        return None;
-    }
-    let (signal, verb) = if shift.after >= t::TRAFFIC_TIMES * shift.before {
-        ("service.traffic_up", "gets more")
-    } else if shift.after * t::TRAFFIC_TIMES <= shift.before {
-        ("service.traffic_down", "gets fewer")
-    } else {
-        return None;
-    };
-    let says = format!(
-        "{} {verb} requests {}: {:.2}/s, usually {:.2}/s",
-        service.name,
-        since(Some(shift), frame),
-        shift.after,
-        shift.before
-    );
-    let fact = Observation::new(signal, service.clone(), says)
-        .value(shift.after, "1/s")
-        .baseline(shift.before);
-    Some(timed(fact, Some(shift), frame))
 }
 
 /// The last fifth of the values, at least ten.

@@ -1,0 +1,191 @@
+//! What of the cluster the judgement of measurements needs: names, owners, Services and what
+//! workloads are told by their settings. It answers which object a word of a label stands for;
+//! nothing is judged here.
+
+use std::collections::BTreeMap;
+
+use agent_sdk::{Entity, Failure};
+use plugin_cluster::{
+    Cluster, Kind, Object, Owners, Peers, Resolution, object::text_map, peers::bare_host,
+    pod::list, selector,
+};
+use serde_json::Value;
+
+use crate::words;
+
+/// The cluster beside its measurements.
+#[derive(Debug, Default)]
+pub struct World {
+    /// What the alert's service stands for.
+    pub resolution: Resolution,
+    /// Names and addresses.
+    pub peers: Peers,
+    /// Owners of pods.
+    pub owners: Owners,
+    /// All Services.
+    pub services: Vec<Object>,
+    /// All pods.
+    pub pods: Vec<Object>,
+    /// All workloads, those without pods, too.
+    pub workloads: Vec<Object>,
+    /// What could not be listed.
+    pub gaps: Vec<(String, Failure)>,
+    /// What each workload's containers are told: name of the setting, or empty, and its value.
+    settings: BTreeMap<Entity, Vec<(String, String)>>,
+}
+
+// === impl World ===
+
+impl World {
+    /// Reads it; what cannot be listed is among the gaps.
+    pub async fn read(cluster: &Cluster, namespace: &str, service: &str) -> Self {
+        let resolution = cluster.resolve(namespace, service).await;
+        let mut gaps = resolution.gaps.clone();
+        let mut objects = async |kind: Kind| match cluster.list(kind, None).await {
+            Ok(objects) => objects,
+            Err(failure) => {
+                gaps.push((kind.plural().to_owned(), failure));
+                Vec::new()
+            }
+        };
+        let (services, pods) = (objects(Kind::Service).await, objects(Kind::Pod).await);
+        let configs = cluster.list(Kind::ConfigMap, None).await.unwrap_or_default();
+        let mut workloads = Vec::new();
+        for kind in Kind::WORKLOADS {
+            workloads.extend(cluster.list(kind, None).await.unwrap_or_default());
+        }
+        let peers = Peers::read(cluster).await;
+        let owners = Owners::read(cluster, None).await;
+        let settings = workloads.iter().map(|w| (w.entity(), settings(w, &configs))).collect();
+        Self { resolution, peers, owners, services, pods, workloads, gaps, settings }
+    }
+
+    /// What a person would change for `entity`: the top owner of a pod, the one workload that a
+    /// Service selects; else itself.
+    #[must_use]
+    pub fn top(&self, entity: &Entity) -> Entity {
+        match entity.kind.as_str() {
+            "Pod" => {
+                let pod = self
+                    .pods
+                    .iter()
+                    .find(|p| p.name() == entity.name && p.namespace() == entity.namespace);
+                pod.map_or_else(|| self.top_by_name(entity), |pod| self.owners.top(pod))
+            }
+            "Service" => self.behind(entity).unwrap_or_else(|| entity.clone()),
+            _ => Entity { container: String::new(), ..entity.clone() },
+        }
+    }
+
+    /// A pod that is gone still tells its workload by its name.
+    fn top_by_name(&self, pod: &Entity) -> Entity {
+        let stem = words::stem(&pod.name);
+        let found = self.workload(&pod.namespace, stem);
+        found.unwrap_or_else(|| Entity::new("Pod", pod.namespace.as_str(), pod.name.as_str()))
+    }
+
+    /// The workload called `name`.
+    #[must_use]
+    pub fn workload(&self, namespace: &str, name: &str) -> Option<Entity> {
+        let found = self.workloads.iter().find(|w| w.name() == name && w.namespace() == namespace);
+        found.map(Object::entity)
+    }
+
+    /// The one workload behind a Service: the one whose pods it selects, else its namesake.
+    fn behind(&self, service: &Entity) -> Option<Entity> {
+        let found = self
+            .services
+            .iter()
+            .find(|s| s.name() == service.name && s.namespace() == service.namespace);
+        let selected = found.map(|s| s.map("/spec/selector")).unwrap_or_default();
+        let mut fit = self.workloads.iter().filter(|w| {
+            w.namespace() == service.namespace
+                && selector::pairs_match(
+                    &selected,
+                    &text_map(template(w).get("metadata").and_then(|m| m.get("labels"))),
+                )
+        });
+        match (fit.next(), fit.next()) {
+            (Some(only), None) => Some(only.entity()),
+            _ => self.workload(&service.namespace, &service.name),
+        }
+    }
+
+    /// The Services that select a workload, and its namesake among what metrics speak of.
+    #[must_use]
+    pub fn is_in_front(&self, service: &Entity, workload: &Entity) -> bool {
+        self.top(service) == *workload
+            || (service.name == workload.name && service.namespace == workload.namespace)
+    }
+
+    /// For a program that only measures another: the one it is told to measure.
+    #[must_use]
+    pub fn measured_by(&self, entity: &Entity) -> Entity {
+        let top = self.top(entity);
+        if !top.name.contains("exporter") {
+            return top;
+        }
+        let told = self.settings.get(&top).map(Vec::as_slice).unwrap_or_default();
+        let target = told.iter().find_map(|(_, value)| {
+            let hosts = value.split([',', ' ', '=']).filter(|w| w.contains(':') || w.contains('.'));
+            let mut found = hosts.filter_map(|word| {
+                let host = bare_host(word)?;
+                let found = self.peers.host(&host, &top.namespace)?;
+                (found.kind != "External" && self.exists(&found)).then_some(found)
+            });
+            found.find(|found| self.top(found) != top)
+        });
+        if let Some(target) = target {
+            return self.top(&target);
+        }
+        let own = top.name.split("-exporter").next().unwrap_or_default();
+        self.workload(&top.namespace, own).unwrap_or(top)
+    }
+
+    fn exists(&self, entity: &Entity) -> bool {
+        self.peers.known(&entity.name, &entity.namespace).is_some()
+    }
+
+    /// The workloads with what they are told.
+    pub fn told(&self) -> impl Iterator<Item = (&Entity, &[(String, String)])> {
+        self.settings.iter().map(|(workload, told)| (workload, told.as_slice()))
+    }
+
+    /// The namespace the call is about; empty for the whole cluster.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.resolution.namespace.as_deref().unwrap_or_default()
+    }
+}
+
+fn template(workload: &Object) -> &Value {
+    let at = |pointer| workload.at(pointer);
+    at("/spec/template").or_else(|| at("/spec/jobTemplate/spec/template")).unwrap_or(&Value::Null)
+}
+
+/// Environment, arguments, and the contents of the `ConfigMap`s that the template uses.
+fn settings(workload: &Object, configs: &[Object]) -> Vec<(String, String)> {
+    let mut told = Vec::new();
+    let mut used = Vec::new();
+    let Some(spec) = template(workload).get("spec") else { return told };
+    for container in list(spec, "containers").iter().chain(list(spec, "initContainers")) {
+        for env in list(container, "env") {
+            let text = |key| env.get(key).and_then(Value::as_str).unwrap_or_default();
+            told.push((text("name").to_owned(), text("value").to_owned()));
+            used.extend(env.pointer("/valueFrom/configMapKeyRef/name").and_then(Value::as_str));
+        }
+        let words = list(container, "args").iter().chain(list(container, "command"));
+        told.extend(words.filter_map(Value::as_str).map(|w| (String::new(), w.to_owned())));
+        let from = list(container, "envFrom").iter();
+        used.extend(from.filter_map(|f| f.pointer("/configMapRef/name").and_then(Value::as_str)));
+    }
+    let volumes = list(spec, "volumes").iter();
+    used.extend(volumes.filter_map(|v| v.pointer("/configMap/name").and_then(Value::as_str)));
+    for config in configs {
+        if config.namespace() == workload.namespace() && used.contains(&config.name()) {
+            told.extend(config.map("/data"));
+        }
+    }
+    told.retain(|(_, value)| !value.is_empty());
+    told
+}
