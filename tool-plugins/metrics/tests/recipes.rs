@@ -1,0 +1,403 @@
+//! Caches, queues, volumes, pools, memory and load as many exporters and programs name them: each
+//! story is a small recording, asked over the wire.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use std::{fmt::Write as _, fs, sync::Arc};
+
+use agent_sdk::{kit::Harness, wire::Observation};
+use plugin_cluster::Source;
+use plugin_metrics::recording::Recording;
+use serde_json::{Value, json};
+
+const FROM: i64 = 1_735_812_000;
+const STEPS: i64 = 130;
+/// The step at which trouble begins in these stories.
+const ONSET: i64 = 80;
+
+/// A recording under construction: an hour and five minutes at 30 s.
+#[derive(Default)]
+struct Dump(String);
+
+impl Dump {
+    fn gauge(mut self, series: &str, value: impl Fn(i64) -> f64) -> Self {
+        for step in 0..STEPS {
+            // Small, repeatable noise: nothing real is perfectly level.
+            let value = value(step) * (1.0 + 0.002 * f64::from(i32::try_from(step % 5).unwrap()));
+            writeln!(self.0, "{series} {value} {}", FROM + 30 * step).unwrap();
+        }
+        self
+    }
+
+    fn exact(mut self, series: &str, value: impl Fn(i64) -> f64) -> Self {
+        for step in 0..STEPS {
+            writeln!(self.0, "{series} {} {}", value(step), FROM + 30 * step).unwrap();
+        }
+        self
+    }
+
+    /// A counter that grows by `by` each step.
+    fn counter(mut self, series: &str, by: impl Fn(i64) -> f64) -> Self {
+        let mut count = 1000.0;
+        for step in 0..STEPS {
+            let by = by(step);
+            count += by + if by > 0.0 { f64::from(i32::try_from(step % 3).unwrap()) } else { 0.0 };
+            writeln!(self.0, "{series} {count} {}", FROM + 30 * step).unwrap();
+        }
+        self
+    }
+
+    async fn asked(self, objects: &[Value], service: &str) -> Vec<Observation> {
+        let dir = tempfile::tempdir().unwrap();
+        let kube = dir.path().join("kube");
+        fs::create_dir_all(&kube).unwrap();
+        for kind in ["Deployment", "StatefulSet", "Service", "Pod", "ReplicaSet"] {
+            let of: Vec<&Value> = objects.iter().filter(|o| o["kind"] == kind).collect();
+            let file = kube.join(format!("{}.json", kind.to_lowercase()));
+            fs::write(file, json!(of).to_string()).unwrap();
+        }
+        fs::write(dir.path().join("snapshot.json"), r#"{"taken_at":"2025-01-02T11:04:40Z"}"#)
+            .unwrap();
+        fs::write(dir.path().join("metrics.om"), self.0 + "# EOF\n").unwrap();
+        let cluster = Source { snapshot: Some(dir.path().to_owned()) }.open().unwrap();
+        let recording = Arc::new(Recording::new(cluster));
+        let harness = Harness::new(plugin_metrics::plugin(&recording)).await.unwrap();
+        let outcome =
+            harness.call("get_metrics", json!({"namespace": "shop", "service": service})).await;
+        outcome.result().unwrap().observations.clone()
+    }
+}
+
+fn workload(kind: &str, name: &str, env: &[(&str, &str)]) -> Value {
+    let env: Vec<Value> = env.iter().map(|(k, v)| json!({"name": k, "value": v})).collect();
+    json!({"apiVersion": "apps/v1", "kind": kind,
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "main", "env": env}]}}}})
+}
+
+fn service(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": "shop"}, "spec": {"selector": {"app": name}}})
+}
+
+#[track_caller]
+fn one<'a>(facts: &'a [Observation], signal: &str, name: &str) -> &'a Observation {
+    let of =
+        |f: &&Observation| f.signal == signal && f.subject.as_ref().is_some_and(|s| s.name == name);
+    facts.iter().find(of).unwrap_or_else(|| {
+        let all: Vec<String> = facts
+            .iter()
+            .map(|f| {
+                format!("{} {:?}: {}", f.signal, f.subject.as_ref().map(|s| &s.name), f.statement)
+            })
+            .collect();
+        panic!("no {signal} on {name} in:\n{}", all.join("\n"))
+    })
+}
+
+fn none(facts: &[Observation], signal: &str) -> bool {
+    facts.iter().all(|f| f.signal != signal)
+}
+
+fn starts_at_onset(fact: &Observation) -> bool {
+    let start = fact.start_time.unwrap().seconds;
+    (start - (FROM + 30 * ONSET)).abs() <= 180
+}
+
+fn late(step: i64) -> bool {
+    step >= ONSET
+}
+
+#[tokio::test]
+async fn a_cache_that_got_less_memory_evicts_and_finds_less() {
+    let cache = r#"{namespace="shop",instance="redis://sessions:6379"}"#;
+    let facts =
+        Dump::default()
+            .counter(&format!("redis_keyspace_hits_total{cache}"), |s| {
+                if late(s) { 900.0 } else { 2900.0 }
+            })
+            .counter(&format!("redis_keyspace_misses_total{cache}"), |s| {
+                if late(s) { 2100.0 } else { 100.0 }
+            })
+            .counter(&format!("redis_evicted_keys_total{cache}"), |s| {
+                if late(s) { 1500.0 } else { 0.0 }
+            })
+            .exact(&format!("redis_memory_max_bytes{cache}"), |s| {
+                if late(s) { 67_108_864.0 } else { 536_870_912.0 }
+            })
+            .asked(&[workload("StatefulSet", "sessions", &[]), service("sessions")], "sessions")
+            .await;
+    let low = one(&facts, "cache.hit_ratio_low", "sessions");
+    assert!((low.value.unwrap() - 0.3).abs() < 0.03 && low.baseline.unwrap() > 0.9, "{low:?}");
+    assert!(starts_at_onset(low) && low.statement.contains("512Mi to 64Mi"), "{}", low.statement);
+    one(&facts, "cache.evicting", "sessions");
+    assert_eq!(one(&facts, "cache.capacity_changed", "sessions").attributes["direction"], "down");
+}
+
+#[tokio::test]
+async fn a_cache_inside_a_program_is_seen_by_its_labels_and_an_emptied_one_by_its_keys() {
+    let asked = |result: &str| {
+        format!(
+            r#"cache_gets_total{{namespace="shop",service="prices",cache="rates",result="{result}"}}"#
+        )
+    };
+    let facts = Dump::default()
+        .counter(&asked("hit"), |s| if late(s) { 100.0 } else { 950.0 })
+        .counter(&asked("miss"), |s| if late(s) { 900.0 } else { 50.0 })
+        .gauge(r#"memcached_current_items{namespace="shop",pod="mc-0"}"#, |s| {
+            if late(s) { 900.0 } else { 80_000.0 }
+        })
+        .counter(
+            r#"memcached_commands_total{namespace="shop",pod="mc-0",command="get",status="hit"}"#,
+            |s| if late(s) { 200.0 } else { 990.0 },
+        )
+        .counter(
+            r#"memcached_commands_total{namespace="shop",pod="mc-0",command="get",status="miss"}"#,
+            |s| if late(s) { 800.0 } else { 10.0 },
+        )
+        .counter(
+            r#"memcached_commands_total{namespace="shop",pod="mc-0",command="set",status="miss"}"#,
+            |_| 10.0,
+        )
+        .asked(
+            &[workload("Deployment", "prices", &[]), workload("StatefulSet", "mc", &[])],
+            "prices",
+        )
+        .await;
+    assert_eq!(one(&facts, "cache.hit_ratio_low", "prices").attributes["cache"], "rates");
+    one(&facts, "cache.hit_ratio_low", "mc");
+    assert_eq!(one(&facts, "cache.emptied", "mc").attributes["why"], "flushed");
+}
+
+#[tokio::test]
+async fn a_cache_that_finds_as_much_as_ever_is_healthy() {
+    let facts = Dump::default()
+        .gauge(r#"app_cache_hit_ratio{namespace="shop",service="web"}"#, |_| 0.93)
+        .counter(r#"varnish_main_cache_hit{namespace="shop",pod="edge-0"}"#, |_| 500.0)
+        .counter(r#"varnish_main_cache_miss{namespace="shop",pod="edge-0"}"#, |_| 60.0)
+        .asked(&[workload("Deployment", "web", &[]), workload("StatefulSet", "edge", &[])], "web")
+        .await;
+    one(&facts, "cache.healthy", "web");
+    one(&facts, "cache.healthy", "edge");
+    assert!(none(&facts, "cache.hit_ratio_low"));
+}
+
+#[tokio::test]
+async fn the_reader_of_a_kafka_group_is_found_by_what_it_is_told() {
+    let lag = |p: i64| {
+        format!(
+            r#"kafka_consumergroup_lag{{namespace="shop",pod="kafka-exporter-0",consumergroup="billing-v2",topic="orders",partition="{p}"}}"#
+        )
+    };
+    let facts = Dump::default()
+        .gauge(&lag(0), |s| if late(s) { 40.0 * f64::from(i32::try_from(s - ONSET).unwrap()) } else { 3.0 })
+        .gauge(&lag(1), |s| if late(s) { 40.0 * f64::from(i32::try_from(s - ONSET).unwrap()) } else { 3.0 })
+        .counter(r#"kafka_topic_partition_current_offset{namespace="shop",pod="kafka-exporter-0",topic="orders"}"#, |_| 80.0)
+        .counter(r#"kafka_consumergroup_current_offset{namespace="shop",pod="kafka-exporter-0",consumergroup="billing-v2",topic="orders"}"#, |s| if late(s) { 0.0 } else { 80.0 })
+        .asked(
+            &[
+                workload("Deployment", "ledger-writer", &[("KAFKA_GROUP_ID", "billing-v2"), ("TOPICS", "orders")]),
+                workload("Deployment", "checkout", &[("PRODUCE_TOPIC", "orders")]),
+                workload("StatefulSet", "kafka", &[]),
+                workload("StatefulSet", "kafka-exporter", &[("KAFKA_SERVER", "kafka:9092")]),
+                service("kafka"),
+            ],
+            "checkout",
+        )
+        .await;
+    let growing = one(&facts, "queue.backlog_growing", "ledger-writer");
+    assert!(starts_at_onset(growing), "{growing:?}");
+    assert_eq!(growing.peer.as_ref().unwrap().name, "kafka");
+    let stalled = one(&facts, "queue.consumer_stalled", "ledger-writer");
+    assert_eq!((&*stalled.attributes["why"], &*stalled.attributes["queue"]), ("stalled", "orders"));
+}
+
+#[tokio::test]
+async fn a_queue_without_readers_and_one_that_is_flooded_are_told_apart() {
+    let labels = |q: &str| format!(r#"{{namespace="shop",pod="rabbitmq-0",queue="{q}"}}"#);
+    let grows =
+        |s: i64| if late(s) { 100.0 * f64::from(i32::try_from(s - ONSET).unwrap()) } else { 5.0 };
+    let facts = Dump::default()
+        .gauge(&format!("rabbitmq_queue_messages_ready{}", labels("invoice.render")), grows)
+        .exact(&format!("rabbitmq_queue_consumers{}", labels("invoice.render")), |s| {
+            if late(s) { 0.0 } else { 2.0 }
+        })
+        .gauge(&format!("rabbitmq_queue_messages_ready{}", labels("mail")), grows)
+        .counter(&format!("rabbitmq_queue_messages_published_total{}", labels("mail")), |s| {
+            if late(s) { 900.0 } else { 100.0 }
+        })
+        .counter(&format!("rabbitmq_queue_messages_delivered_total{}", labels("mail")), |s| {
+            if late(s) { 120.0 } else { 100.0 }
+        })
+        .exact(&format!("rabbitmq_queue_messages_ready{}", labels("audit")), |s| {
+            f64::from(i32::try_from(s % 9).unwrap())
+        })
+        .asked(
+            &[
+                workload("Deployment", "invoice-renderer", &[]),
+                workload("Deployment", "mail-worker", &[]),
+                workload("Deployment", "audit-worker", &[]),
+                workload("Deployment", "campaigns", &[("PUBLISH_TO_QUEUE", "mail")]),
+                workload("StatefulSet", "rabbitmq", &[]),
+            ],
+            "invoice-renderer",
+        )
+        .await;
+    one(&facts, "queue.consumer_stalled", "invoice-renderer");
+    assert_eq!(one(&facts, "queue.backlog_growing", "mail-worker").attributes["why"], "inflow");
+    one(&facts, "queue.inflow_up", "campaigns");
+    one(&facts, "queue.keeping_up", "audit-worker");
+}
+
+#[tokio::test]
+async fn a_claim_fills_until_it_is_full_and_another_has_room() {
+    let labels = |c: &str| format!(r#"{{namespace="shop",persistentvolumeclaim="{c}"}}"#);
+    let gib = 1_073_741_824.0;
+    let facts = Dump::default()
+        .exact(&format!("kubelet_volume_stats_capacity_bytes{}", labels("data-db-0")), |_| {
+            20.0 * gib
+        })
+        .exact(&format!("kubelet_volume_stats_available_bytes{}", labels("data-db-0")), |s| {
+            (f64::from(i32::try_from(110 - s).unwrap()) * 0.05 * gib).max(0.0)
+        })
+        .exact(&format!("kubelet_volume_stats_capacity_bytes{}", labels("logs-web")), |_| {
+            10.0 * gib
+        })
+        .exact(&format!("kubelet_volume_stats_available_bytes{}", labels("logs-web")), |_| {
+            6.0 * gib
+        })
+        .exact(&format!("kubelet_volume_stats_inodes{}", labels("logs-web")), |_| 1e6)
+        .exact(&format!("kubelet_volume_stats_inodes_free{}", labels("logs-web")), |_| 12.0)
+        .asked(&[workload("StatefulSet", "db", &[])], "db")
+        .await;
+    let full = one(&facts, "storage.volume_full", "data-db-0");
+    assert!(full.value.unwrap() > 0.99 && full.statement.contains("0 bytes of 20Gi"), "{full:?}");
+    assert_eq!(one(&facts, "storage.volume_full", "logs-web").attributes["what"], "inodes");
+    one(&facts, "storage.volume_ok", "logs-web");
+}
+
+#[tokio::test]
+async fn memory_that_leaks_is_told_from_what_jumps_fills_or_stands() {
+    let place = |pod: &str| format!(r#"{{namespace="shop",pod="{pod}",container="main"}}"#);
+    let mib = 1_048_576.0;
+    let real = |n: i64| f64::from(i32::try_from(n).unwrap());
+    let mut dump = Dump::default();
+    let shapes: [(&str, &dyn Fn(i64) -> f64); 5] = [
+        ("leaks-0", &|s| 200.0 + 2.0 * real(s)),
+        ("jumps-0", &|s| if late(s) { 480.0 } else { 200.0 }),
+        ("fills-0", &|s| 400.0 - 200.0 * (-real(s) / 12.0).exp()),
+        ("flat-0", &|_| 485.0),
+        ("saw-0", &|s| 150.0 + 6.0 * real(s % 50)),
+    ];
+    for (pod, shape) in shapes {
+        dump = dump
+            .gauge(&format!("container_memory_working_set_bytes{}", place(pod)), |s| shape(s) * mib)
+            .exact(&format!(r#"kube_pod_container_resource_limits{{namespace="shop",pod="{pod}",container="main",resource="memory"}}"#), |_| 512.0 * mib);
+    }
+    let names = ["leaks", "jumps", "fills", "flat", "saw"];
+    let objects: Vec<Value> = names.iter().map(|n| workload("StatefulSet", n, &[])).collect();
+    let facts = dump.asked(&objects, "leaks").await;
+    one(&facts, "container.memory_growing", "leaks-0");
+    assert_eq!(one(&facts, "container.memory_growing", "saw-0").attributes["falls"], "2");
+    let growing: Vec<_> = facts.iter().filter(|f| f.signal == "container.memory_growing").collect();
+    assert_eq!(growing.len(), 2, "neither a jump nor a filling cache leaks");
+    one(&facts, "container.memory_steady", "flat-0");
+    let near = facts.iter().filter(|f| f.signal == "container.memory_near_limit");
+    assert!(
+        near.filter(|f| f.subject.as_ref().unwrap().name == "flat-0").count() == 0,
+        "by design"
+    );
+    one(&facts, "container.memory_near_limit", "jumps-0");
+}
+
+#[tokio::test]
+async fn a_rollout_that_lowers_a_limit_shows_in_the_limits_of_old_and_new_pods() {
+    let limit = |pod: &str| {
+        format!(
+            r#"kube_pod_container_resource_limits{{namespace="shop",pod="{pod}",container="main",resource="cpu"}}"#
+        )
+    };
+    let (old, new) = (limit("web-6c8d9f7b5d-aaaa2"), limit("web-7d9f8c5b6d-bbbb2"));
+    let mut text = String::new();
+    for step in 0..STEPS {
+        let (series, value) = if late(step) { (&new, 0.2) } else { (&old, 2.0) };
+        writeln!(text, "{series} {value} {}", FROM + 30 * step).unwrap();
+    }
+    let facts = Dump(text).asked(&[workload("Deployment", "web", &[])], "web").await;
+    let lowered = one(&facts, "container.limit_changed", "web-7d9f8c5b6d-bbbb2");
+    assert_eq!(lowered.attributes["direction"], "lowered");
+    assert!(starts_at_onset(lowered) && lowered.baseline == Some(2.0));
+}
+
+#[tokio::test]
+async fn a_caller_that_floods_is_told_from_one_that_passes_load_on() {
+    let served =
+        |s: &str| format!(r#"http_requests_total{{namespace="shop",service="{s}",code="200"}}"#);
+    let call = |a: &str, b: &str| {
+        format!(
+            r#"http_client_requests_total{{namespace="shop",service="{a}",peer="{b}",code="200"}}"#
+        )
+    };
+    let facts = Dump::default()
+        .counter(&served("edge"), |s| if late(s) { 3000.0 } else { 600.0 })
+        .counter(&served("cart"), |s| if late(s) { 3000.0 } else { 600.0 })
+        .counter(&call("edge", "cart"), |s| if late(s) { 3000.0 } else { 600.0 })
+        .counter(&served("stock"), |s| if late(s) { 6000.0 } else { 300.0 })
+        .counter(&call("sync", "stock"), |s| if late(s) { 5750.0 } else { 50.0 })
+        .counter(&call("cart", "stock"), |_| 250.0)
+        .asked(&[service("edge"), service("cart"), service("stock")], "stock")
+        .await;
+    let source = |name: &str| one(&facts, "service.traffic_up", name).attributes["source"].clone();
+    assert_eq!(
+        (&*source("edge"), &*source("cart"), &*source("stock")),
+        ("outside", "passed_on", "caller")
+    );
+    let flood = one(&facts, "traffic.flood", "sync");
+    assert_eq!(flood.peer.as_ref().unwrap().name, "stock");
+    assert!(facts.iter().filter(|f| f.signal == "traffic.flood").count() == 1);
+}
+
+#[tokio::test]
+async fn pools_and_the_client_that_takes_all_connections_are_told() {
+    let activity = |app: &str| {
+        format!(
+            r#"pg_stat_activity_count{{namespace="shop",pod="db-0",datname="main",state="active",application_name="{app}"}}"#
+        )
+    };
+    let facts = Dump::default()
+        .exact(&activity("reports"), |s| if late(s) { 80.0 } else { 4.0 })
+        .exact(&activity("cart"), |_| 18.0)
+        .exact(r#"pg_settings_max_connections{namespace="shop",pod="db-0"}"#, |_| 100.0)
+        .exact(r#"hikaricp_connections_active{namespace="shop",service="cart",pool="main"}"#, |s| {
+            if late(s) { 10.0 } else { 2.0 }
+        })
+        .exact(r#"hikaricp_connections_max{namespace="shop",service="cart",pool="main"}"#, |_| 10.0)
+        .exact(
+            r#"hikaricp_connections_pending{namespace="shop",service="cart",pool="main"}"#,
+            |s| if late(s) { 25.0 } else { 0.0 },
+        )
+        .exact(r#"go_sql_in_use_connections{namespace="shop",service="edge"}"#, |_| 1.0)
+        .exact(r#"go_sql_max_open_connections{namespace="shop",service="edge"}"#, |_| 20.0)
+        .asked(
+            &[
+                workload("StatefulSet", "db", &[]),
+                service("db"),
+                workload("Deployment", "reports", &[]),
+                workload(
+                    "Deployment",
+                    "cart",
+                    &[("DATABASE_URL", "jdbc:postgresql://db:5432/main")],
+                ),
+                workload("Deployment", "edge", &[]),
+            ],
+            "cart",
+        )
+        .await;
+    one(&facts, "db.connections_exhausted", "db");
+    assert_eq!(one(&facts, "db.connections_held", "reports").peer.as_ref().unwrap().name, "db");
+    let pool = one(&facts, "pool.saturated", "cart");
+    assert_eq!(pool.peer.as_ref().unwrap().name, "db");
+    assert!(starts_at_onset(pool) && pool.statement.contains("10 of 10"), "{}", pool.statement);
+    one(&facts, "pool.free", "edge");
+}
