@@ -1,0 +1,5 @@
+//! Database or pool has no free connections.
+
+use super::Tale;
+
+pub(super) const FORMS: &[(&str, Tale)] = &[];

@@ -1,0 +1,5 @@
+//! Consumer stuck or too slow, lag grows.
+
+use super::Tale;
+
+pub(super) const FORMS: &[(&str, Tale)] = &[];

@@ -1,0 +1,5 @@
+//! A referenced ConfigMap, Secret or key does not exist.
+
+use super::Tale;
+
+pub(super) const FORMS: &[(&str, Tale)] = &[];

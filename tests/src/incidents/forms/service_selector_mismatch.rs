@@ -1,0 +1,5 @@
+//! Service selects no pods or the wrong port.
+
+use super::Tale;
+
+pub(super) const FORMS: &[(&str, Tale)] = &[];
