@@ -249,7 +249,7 @@ fn about(
             || any_matches(&applies.after_signals, &suspect.signals))
         // What a tool has told of an object it need not be asked again.
         && !suspect.told_by.contains(&tool.id.to_string());
-    if !fits {
+    if !fits || swept(input, tool, applies, &suspect.entity) {
         return None;
     }
     let arguments = question::about_object(applies, input.alert, &suspect.entity, input.window)?;
@@ -263,6 +263,20 @@ fn about(
         purpose: format!("look at {}", suspect.entity),
         worth: suspect.urgency * if separates { 2.0 } else { 1.0 } / cost(tool),
     })
+}
+
+/// Whether a question that names no object, only where to look, was answered there already: the
+/// broad one looked at the alert's namespace.
+fn swept(
+    input: &Input<'_>,
+    tool: &ToolSpec,
+    applies: &Applicability,
+    entity: &crate::fact::Entity,
+) -> bool {
+    let id = tool.id.to_string();
+    !question::names_object(applies)
+        && entity.namespace == input.alert.namespace
+        && input.asked.iter().any(|(asked, _)| *asked == id)
 }
 
 /// For each failed question, one other tool that may give the same signals.

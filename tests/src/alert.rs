@@ -42,8 +42,8 @@ struct Told {
 pub struct Object {
     /// Kubernetes kind.
     pub kind: String,
-    /// Namespace; empty for cluster-wide objects.
-    #[serde(default)]
+    /// Namespace; empty for cluster-wide objects, which a scenario may also tell by `null`.
+    #[serde(default, deserialize_with = "or_empty")]
     pub namespace: String,
     /// Name.
     pub name: String,
@@ -84,6 +84,10 @@ impl Scenario {
             ..Alert::default()
         }
     }
+}
+
+fn or_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.unwrap_or_default())
 }
 
 /// Severity words as CONTRACT of the project has them.

@@ -31,6 +31,11 @@ pub(super) fn about_alert(
     about_object(applies, alert, &entity, window)
 }
 
+/// Whether the template asks about one object, not about a place.
+pub(super) fn names_object(applies: &Applicability) -> bool {
+    applies.arguments_template.contains("{name}")
+}
+
 /// Arguments for one object.
 pub(super) fn about_object(
     applies: &Applicability,
