@@ -18,6 +18,9 @@ pub enum Kind {
     PersistentVolumeClaim,
     PersistentVolume,
     StorageClass,
+    VolumeAttachment,
+    PriorityClass,
+    Lease,
     ResourceQuota,
     LimitRange,
     Deployment,
@@ -41,7 +44,7 @@ pub enum Kind {
     MutatingWebhookConfiguration,
 }
 
-const TABLE: [(Kind, &str, &str); 34] = [
+const TABLE: [(Kind, &str, &str); 37] = [
     (Kind::Pod, "Pod", "pods"),
     (Kind::Node, "Node", "nodes"),
     (Kind::Event, "Event", "events"),
@@ -55,6 +58,9 @@ const TABLE: [(Kind, &str, &str); 34] = [
     (Kind::PersistentVolumeClaim, "PersistentVolumeClaim", "persistentvolumeclaims"),
     (Kind::PersistentVolume, "PersistentVolume", "persistentvolumes"),
     (Kind::StorageClass, "StorageClass", "storageclasses"),
+    (Kind::VolumeAttachment, "VolumeAttachment", "volumeattachments"),
+    (Kind::PriorityClass, "PriorityClass", "priorityclasses"),
+    (Kind::Lease, "Lease", "leases"),
     (Kind::ResourceQuota, "ResourceQuota", "resourcequotas"),
     (Kind::LimitRange, "LimitRange", "limitranges"),
     (Kind::Deployment, "Deployment", "deployments"),

@@ -62,6 +62,20 @@ impl Owners {
         self.chain(object).pop().unwrap_or_else(|| object.entity())
     }
 
+    /// The chain of something that is only named, such as the subject of an event.
+    #[must_use]
+    pub fn chain_of(&self, entity: &Entity) -> Vec<Entity> {
+        let mut chain = vec![Entity { container: String::new(), ..entity.clone() }];
+        while let Some(last) = chain.last()
+            && chain.len() < 6
+        {
+            let key = (last.kind.clone(), last.namespace.clone(), last.name.clone());
+            let Some((kind, name)) = self.between.get(&key).cloned().flatten() else { break };
+            chain.push(Entity::new(kind, key.1, name));
+        }
+        chain
+    }
+
     /// The chain as edges.
     #[must_use]
     pub fn relations(&self, object: &Object) -> Vec<Relation> {

@@ -3,14 +3,22 @@
 //! passed on as quotes. Not for the words of programs: those are the logs plugin's.
 
 mod admission;
+mod autoscaling;
+mod images;
+mod quotas;
 mod rights;
 mod scheduling;
+mod storage;
 mod unreached;
 mod webhook;
 
 pub use admission::{Refusal, refusal};
+pub use autoscaling::{ScalingFailure, scaling_failure};
+pub use images::{pull_failure, registry, tag};
+pub use quotas::{Ceiling, QuotaRefusal, quota_refusal};
 pub use rights::{Forbidden, forbidden};
 pub use scheduling::{Exclusion, Unschedulable, unschedulable};
+pub use storage::{attach_failure, provision_failure};
 pub use unreached::{Unreached, default_port, unreached};
 pub use webhook::{WebhookFailure, entries as webhook_entries, webhook};
 
@@ -18,66 +26,6 @@ pub use webhook::{WebhookFailure, entries as webhook_entries, webhook};
 pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(before)?;
     rest.split_once(after).map(|(found, _)| found)
-}
-
-/// Why an image could not be pulled: `not_found`, `unauthorized`, `unreachable` or `other`.
-/// A registry that hides what is private says both; then the tag is not known to be wrong, and
-/// the rights are in doubt.
-#[must_use]
-pub fn pull_failure(message: &str) -> &'static str {
-    let said = message.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|w| said.contains(w));
-    if says(&[
-        "unauthorized",
-        "authentication required",
-        "denied",
-        "no basic auth",
-        "403 forbidden",
-        "401 ",
-        "failed to fetch anonymous token",
-    ]) {
-        "unauthorized"
-    } else if says(&[
-        "not found",
-        "notfound",
-        "manifest unknown",
-        "does not exist",
-        "no such image",
-        "invalidimagename",
-        "couldn't parse image",
-        "invalid reference format",
-        "no match for platform",
-    ]) {
-        "not_found"
-    } else if says(&[
-        "timeout",
-        "timed out",
-        "deadline exceeded",
-        "no such host",
-        "connection refused",
-        "no route to host",
-        "unreachable",
-        "tls",
-        "x509",
-        "toomanyrequests",
-        "429",
-        "503 service unavailable",
-        "eof",
-    ]) {
-        "unreachable"
-    } else {
-        "other"
-    }
-}
-
-/// The tag of an image, or its digest; `latest` when neither is given.
-#[must_use]
-pub fn tag(image: &str) -> &str {
-    if let Some((_, digest)) = image.split_once('@') {
-        return digest;
-    }
-    let name = image.rsplit('/').next().unwrap_or(image);
-    name.split_once(':').map_or("latest", |(_, tag)| tag)
 }
 
 /// A `ConfigMap` or Secret that is needed and not there.

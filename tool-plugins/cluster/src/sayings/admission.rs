@@ -20,22 +20,12 @@ pub fn refusal(message: &str) -> Option<Refusal> {
     let refused = |signal, kind, by: Option<&str>| {
         Some(Refusal { signal, kind, by: by.unwrap_or_default().to_owned() })
     };
-    if let Some((_, rest)) = message.split_once("exceeded quota: ") {
-        return refused("policy.quota_exceeded", "ResourceQuota", rest.split([',', ' ']).next());
-    }
-    if let Some((_, rest)) = message.split_once("failed quota: ") {
-        return refused(
-            "policy.quota_exceeded",
-            "ResourceQuota",
-            rest.split([':', ',', ' ']).next(),
-        );
+    if let Some(quota) = super::quota_refusal(message) {
+        return refused("policy.quota_exceeded", quota.kind, Some(&quota.name));
     }
     if message.contains("webhook") {
         let by = between(message, "webhook \"", "\"");
         return refused("policy.webhook_failed", "Webhook", by);
-    }
-    if message.contains("per Container is") || message.contains("per Pod is") {
-        return refused("policy.quota_exceeded", "LimitRange", None);
     }
     if message.contains("forbidden") {
         return refused("policy.forbidden", "", None);

@@ -6,7 +6,9 @@
 pub struct Exclusion {
     /// How many nodes.
     pub nodes: u32,
-    /// `resources`, `taint`, `affinity`, `selector`, `volume`, `cordoned` or `other`.
+    /// `resources`, `taint`, `affinity`, `selector`, `volume`, `cordoned`, `node_down` or
+    /// `node_pressure` (the cluster's own taints for what ails a node), `control_plane` (nodes
+    /// that are for the cluster itself, as ever) or `other`.
     pub why: &'static str,
     /// The resource, or the taint as `key=value`; empty when not told.
     pub what: String,
@@ -22,10 +24,16 @@ pub struct Unschedulable {
 }
 
 impl Unschedulable {
-    /// The kinds of reason, each once, comma list.
+    /// The kinds of reason, each once, comma list. That control plane nodes are not for everybody
+    /// is told only when there is no other reason.
     #[must_use]
     pub fn why(&self) -> String {
-        joined(self.exclusions.iter().map(|e| e.why))
+        let ordinary = |e: &&Exclusion| e.why == "control_plane";
+        let why = joined(self.exclusions.iter().filter(|e| !ordinary(e)).map(|e| e.why));
+        if why.is_empty() && self.exclusions.iter().any(|e| ordinary(&e)) {
+            return "taint".to_owned();
+        }
+        why
     }
 
     /// What is said about one kind of reason, such as the taints, comma list.
@@ -106,7 +114,11 @@ fn classified(piece: &str) -> (&'static str, String) {
         return ("resources", "pods".to_owned());
     }
     if says(&["taint"]) {
-        return ("taint", super::between(piece, "{", "}").map(taint).unwrap_or_default());
+        let taint = super::between(piece, "{", "}").map(taint).unwrap_or_default();
+        return (of_taint(&taint), taint);
+    }
+    if says(&["free ports"]) {
+        return ("resources", "host ports".to_owned());
     }
     let why = if says(&["unschedulable"]) {
         "cordoned"
@@ -120,6 +132,25 @@ fn classified(piece: &str) -> (&'static str, String) {
         "other"
     };
     (why, String::new())
+}
+
+/// What a taint stands for: the cluster puts its own on nodes that ail.
+fn of_taint(taint: &str) -> &'static str {
+    let key = taint.split('=').next().unwrap_or_default();
+    match key {
+        "node.kubernetes.io/not-ready"
+        | "node.kubernetes.io/unreachable"
+        | "node.kubernetes.io/network-unavailable"
+        | "node.kubernetes.io/out-of-service" => "node_down",
+        "node.kubernetes.io/disk-pressure"
+        | "node.kubernetes.io/memory-pressure"
+        | "node.kubernetes.io/pid-pressure" => "node_pressure",
+        "node.kubernetes.io/unschedulable" => "cordoned",
+        "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master" => {
+            "control_plane"
+        }
+        _ => "taint",
+    }
 }
 
 /// `dedicated: gpu` as `dedicated=gpu`, `key: ` as `key`.

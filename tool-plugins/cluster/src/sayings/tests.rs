@@ -5,41 +5,6 @@
 use super::*;
 
 #[test]
-fn an_image_that_is_not_there_differs_from_one_that_may_not_be_read() {
-    for (said, why) in [
-        (
-            "rpc error: code = NotFound desc = failed to pull and unpack image \"r.example/a:1\": not found",
-            "not_found",
-        ),
-        ("manifest unknown: manifest unknown", "not_found"),
-        (
-            "pull access denied, repository does not exist or may require authorization",
-            "unauthorized",
-        ),
-        (
-            "failed to authorize: failed to fetch oauth token: unexpected status: 401 Unauthorized",
-            "unauthorized",
-        ),
-        ("dial tcp: lookup r.example: no such host", "unreachable"),
-        ("net/http: TLS handshake timeout", "unreachable"),
-        ("Error: ImagePullBackOff", "other"),
-    ] {
-        assert_eq!(pull_failure(said), why, "{said}");
-    }
-}
-
-#[test]
-fn the_tag_is_what_follows_the_last_colon_of_the_name() {
-    for (image, want) in [
-        ("r.example:5000/a/b:1.2", "1.2"),
-        ("r.example:5000/a/b", "latest"),
-        ("b@sha256:ff", "sha256:ff"),
-    ] {
-        assert_eq!(tag(image), want, "{image}");
-    }
-}
-
-#[test]
 fn missing_objects_and_keys_are_told_apart() {
     for (said, kind, name, key) in [
         ("configmap \"app-settings\" not found", "ConfigMap", "app-settings", ""),
@@ -133,7 +98,7 @@ fn selectors_volumes_and_bare_taints_are_reasons_of_their_own() {
         ("pod has unbound immediate PersistentVolumeClaims", "volume", ""),
         (
             "0/2 nodes are available: 2 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }.",
-            "taint",
+            "node_pressure",
             "node.kubernetes.io/disk-pressure",
         ),
         (
@@ -148,6 +113,10 @@ fn selectors_volumes_and_bare_taints_are_reasons_of_their_own() {
         assert_eq!(read.what(why), what, "{said}");
     }
     assert_eq!(unschedulable("no idea"), None);
+    let full = "0/4 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 3 Insufficient cpu.";
+    assert_eq!(unschedulable(full).unwrap().why(), "resources");
+    let lost = "0/2 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) didn't have free ports for the requested pod ports.";
+    assert_eq!(unschedulable(lost).unwrap().why(), "node_down,resources");
 }
 
 #[test]
