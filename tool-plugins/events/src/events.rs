@@ -1,7 +1,7 @@
 //! `check_events`: the events of a namespace and of cluster-wide objects.
 
 use agent_sdk::{Entity, Failure, Output, Relation, RelationKind};
-use plugin_cluster::{Answer, Cluster, Event, Kind, Object, Owners};
+use plugin_cluster::{Answer, Cluster, Event, Kind, Object, Owners, Rules};
 use serde::Serialize;
 
 use crate::{args::Where, gather::Gathered, read, scaling};
@@ -41,14 +41,16 @@ pub async fn check_events(cluster: &Cluster, args: &Where) -> Result<Output, Fai
     for kind in [Kind::ValidatingWebhookConfiguration, Kind::MutatingWebhookConfiguration] {
         webhooks.extend(cluster.list(kind, None).await.unwrap_or_default());
     }
+    let rules = Rules::read(cluster, namespace).await;
     for event in &events {
-        for finding in read::findings(event) {
+        for finding in read::findings(event, &rules) {
             gathered.add(event, read::by_webhook(finding, event, &webhooks));
         }
     }
     for finding in scaling::findings(&events) {
         gathered.add(finding.0, finding.1);
     }
+    answer.relate_all(gathered.governed());
     gathered.tell(&mut answer);
     relate(cluster, namespace, &events, &mut answer).await;
     let headline = format!(
@@ -89,10 +91,13 @@ async fn relate(cluster: &Cluster, namespace: Option<&str>, events: &[Event], an
         workloads.extend(cluster.list(kind, namespace).await.unwrap_or_default());
     }
     // A ReplicaSet that may not make pods has none that would tell whose it is.
-    let sets = cluster.list(Kind::ReplicaSet, namespace).await.unwrap_or_default();
-    let told = |set: &&Object| events.iter().any(|e| e.warning && e.about == set.entity());
-    for set in sets.iter().filter(told) {
-        answer.relate_all(owners.relations(set));
+    for event in events.iter().filter(|e| e.warning && e.about.kind == "ReplicaSet") {
+        answer.relate_all(set_owner(&event.about, &owners, &workloads));
+    }
+    for event in events.iter().filter(|e| e.warning && e.about.kind == "Job") {
+        if let [job, owner, ..] = owners.chain_of(&event.about).as_slice() {
+            answer.relate(Relation::new(job.clone(), RelationKind::OwnedBy, owner.clone()));
+        }
     }
     for event in events.iter().filter(|e| e.warning && e.about.kind == "Pod") {
         let subject = Entity { container: String::new(), ..event.about.clone() };
@@ -106,6 +111,19 @@ async fn relate(cluster: &Cluster, namespace: Option<&str>, events: &[Event], an
             None => answer.relate_all(former_owner(&subject, &workloads)),
         }
     }
+}
+
+/// Whose `ReplicaSet` it is: by its owner, or by its name when it is not recorded.
+fn set_owner(set: &Entity, owners: &Owners, workloads: &[Object]) -> Option<Relation> {
+    let told = owners.chain_of(set).into_iter().nth(1);
+    let owner = told.or_else(|| {
+        let (stem, _) = set.name.rsplit_once('-')?;
+        let named = |w: &&Object| {
+            w.kind() == "Deployment" && w.namespace() == set.namespace && w.name() == stem
+        };
+        workloads.iter().find(named).map(Object::entity)
+    })?;
+    Some(Relation::new(set.clone(), RelationKind::OwnedBy, owner))
 }
 
 /// The workload whose name begins a vanished pod's; the longest, when several do.

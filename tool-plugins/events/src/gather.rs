@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_sdk::{Entity, Observation};
+use agent_sdk::{Entity, Observation, Relation, RelationKind};
 use jiff::Timestamp;
 use plugin_cluster::{Answer, Event};
 
@@ -106,6 +106,15 @@ impl Gathered {
             fact.finding = finding;
             fact.quote.clone_from(&event.message);
         }
+    }
+
+    /// Rules act on whom they refuse.
+    pub(crate) fn governed(&self) -> impl Iterator<Item = Relation> {
+        self.facts.values().filter_map(|fact| {
+            let (subject, peer) = (&fact.finding.subject, fact.finding.peer.as_ref()?);
+            let rule = matches!(subject.kind.as_str(), "ResourceQuota" | "LimitRange");
+            rule.then(|| Relation::new(subject.clone(), RelationKind::Governs, peer.clone()))
+        })
     }
 
     pub(crate) fn tell(self, answer: &mut Answer) {

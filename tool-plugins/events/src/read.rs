@@ -5,14 +5,16 @@ mod containers;
 mod nodes;
 mod others;
 mod pods;
+mod scheduled;
+mod storage;
 
 pub(crate) use others::by_webhook;
-use plugin_cluster::Event;
+use plugin_cluster::{Event, Rules};
 
 use crate::gather::{Finding, Rank};
 
 /// The facts in one event; a Normal one mostly has none.
-pub(crate) fn findings(event: &Event) -> Vec<Finding> {
+pub(crate) fn findings(event: &Event, rules: &Rules) -> Vec<Finding> {
     let known = match event.reason.as_str() {
         "Unhealthy" | "ProbeWarning" => containers::probe(event),
         "Killing" => containers::killing(event),
@@ -20,14 +22,25 @@ pub(crate) fn findings(event: &Event) -> Vec<Finding> {
         "Failed" | "ErrImagePull" | "ErrImageNeverPull" | "InspectFailed" | "InvalidImageName" => {
             containers::failed(event)
         }
-        "FailedMount" | "FailedAttachVolume" | "FailedMapVolume" => pods::mount(event),
+        "FailedMount" | "FailedMapVolume" | "FailedAttachVolume" => storage::mount(event),
         "FailedScheduling" => pods::unschedulable(event),
         "Evicted" => pods::evicted(event),
         "Preempted" | "Preempting" => pods::preempted(event),
         "TaintManagerEviction" => pods::deleted(event),
-        "FailedCreate" | "FailedUpdate" | "ReplicaSetCreateError" => others::refused(event),
-        "FailedBinding" | "ProvisioningFailed" => others::claim(event),
-        "BackoffLimitExceeded" | "DeadlineExceeded" => others::job(event),
+        "NodeNotReady" if event.about.kind == "Pod" => pods::lost(event),
+        "FailedCreatePodSandBox" | "NetworkNotReady" => pods::sandbox(event),
+        "FailedCreate" | "FailedUpdate" | "ReplicaSetCreateError" => others::refused(event, rules),
+        "FailedBinding"
+        | "ProvisioningFailed"
+        | "ExternalProvisioning"
+        | "VolumeMismatch"
+        | "ClaimLost" => storage::claim(event),
+        "BackoffLimitExceeded" | "DeadlineExceeded" | "PodFailurePolicy" | "FailedIndexes" => {
+            others::job(event)
+        }
+        "FailedToRetrieveImagePullSecret" => containers::pull_secret(event),
+        _ if event.about.kind == "HorizontalPodAutoscaler" => others::autoscaler(event),
+        _ if event.about.kind == "CronJob" => scheduled::missed(event),
         _ if event.about.kind == "Node" => nodes::read(event),
         _ => Vec::new(),
     };

@@ -1,6 +1,9 @@
 //! Whether a workload was scaled or rolled out: both come as `ScalingReplicaSet`. A rollout moves
 //! two `ReplicaSet`s at about the same time, scaling one alone.
 
+use std::collections::BTreeMap;
+
+use agent_sdk::Entity;
 use jiff::SignedDuration;
 use plugin_cluster::Event;
 
@@ -39,6 +42,41 @@ pub(crate) fn findings(events: &[Event]) -> Vec<(&Event, Finding)> {
         })
         .collect();
     found.extend(events.iter().filter_map(rescaled));
+    found.extend(flapping(events));
+    found
+}
+
+/// An autoscaler that changes its mind this often within what events remember.
+const TURNS: usize = 4;
+
+/// Autoscalers that scale up and down and up again; told with the last such event.
+fn flapping(events: &[Event]) -> Vec<(&Event, Finding)> {
+    let mut sizes: BTreeMap<&Entity, Vec<(u64, &Event)>> = BTreeMap::new();
+    for event in events.iter().filter(|e| e.reason == "SuccessfulRescale") {
+        let size = event
+            .message
+            .split_once("New size: ")
+            .and_then(|(_, rest)| rest.split(';').next().and_then(|size| size.trim().parse().ok()));
+        if let Some(size) = size {
+            sizes.entry(&event.about).or_default().push((size, event));
+        }
+    }
+    let mut found = Vec::new();
+    for (autoscaler, steps) in sizes {
+        let ups: Vec<bool> = steps
+            .iter()
+            .zip(steps.iter().skip(1))
+            .filter(|((a, _), (b, _))| a != b)
+            .map(|((a, _), (b, _))| b > a)
+            .collect();
+        let turns = ups.iter().zip(ups.iter().skip(1)).filter(|(a, b)| a != b).count();
+        let Some((_, last)) = steps.last().filter(|_| turns >= TURNS) else { continue };
+        let list: Vec<String> = steps.iter().map(|(size, _)| size.to_string()).collect();
+        let says = format!("scales up and down in turns: {}", list.join(" → "));
+        let finding = Finding::new("policy.hpa_flapping", Rank::Harm, autoscaler.clone(), says)
+            .attr("sizes", list.join(","));
+        found.push((*last, finding));
+    }
     found
 }
 

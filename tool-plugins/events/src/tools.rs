@@ -16,7 +16,7 @@ const OBJECTS: [&str; 7] =
 const AFTER: [&str; 5] = ["dependency.*", "service.*", "log.*", "workload.*", "pod.*"];
 
 /// The signals of `check_events`.
-pub const SIGNALS: [&str; 29] = [
+pub const SIGNALS: [&str; 42] = [
     "target.resolved",
     "target.unknown",
     "container.liveness_failed",
@@ -45,6 +45,19 @@ pub const SIGNALS: [&str; 29] = [
     "node.cordoned",
     "node.tainted",
     "workload.scaled",
+    "container.pull_secret_missing",
+    "storage.attach_failed",
+    "storage.provisioning_failed",
+    "pod.lost",
+    "pod.sandbox_failed",
+    "policy.hpa_no_metrics",
+    "policy.hpa_target_missing",
+    "policy.hpa_conflict",
+    "policy.hpa_flapping",
+    "job.deadline_exceeded",
+    "job.missed",
+    "node.rebooted",
+    "node.reclaimed",
     "event.warning",
 ];
 

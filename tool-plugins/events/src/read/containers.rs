@@ -138,11 +138,32 @@ fn pull(event: &Event) -> Finding {
         "not_found" => format!(": tag {tag} not found"),
         "unauthorized" => ": the registry refuses access".to_owned(),
         "unreachable" => ": the registry is not reached".to_owned(),
-        _ => String::new(),
+        "other" => String::new(),
+        why => format!(": {}", why.replace('_', " ")),
     };
     let says = format!("cannot pull image {image}{because}");
+    let registry = if image.is_empty() { "" } else { sayings::registry(image) };
     Finding::new("container.image_pull_failed", Rank::Harm, event.about.clone(), says)
         .attr("image", image)
         .attr("tag", tag)
         .attr("why", why)
+        .attr("registry", registry)
+}
+
+/// `Unable to retrieve some image pull secrets (a, b); attempting to pull the image may not
+/// succeed.` The kubelet goes on without them, so this alone is no harm.
+pub(super) fn pull_secret(event: &Event) -> Vec<Finding> {
+    let names = event.message.split_once("secrets (").and_then(|(_, rest)| rest.split_once(')'));
+    let Some((names, _)) = names else { return Vec::new() };
+    let pod = Entity { container: String::new(), ..event.about.clone() };
+    names
+        .split(',')
+        .map(|name| {
+            let secret = Entity::new("Secret", pod.namespace.as_str(), name.trim());
+            let says = format!("asks for image pull Secret {}, which does not exist", secret.name);
+            Finding::new("container.pull_secret_missing", Rank::Neutral, pod.clone(), says)
+                .attr("secret", secret.name.as_str())
+                .peer(secret)
+        })
+        .collect()
 }

@@ -21,8 +21,34 @@ pub(super) fn read(event: &Event) -> Vec<Finding> {
         "NodeNotSchedulable" => {
             vec![Finding::new("node.cordoned", Rank::Change, event.about.clone(), "was cordoned")]
         }
+        "Rebooted" => harm("node.rebooted", "was rebooted"),
+        _ if reclaimed(&event.reason) => {
+            let says = format!("is taken away: {}", super::one_line(&event.message));
+            harm("node.reclaimed", &says)
+        }
         _ => tainted(event),
     }
+}
+
+/// Words of providers and autoscalers for a node that goes.
+fn reclaimed(reason: &str) -> bool {
+    [
+        "SpotInterruption",
+        "SpotInterrupted",
+        "PreemptionNotice",
+        "TerminateScheduled",
+        "PreemptScheduled",
+        "NodeTerminat",
+        "NodeShutdown",
+        "InstanceTerminat",
+        "DisruptionTerminating",
+        "DeletingNode",
+        "RemovingNode",
+        "ScaleDown",
+        "Shutdown",
+    ]
+    .iter()
+    .any(|word| reason.starts_with(word))
 }
 
 fn reclaiming(event: &Event) -> Vec<Finding> {

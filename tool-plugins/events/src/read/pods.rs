@@ -1,47 +1,10 @@
-//! Events about pods: volumes, scheduling, eviction.
+//! Events about pods: scheduling, eviction, preemption, loss of their node, sandboxes.
 
 use agent_sdk::Entity;
 use plugin_cluster::{Event, sayings};
 
 use super::one_line;
 use crate::gather::{Finding, Rank};
-
-pub(super) fn mount(event: &Event) -> Vec<Finding> {
-    let said = &event.message;
-    let volume = sayings::volume(said).unwrap_or_default();
-    let says = format!("cannot mount volume {volume}: {}", one_line(said));
-    let mut findings = vec![
-        Finding::new("storage.mount_failed", Rank::Harm, event.about.clone(), says)
-            .attr("volume", volume)
-            .distinct(&["volume"]),
-    ];
-    if let Some(missing) = sayings::missing(said) {
-        let object =
-            Entity::new(missing.kind, event.about.namespace.as_str(), missing.name.as_str());
-        let what = format!("cannot start: {} {} does not exist", missing.kind, missing.name);
-        findings.push(
-            Finding::new("container.config_missing", Rank::Harm, event.about.clone(), what)
-                .attr("key", missing.key.as_str())
-                .attr("volume", volume)
-                .peer(object.clone()),
-        );
-        let says = format!("does not exist, needed by pod {}", event.about.name);
-        let signal = if missing.key.is_empty() { "config.missing" } else { "config.key_missing" };
-        findings.push(
-            Finding::new(signal, Rank::Harm, object, says)
-                .attr("key", missing.key)
-                .peer(event.about.clone()),
-        );
-    } else if let Some(key) = sayings::missing_volume_key(said) {
-        let says = format!("cannot start: volume {volume} asks for key {key}, which is not there");
-        findings.push(
-            Finding::new("container.config_missing", Rank::Harm, event.about.clone(), says)
-                .attr("key", key)
-                .attr("volume", volume),
-        );
-    }
-    findings
-}
 
 pub(super) fn unschedulable(event: &Event) -> Vec<Finding> {
     let Some(read) = sayings::unschedulable(&event.message) else { return Vec::new() };
@@ -75,9 +38,49 @@ pub(super) fn evicted(event: &Event) -> Vec<Finding> {
     }]
 }
 
+/// `Preempted by pod 7c.. on node n`, in older versions `by shop/web-1 on node n`.
 pub(super) fn preempted(event: &Event) -> Vec<Finding> {
-    let says = "made way for a pod of higher priority";
-    vec![Finding::new("pod.preempted", Rank::Harm, event.about.clone(), says)]
+    let says = format!("made way for a pod of higher priority: {}", one_line(&event.message));
+    let finding = Finding::new("pod.preempted", Rank::Harm, event.about.clone(), says);
+    let by = event.message.split_once("reempted by ").map(|(_, rest)| rest);
+    let by = by.and_then(|rest| rest.trim_start_matches("pod ").split_whitespace().next());
+    let named = by.and_then(|by| by.trim_end_matches(['.', ',']).split_once('/'));
+    vec![match named {
+        Some((namespace, pod)) => finding.peer(Entity::new("Pod", namespace, pod)),
+        None => finding,
+    }]
+}
+
+/// The node controller says of each pod of a silent node that it is not ready.
+pub(super) fn lost(event: &Event) -> Vec<Finding> {
+    let says = "is not ready as its node does not answer";
+    vec![Finding::new("pod.lost", Rank::Harm, event.about.clone(), says)]
+}
+
+/// The runtime cannot make the pod's sandbox, most often for its network.
+pub(super) fn sandbox(event: &Event) -> Vec<Finding> {
+    let said = event.message.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|w| said.contains(w));
+    let why = if says(&[
+        "no ip addresses available",
+        "no available ip",
+        "failed to allocate for range",
+        "ip pool",
+    ]) {
+        "addresses"
+    } else if says(&["network", "cni", "plugin type="]) {
+        "network"
+    } else {
+        "runtime"
+    };
+    let says = format!("gets no sandbox ({why}): {}", one_line(&event.message));
+    let finding = Finding::new("pod.sandbox_failed", Rank::Harm, event.about.clone(), says)
+        .attr("why", why)
+        .distinct(&["why"]);
+    vec![match event.host.as_str() {
+        "" => finding,
+        node => finding.peer(Entity::cluster_wide("Node", node)),
+    }]
 }
 
 pub(super) fn deleted(event: &Event) -> Vec<Finding> {

@@ -11,5 +11,6 @@
 )]
 
 mod events;
+mod rules;
 mod scenarios;
 mod served;
