@@ -8,6 +8,7 @@ pub mod pods;
 pub mod policies;
 pub mod rollouts;
 pub mod services;
+pub mod storage;
 pub mod tools;
 
 use jiff::{SignedDuration, Timestamp};

@@ -2,11 +2,13 @@
 //! of its own over one [`Scene`]; a judge that lacks a source says so as a gap and goes on. Rules
 //! are judged against what pods are seen to need, never by a guess at what was meant.
 
+mod autoscalers;
 mod changes;
 mod disruption;
 pub(crate) mod flows;
 mod heard;
 mod network;
+pub(crate) mod quotas;
 mod rights;
 mod webhooks;
 
@@ -75,6 +77,8 @@ pub async fn check_policies(cluster: &Cluster, args: &Where) -> Result<Output, F
     rights::judge(&scene, &heard, &mut answer).await;
     network::judge(&scene, &heard, &mut answer).await;
     webhooks::judge(&scene, &mut answer).await;
+    quotas::judge(&scene, &mut answer).await;
+    autoscalers::judge(&scene, &mut answer).await;
 
     let headline =
         format!("{} policies act on {}", policies.len(), namespace.unwrap_or("the cluster"));

@@ -9,7 +9,7 @@ mod state;
 pub mod templates;
 
 use agent_sdk::{Failure, Output};
-use plugin_cluster::{Answer, Cluster, Kind, Object, Owners};
+use plugin_cluster::{Answer, Cluster, Kind, Object, Owners, Rules};
 use serde::Serialize;
 
 use crate::args::Where;
@@ -52,6 +52,7 @@ pub async fn check_rollouts(cluster: &Cluster, args: &Where) -> Result<Output, F
     let listed = cluster.list(Kind::Pod, namespace).await;
     let pods = answer.or_gap("pods", listed);
     let owners = Owners::read(cluster, namespace).await;
+    let rules = Rules::read(cluster, namespace).await;
     let revisions = revisions::Revisions::read(cluster, namespace, &mut answer).await;
     let mut webhooks = Vec::new();
     for kind in [Kind::ValidatingWebhookConfiguration, Kind::MutatingWebhookConfiguration] {
@@ -61,7 +62,7 @@ pub async fn check_rollouts(cluster: &Cluster, args: &Where) -> Result<Output, F
         let entity = workload.entity();
         let own: Vec<&Object> = pods.iter().filter(|p| owners.top(p) == entity).collect();
         revisions.judge(workload, cluster.now(), &mut answer);
-        state::judge(workload, (&own, &webhooks), cluster.now(), &mut answer);
+        state::judge(workload, &own, (&rules, &webhooks), cluster.now(), &mut answer);
         let settled = revisions.in_force_since(workload, cluster.now());
         if let Some(seen) = state::pods_replaced(workload, &own, settled, cluster.now()) {
             answer.change(seen);

@@ -7,7 +7,7 @@ use plugin_cluster::Cluster;
 
 use crate::{
     args::{Nothing, Where},
-    nodes, pods, policies, rollouts, services,
+    nodes, pods, policies, rollouts, services, storage,
 };
 
 /// Arguments for the alerted object.
@@ -93,7 +93,7 @@ pub const NODE_SIGNALS: [&str; 8] = [
 ];
 
 /// The signals of `check_policies`.
-pub const POLICY_SIGNALS: [&str; 14] = [
+pub const POLICY_SIGNALS: [&str; 18] = [
     "target.resolved",
     "target.unknown",
     "policy.changed",
@@ -107,8 +107,38 @@ pub const POLICY_SIGNALS: [&str; 14] = [
     "policy.hpa_at_max",
     "policy.hpa_target_missing",
     "policy.hpa_ok",
+    "policy.hpa_wrong_target",
+    "policy.hpa_never_triggers",
+    "policy.hpa_conflict",
+    "policy.quota_room",
     "workload.scaled",
 ];
+
+/// The signals of `check_storage`.
+pub const STORAGE_SIGNALS: [&str; 7] = [
+    "target.resolved",
+    "target.unknown",
+    "storage.claim_pending",
+    "storage.claim_bound",
+    "storage.provisioner_down",
+    "storage.zone_conflict",
+    "storage.attach_failed",
+];
+
+/// Alerts that storage is asked about from the start; after others it waits for a sign.
+const STORAGE_ALERTS: [&str; 8] = [
+    "pvc*",
+    "volume*",
+    "storage*",
+    "claim*",
+    "persistent*",
+    "kubepersistent*",
+    "statefulset*",
+    "pod_pending*",
+];
+/// Signs that volumes may be at fault.
+const STORAGE_AFTER: [&str; 4] =
+    ["storage.*", "pod.unschedulable", "container.waiting", "log.no_space"];
 
 /// What may be a matter of policy when it is seen.
 const POLICY_AFTER: [&str; 6] =
@@ -124,6 +154,7 @@ pub fn plugin(cluster: &Cluster) -> Plugin {
         .tool(CheckService(cluster.clone()))
         .tool(CheckNodes(cluster.clone()))
         .tool(CheckPolicies(cluster.clone()))
+        .tool(CheckStorage(cluster.clone()))
 }
 
 /// `pods.check_pods`.
@@ -295,6 +326,44 @@ impl Tool for CheckPolicies {
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
         policies::check_policies(&self.0, &args).await
+    }
+}
+
+/// `pods.check_storage`.
+#[derive(Debug, Clone)]
+pub struct CheckStorage(pub Cluster);
+
+impl Tool for CheckStorage {
+    type Args = Where;
+
+    fn spec(&self) -> Spec {
+        let spec = spec(
+            "check_storage",
+            "Tells for each claim of a namespace whether it is bound, and if not why: a class \
+             that does not exist, no default class, volumes that do not fit, a provisioner that \
+             is down. Also volumes that lie where no node takes the pod, and volumes that another \
+             node still holds (Multi-Attach). Use it when pods wait for volumes.",
+        );
+        let needs = [
+            "k8s:persistentvolumeclaims/list",
+            "k8s:persistentvolumes/list",
+            "k8s:storageclasses/list",
+            "k8s:volumeattachments/list",
+            "k8s:pods/list",
+            "k8s:nodes/list",
+        ];
+        let kinds = ["Pod", "PersistentVolumeClaim", "StatefulSet", "Deployment", "Job"];
+        spec.title("Check claims and volumes")
+            .permissions(&needs)
+            .example("Claims of a namespace", r#"{"namespace":"my-namespace"}"#)
+            .applies(
+                Applies::from_start(ALERTED).for_alerts(&STORAGE_ALERTS).emits(&STORAGE_SIGNALS),
+            )
+            .applies(Applies::after(&STORAGE_AFTER, &kinds, OTHER).emits(&STORAGE_SIGNALS))
+    }
+
+    async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
+        storage::check_storage(&self.0, &args).await
     }
 }
 

@@ -1,11 +1,12 @@
 //! How many replicas there are and how many there should be.
 
-use agent_sdk::{Entity, Observation};
+use agent_sdk::Observation;
 use jiff::{SignedDuration, Timestamp};
-use plugin_cluster::{Answer, Object, sayings};
+use plugin_cluster::{Answer, Object, Rules, sayings};
 
 use crate::{
     pods::{desired, ready},
+    policies::quotas,
     within,
 };
 
@@ -14,7 +15,8 @@ const TOLD_HOURS: i64 = 24;
 
 pub(super) fn judge(
     workload: &Object,
-    (pods, webhooks): (&[&Object], &[Object]),
+    pods: &[&Object],
+    (rules, webhooks): (&Rules, &[Object]),
     now: Timestamp,
     answer: &mut Answer,
 ) {
@@ -27,7 +29,10 @@ pub(super) fn judge(
     if there < wanted {
         answer.harm(replicas_missing(workload, pods, now).until(now));
     }
-    if let Some(c) = workload.condition("ReplicaFailure").filter(|c| c.status == "True")
+    if let Some((rule, seen)) = quotas::refused(rules, workload, now) {
+        answer.relate(quotas::governs(&rule, workload));
+        answer.harm(seen);
+    } else if let Some(c) = workload.condition("ReplicaFailure").filter(|c| c.status == "True")
         && let Some(seen) = refused(workload, c.message, webhooks)
     {
         answer.harm(seen.maybe_since(c.since).until(now));
@@ -49,15 +54,11 @@ fn refused(workload: &Object, message: &str, webhooks: &[Object]) -> Option<Obse
                 .quote(message),
         );
     }
-    let seen = Observation::new(refusal.signal, workload.entity(), says)
-        .attr("by", refusal.by.as_str())
-        .quote(message);
-    Some(match refusal.kind {
-        "ResourceQuota" => {
-            seen.peer(Entity::new(refusal.kind, workload.namespace(), refusal.by.as_str()))
-        }
-        _ => seen,
-    })
+    Some(
+        Observation::new(refusal.signal, workload.entity(), says)
+            .attr("by", refusal.by.as_str())
+            .quote(message),
+    )
 }
 
 fn replicas_missing(workload: &Object, pods: &[&Object], now: Timestamp) -> Observation {

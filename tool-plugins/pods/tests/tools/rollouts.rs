@@ -144,7 +144,9 @@ async fn a_quota_that_refuses_pods_is_named() {
     let refused = json!({"status": {"readyReplicas": 0, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
         "message": "pods \"web-7d-a\" is forbidden: exceeded quota: team, requested: pods=1, used: pods=9, limited: pods=9", "lastTransitionTime": "2025-05-01T11:00:00Z"}]}});
     let output = check(&[deployment(&refused)]).await;
-    assert_eq!(peer(fact(&output, "policy.quota_exceeded")), "ResourceQuota/team");
+    let seen = fact(&output, "policy.quota_exceeded");
+    assert_eq!(seen.subject.as_ref().unwrap().name, "team");
+    assert_eq!(peer(seen), "Deployment/web");
 }
 
 #[tokio::test]

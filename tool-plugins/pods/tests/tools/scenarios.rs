@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use agent_sdk::{Observation, Output};
 use plugin_cluster::Source;
-use plugin_pods::{args::Where, nodes, pods, policies, rollouts, services, tools};
+use plugin_pods::{args::Where, nodes, pods, policies, rollouts, services, storage, tools};
 
 fn catalogue() -> BTreeSet<String> {
     let text = fs::read_to_string(
@@ -33,6 +33,7 @@ fn what_the_tools_announce_is_in_the_catalogue() {
         .chain(&tools::SERVICE_SIGNALS)
         .chain(&tools::NODE_SIGNALS)
         .chain(&tools::POLICY_SIGNALS)
+        .chain(&tools::STORAGE_SIGNALS)
     {
         assert!(catalogue.contains(*signal), "{signal}");
     }
@@ -56,6 +57,9 @@ async fn no_tool_fails_on_a_recorded_incident_or_leaves_the_catalogue() {
         holds("check_service", &output, &tools::SERVICE_SIGNALS);
         let output = policies::check_policies(&cluster, &args).await.expect("policies");
         holds("check_policies", &output, &tools::POLICY_SIGNALS);
+        if let Ok(output) = storage::check_storage(&cluster, &args).await {
+            holds("check_storage", &output, &tools::STORAGE_SIGNALS);
+        }
         let output = nodes::check_nodes(&cluster).await.expect("nodes");
         holds("check_nodes", &output, &tools::NODE_SIGNALS);
     }

@@ -11,7 +11,14 @@ async fn the_plugin_offers_all_its_tools_and_answers_a_call() {
     let harness = Harness::new(plugin_pods::tools::plugin(&cluster)).await.unwrap();
     let offered = harness.catalog().await.unwrap();
     let names: Vec<&str> = offered.tools.iter().map(|t| t.name.as_str()).collect();
-    let all = ["check_pods", "check_rollouts", "check_service", "check_nodes", "check_policies"];
+    let all = [
+        "check_pods",
+        "check_rollouts",
+        "check_service",
+        "check_nodes",
+        "check_policies",
+        "check_storage",
+    ];
     assert_eq!(names, all);
     let outcome = harness.call("check_pods", json!({"namespace": "shop"})).await;
     assert_eq!(outcome.signals(), ["container.image_pull_failed"]);
