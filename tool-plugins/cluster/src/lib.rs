@@ -1,10 +1,11 @@
 //! What the bundled plugins read: a cluster, today a recorded one, later a live one behind the
 //! same small interface. This crate reads and resolves; it judges nothing and changes nothing.
 //!
-//! Invariant: nothing later than [`Cluster::now`] leaves this crate, and no value of a Secret
-//! ever enters it.
+//! Invariant: nothing later than [`Cluster::now`] leaves this crate, and of the values of a Secret
+//! nothing is kept but the public dates and names of certificates.
 
 pub mod answer;
+pub mod certificate;
 pub mod cluster;
 pub mod event;
 pub mod kind;
@@ -23,6 +24,7 @@ pub mod selector;
 mod snapshot;
 
 pub use answer::Answer;
+pub use certificate::Certificate;
 pub use cluster::{Cluster, Source};
 pub use event::Event;
 pub use kind::Kind;

@@ -9,6 +9,7 @@ mod quotas;
 mod rights;
 mod scheduling;
 mod storage;
+mod tls;
 mod unreached;
 mod webhook;
 
@@ -19,7 +20,8 @@ pub use quotas::{Ceiling, QuotaRefusal, quota_refusal};
 pub use rights::{Forbidden, forbidden};
 pub use scheduling::{Exclusion, Unschedulable, unschedulable};
 pub use storage::{attach_failure, provision_failure};
-pub use unreached::{Unreached, default_port, unreached};
+pub use tls::{TlsFailure, tls_failure};
+pub use unreached::{Unreached, default_port, ends, unreached};
 pub use webhook::{WebhookFailure, entries as webhook_entries, webhook};
 
 /// The text between the first `before` and the next `after` behind it.

@@ -8,7 +8,7 @@ mod fit;
 mod health;
 pub(crate) use health::{desired, ready};
 mod phase;
-mod uses;
+pub(crate) mod uses;
 
 use agent_sdk::{Entity, Failure, Output, Relation, RelationKind};
 use jiff::Timestamp;

@@ -3,6 +3,7 @@
 //! are judged against what pods are seen to need, never by a guess at what was meant.
 
 mod autoscalers;
+mod certificates;
 mod changes;
 mod disruption;
 pub(crate) mod flows;
@@ -79,6 +80,7 @@ pub async fn check_policies(cluster: &Cluster, args: &Where) -> Result<Output, F
     webhooks::judge(&scene, &mut answer).await;
     quotas::judge(&scene, &mut answer).await;
     autoscalers::judge(&scene, &mut answer).await;
+    certificates::judge(&scene, &heard, &mut answer).await;
 
     let headline =
         format!("{} policies act on {}", policies.len(), namespace.unwrap_or("the cluster"));

@@ -93,7 +93,7 @@ pub const NODE_SIGNALS: [&str; 8] = [
 ];
 
 /// The signals of `check_policies`.
-pub const POLICY_SIGNALS: [&str; 18] = [
+pub const POLICY_SIGNALS: [&str; 23] = [
     "target.resolved",
     "target.unknown",
     "policy.changed",
@@ -112,6 +112,11 @@ pub const POLICY_SIGNALS: [&str; 18] = [
     "policy.hpa_conflict",
     "policy.quota_room",
     "workload.scaled",
+    "certificate.expired",
+    "certificate.expiring",
+    "certificate.valid",
+    "certificate.untrusted",
+    "certificate.not_reloaded",
 ];
 
 /// The signals of `check_storage`.
@@ -297,8 +302,8 @@ impl Tool for CheckPolicies {
             "Tells what the rules of the cluster forbid: connections that the network policies \
              leave out as a set, rights that a service account lacks and which role or binding \
              to mend, admission webhooks that refuse or do not answer, quotas, autoscalers and \
-             disruption budgets, and which of them were edited lately. Use it when something is \
-             refused, times out or is not scaled.",
+             disruption budgets, certificates that are no longer valid, and which of them were \
+             edited lately. Use it when something is refused, times out or is not scaled.",
         );
         let needs = [
             "k8s:pods/list",
@@ -312,6 +317,8 @@ impl Tool for CheckPolicies {
             "k8s:mutatingwebhookconfigurations/list",
             "k8s:resourcequotas/list",
             "k8s:horizontalpodautoscalers/list",
+            "k8s:secrets/list",
+            "k8s:certificates/list",
         ];
         spec.title("Check policies")
             .permissions(&needs)

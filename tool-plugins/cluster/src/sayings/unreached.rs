@@ -42,6 +42,12 @@ pub fn unreached(line: &str) -> Vec<Unreached> {
     if !WORDS.iter().any(|word| lower.contains(word)) {
         return Vec::new();
     }
+    ends(line)
+}
+
+/// Every end named in a line, whatever it says of it.
+#[must_use]
+pub fn ends(line: &str) -> Vec<Unreached> {
     let apart = |c: char| {
         c.is_whitespace()
             || matches!(

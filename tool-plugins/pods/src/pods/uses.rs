@@ -12,9 +12,9 @@ use serde_json::Value;
 
 /// One object that a pod needs.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Need {
-    pub(super) kind: &'static str,
-    pub(super) name: String,
+pub(crate) struct Need {
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
     /// The pod starts without it, too.
     optional: bool,
 }
@@ -74,7 +74,7 @@ async fn known(cluster: &Cluster, namespace: Option<&str>) -> BTreeMap<&'static 
 }
 
 /// Everything a pod refers to, each once.
-pub(super) fn needs(pod: &Object) -> BTreeSet<Need> {
+pub(crate) fn needs(pod: &Object) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     let mut need = |kind, value: Option<&Value>, field: &str| {
         let Some(value) = value else { return };

@@ -8,7 +8,7 @@ use agent_sdk::Entity;
 use jiff::{SignedDuration, Timestamp};
 use plugin_cluster::{
     Answer, Event, Kind, LogFile, Object, State, pod,
-    sayings::{self, Forbidden, Unreached},
+    sayings::{self, Forbidden, TlsFailure, Unreached},
 };
 
 use super::Scene;
@@ -41,6 +41,8 @@ pub(super) struct Heard {
     pub(super) refusals: BTreeMap<Forbidden, Times>,
     /// By namespace and workload of the speaker.
     pub(super) unreached: BTreeMap<(Entity, Unreached), Times>,
+    /// Complaints about certificates: by the speaker, of whom when told.
+    pub(super) certificates: BTreeMap<(Entity, TlsFailure, Option<String>), Times>,
 }
 
 pub(super) async fn listen(scene: &Scene<'_>, answer: &mut Answer) -> Heard {
@@ -100,6 +102,16 @@ impl Heard {
         if let Some(refusal) = sayings::forbidden(text) {
             let times = room(&mut self.refusals, refusal);
             if let Some(times) = times {
+                times.add(text, time, 1);
+                times.always |= always;
+                times.pod.get_or_insert_with(|| pod.clone());
+            }
+            return;
+        }
+        if let Some(failure) = sayings::tls_failure(text) {
+            let whom = sayings::ends(text).into_iter().next_back().map(|end| end.host);
+            // The time of the check is in some sentences, and differs in each.
+            if let Some(times) = room(&mut self.certificates, (speaker.clone(), failure, whom)) {
                 times.add(text, time, 1);
                 times.always |= always;
                 times.pod.get_or_insert_with(|| pod.clone());

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod certificates;
 mod ingresses;
 mod network;
 mod nodes;
