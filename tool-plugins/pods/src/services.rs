@@ -1,9 +1,11 @@
 //! `check_service`: what stands behind each Service: pods its selector matches, which of them are
 //! ready, whether they listen where it sends. And whether the Ingresses before it lead there.
 
+mod byhand;
 mod ingress;
 mod nearest;
 mod ports;
+mod strangers;
 
 use agent_sdk::{Entity, Failure, Observation, Output, Relation, RelationKind};
 use jiff::Timestamp;
@@ -30,6 +32,7 @@ struct Backing<'a> {
     pods: &'a [Object],
     workloads: &'a [Object],
     owners: &'a Owners,
+    endpoints: &'a byhand::Endpoints,
     now: Timestamp,
 }
 
@@ -50,8 +53,14 @@ pub async fn check_service(cluster: &Cluster, args: &Where) -> Result<Output, Fa
         workloads.extend(answer.or_gap(kind.plural(), listed));
     }
     let owners = Owners::read(cluster, namespace).await;
-    let backing =
-        Backing { pods: &pods, workloads: &workloads, owners: &owners, now: cluster.now() };
+    let endpoints = byhand::Endpoints::read(cluster, namespace).await;
+    let backing = Backing {
+        pods: &pods,
+        workloads: &workloads,
+        owners: &owners,
+        endpoints: &endpoints,
+        now: cluster.now(),
+    };
     let mut rows = Vec::new();
     for service in &services {
         edits::service_changed(service, cluster.now(), &mut answer);
@@ -82,7 +91,7 @@ impl Backing<'_> {
         }
         let wanted = service.map("/spec/selector");
         if wanted.is_empty() {
-            // Its endpoints are kept by hand or by another controller.
+            self.endpoints.judge(service, self.pods, self.now, answer);
             return (0, 0);
         }
         let behind: Vec<&Object> = self
@@ -107,7 +116,12 @@ impl Backing<'_> {
             answer.harm(no_endpoints(service, not_ready, since).until(self.now));
         }
         let mismatched = !behind.is_empty() && ports::judge(service, &behind, self.now, answer);
-        if ready > 0 && !mismatched {
+        let strange = strangers::judge(service, &behind, (self.workloads, self.owners), self.now);
+        let lost = strange.is_some();
+        if let Some(seen) = strange {
+            answer.harm(seen);
+        }
+        if ready > 0 && !mismatched && !lost {
             let says = format!(
                 "Service {} has {ready} of {} endpoints ready",
                 service.name(),

@@ -67,13 +67,15 @@ pub const ROLLOUT_SIGNALS: [&str; 15] = [
 ];
 
 /// The signals of `check_service`.
-pub const SERVICE_SIGNALS: [&str; 10] = [
+pub const SERVICE_SIGNALS: [&str; 12] = [
     "target.resolved",
     "target.unknown",
     "service.endpoints_ready",
     "service.no_endpoints",
     "service.selector_matches_nothing",
     "service.port_mismatch",
+    "service.selects_strangers",
+    "service.endpoints_stale",
     "service.changed",
     "ingress.misrouted",
     "ingress.changed",

@@ -19,10 +19,7 @@ const HEALTHY: &str = "false_alarm_healthy";
 ///
 /// # Errors
 /// When the report cannot be written as JSON.
-pub fn answer(
-    report: &Report,
-    episodes: &BTreeMap<String, String>,
-) -> Result<Answer, Error> {
+pub fn answer(report: &Report, episodes: &BTreeMap<String, String>) -> Result<Answer, Error> {
     let causes = &report.root_causes;
     let first = causes.first();
     let statements: Vec<&str> = causes.iter().map(|cause| cause.statement.as_str()).collect();

@@ -165,3 +165,63 @@ async fn services_without_selector_or_with_an_outside_name_are_not_judged() {
     assert!(output.observations().is_empty());
     assert_eq!(output.relations()[0].to.name, "db.partner.example");
 }
+
+fn store() -> Value {
+    let mut store = pod(
+        "store-0",
+        &json!({"metadata": {"labels": {"app": "shop", "part": "store"}},
+        "spec": {"containers": [{"name": "db", "ports": [{"containerPort": 5432}]}]}}),
+    );
+    store["metadata"]["ownerReferences"] =
+        json!([{"kind": "StatefulSet", "name": "store", "controller": true}]);
+    store
+}
+
+#[tokio::test]
+async fn pods_of_another_workload_behind_a_service_are_strangers() {
+    let web = pod("web-7d-a", &json!({"metadata": {"labels": {"app": "shop", "part": "web"}}}));
+    let wide = json!({"selector": {"app": "shop"}, "ports": [{"port": 80, "targetPort": 8080}]});
+    let output = check(&[service(&wide), web.clone(), store()]).await;
+    let seen = fact(&output, "service.selects_strangers");
+    assert_eq!(
+        (
+            seen.attributes["why"].as_str(),
+            seen.attributes["strangers"].as_str(),
+            peer(seen).as_str()
+        ),
+        ("mixed", "StatefulSet store", "Deployment/web")
+    );
+    let other = json!({"selector": {"part": "store"}, "ports": [{"port": 80, "targetPort": 5432}]});
+    let own = deployment("web", &json!({"app": "shop", "part": "web"}), 1);
+    let output = check(&[service(&other), own, web.clone(), store()]).await;
+    assert_eq!(fact(&output, "service.selects_strangers").attributes["why"], "other_workload");
+    let right = json!({"selector": {"part": "web"}, "ports": [{"port": 80, "targetPort": 8080}]});
+    let output = check(&[service(&right), web, store()]).await;
+    assert!(facts(&output, "service.selects_strangers").is_empty());
+    assert_eq!(facts(&output, "service.endpoints_ready").len(), 1);
+}
+
+#[tokio::test]
+async fn a_port_of_another_protocol_leads_nowhere() {
+    let udp = json!({"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080, "protocol": "UDP"}]});
+    let output = check(&[service(&udp), pod("web-7d-a", &json!({}))]).await;
+    let seen = fact(&output, "service.port_mismatch");
+    assert_eq!(
+        (seen.attributes["protocol"].as_str(), seen.attributes["certain"].as_str()),
+        ("UDP", "true")
+    );
+}
+
+#[tokio::test]
+async fn endpoints_kept_by_hand_are_held_against_the_pods() {
+    let by_hand = |ip: &str| json!({"kind": "Endpoints", "metadata": {"name": "web", "namespace": "shop"}, "subsets": [{"addresses": [{"ip": ip}]}]});
+    let there = pod("web-7d-a", &json!({"status": {"podIP": "10.1.2.3"}}));
+    for (ip, told) in [("10.1.2.9", 1), ("10.1.2.3", 0), ("192.0.2.7", 0)] {
+        let output = check(&[service(&json!({})), by_hand(ip), there.clone()]).await;
+        assert_eq!(facts(&output, "service.endpoints_stale").len(), told, "{ip}");
+    }
+    let mut none = by_hand("x");
+    none["subsets"] = json!([]);
+    let output = check(&[service(&json!({})), none, there]).await;
+    assert_eq!(facts(&output, "service.no_endpoints").len(), 1);
+}
