@@ -5,6 +5,7 @@
 mod admission;
 mod autoscaling;
 mod images;
+mod probe;
 mod quotas;
 mod rights;
 mod scheduling;
@@ -16,6 +17,7 @@ mod webhook;
 pub use admission::{Refusal, refusal};
 pub use autoscaling::{ScalingFailure, scaling_failure};
 pub use images::{pull_failure, registry, tag};
+pub use probe::{ProbeFailure, fault_of_status, listening, probe_answer, probe_failure};
 pub use quotas::{Ceiling, QuotaRefusal, quota_refusal};
 pub use rights::{Forbidden, forbidden};
 pub use scheduling::{Exclusion, Unschedulable, unschedulable};
@@ -103,54 +105,6 @@ pub fn start_failure(message: &str) -> &'static str {
     } else {
         "other"
     }
-}
-
-/// A failed health check, as the kubelet words it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeFailure {
-    /// `liveness`, `readiness` or `startup`.
-    pub probe: &'static str,
-    /// Port that was asked; empty when not told.
-    pub port: String,
-    /// Path that was asked; empty when not told.
-    pub path: String,
-    /// `refused`, `timeout`, `status` or `other`.
-    pub why: &'static str,
-    /// HTTP status that came back; empty when none did.
-    pub status: String,
-}
-
-/// Reads `Liveness probe failed: Get "http://10.0.0.1:8081/livez": … connection refused`.
-#[must_use]
-pub fn probe_failure(message: &str) -> Option<ProbeFailure> {
-    let (head, said) = message.split_once(" probe ")?;
-    let probe = match head.to_ascii_lowercase().as_str() {
-        "liveness" => "liveness",
-        "readiness" => "readiness",
-        "startup" => "startup",
-        _ => return None,
-    };
-    let address = between(said, "://", "\"").or_else(|| between(said, "dial tcp ", ": "));
-    let (authority, path) = match address.and_then(|a| a.split_once('/')) {
-        Some((authority, path)) => (authority, format!("/{path}")),
-        None => (address.unwrap_or_default(), String::new()),
-    };
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-    let status = said.split_once("statuscode: ").map_or("", |(_, status)| status.trim());
-    let lower = said.to_ascii_lowercase();
-    let why = if !status.is_empty() {
-        "status"
-    } else if lower.contains("refused") {
-        "refused"
-    } else if lower.contains("timeout")
-        || lower.contains("deadline exceeded")
-        || lower.contains("timed out")
-    {
-        "timeout"
-    } else {
-        "other"
-    };
-    Some(ProbeFailure { probe, port: port.to_owned(), path, why, status: status.to_owned() })
 }
 
 /// What an evicting kubelet was short of: `The node was low on resource: memory. …`, else by the

@@ -8,6 +8,7 @@ mod fit;
 mod health;
 pub(crate) use health::{desired, ready};
 mod phase;
+mod probed;
 pub(crate) mod uses;
 
 use agent_sdk::{Entity, Failure, Output, Relation, RelationKind};
@@ -54,7 +55,8 @@ pub async fn check_pods(cluster: &Cluster, args: &Where) -> Result<Output, Failu
             answer.relate(Relation::new(pod.entity(), RelationKind::RunsOn, node));
         }
     }
-    uses::judge(cluster, namespace, (&pods, &owners), &mut answer).await;
+    uses::judge(cluster, (&pods, &owners), &mut answer).await;
+    probed::judge(cluster, &pods, &mut answer).await;
     calls::relate(cluster, namespace, (&pods, &owners), &mut answer).await;
     claims::judge(cluster, namespace, &pods, &mut answer).await;
     fit::judge(cluster, &pods, &mut answer).await;

@@ -21,7 +21,7 @@ const OBJECTS: [&str; 7] =
 const AFTER: [&str; 5] = ["dependency.*", "service.*", "log.*", "workload.*", "pod.*"];
 
 /// The signals of `check_pods`.
-pub const POD_SIGNALS: [&str; 23] = [
+pub const POD_SIGNALS: [&str; 26] = [
     "target.resolved",
     "target.unknown",
     "container.oom_killed",
@@ -34,6 +34,9 @@ pub const POD_SIGNALS: [&str; 23] = [
     "container.waiting",
     "container.not_ready",
     "container.probe_port_undeclared",
+    "container.probe_port_unserved",
+    "container.probe_answered",
+    "container.ended_at_probe_limit",
     "pod.pending",
     "pod.unschedulable",
     "pod.nodes_excluded",

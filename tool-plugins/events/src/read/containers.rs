@@ -9,7 +9,7 @@ use plugin_cluster::{
 use crate::gather::{Finding, Rank};
 
 pub(super) fn probe(event: &Event) -> Vec<Finding> {
-    let Some(ProbeFailure { probe, port, path, why, status }) =
+    let Some(ProbeFailure { probe, port, path, why, status, fault }) =
         sayings::probe_failure(&event.message)
     else {
         return Vec::new();
@@ -23,7 +23,11 @@ pub(super) fn probe(event: &Event) -> Vec<Finding> {
     let how = match why {
         "refused" => ": connection refused".to_owned(),
         "timeout" => ": timeout".to_owned(),
-        "status" => format!(": status {status}"),
+        "status" if !status.is_empty() => format!(": status {status}"),
+        "scheme" => ": it speaks another protocol there".to_owned(),
+        "host" => ": the host it names does not resolve".to_owned(),
+        "command" => ": its command cannot be run".to_owned(),
+        "reset" => ": connection reset".to_owned(),
         _ => String::new(),
     };
     let finding = Finding::new(
@@ -34,7 +38,9 @@ pub(super) fn probe(event: &Event) -> Vec<Finding> {
     )
     .attr("port", port)
     .attr("path", path)
+    .attr("probe", probe)
     .attr("why", why)
+    .attr("fault", fault)
     .attr("status", status);
     vec![finding]
 }

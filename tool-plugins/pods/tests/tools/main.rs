@@ -16,6 +16,7 @@ mod network;
 mod nodes;
 mod pods;
 mod policies;
+mod probed;
 mod recorded;
 mod rights;
 mod rollouts;
