@@ -77,6 +77,12 @@ struct Fact {
     quote: String,
 }
 
+/// Facts about health checks, of which the odd one says little.
+const PROBES: [&str; 3] =
+    ["container.liveness_failed", "container.readiness_failed", "container.startup_failed"];
+/// So often a health check may fail without being said to fail.
+const FLAPS: u64 = 2;
+
 /// All facts so far.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
@@ -149,6 +155,10 @@ impl Fact {
             .quote(&self.quote);
         for (key, value) in attributes {
             observation = observation.attr(key, value);
+        }
+        if PROBES.contains(&signal) {
+            let flap = if self.count <= FLAPS { "once" } else { "often" };
+            observation = observation.attr("flap", flap);
         }
         match peer {
             Some(peer) => observation.peer(peer),

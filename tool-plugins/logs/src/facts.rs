@@ -176,7 +176,7 @@ fn phrase(mechanism: &Mechanism, whom: Option<&str>) -> String {
             "complains about a setting{}",
             detail.map(|d| format!(" ({d})")).unwrap_or_default()
         ),
-        other => to(other),
+        other => crate::signals::said_of_load(other, whom).unwrap_or_else(|| to(other)),
     }
 }
 

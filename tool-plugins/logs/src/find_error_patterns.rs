@@ -42,6 +42,13 @@ pub const EMITS: &[&str] = &[
     "log.oom",
     "log.exec_format",
     "log.config_error",
+    "log.cache_full",
+    "log.cache_bypassed",
+    "log.consumer_stuck",
+    "log.poison_message",
+    "log.broker_blocked",
+    "log.gc_pressure",
+    "log.overloaded",
 ];
 
 /// See [`Tool`].

@@ -24,6 +24,7 @@ pub struct Mechanism {
 
 struct Matcher {
     automaton: Option<AhoCorasick>,
+    rules: Vec<&'static rules::Rule>,
     /// For each pattern the rule it belongs to.
     rule_of: Vec<usize>,
 }
@@ -31,14 +32,15 @@ struct Matcher {
 static MATCHER: LazyLock<Matcher> = LazyLock::new(|| {
     let mut patterns = Vec::new();
     let mut rule_of = Vec::new();
-    for (index, rule) in rules::RULES.iter().enumerate() {
+    let rules: Vec<&rules::Rule> = rules::all().collect();
+    for (index, rule) in rules.iter().enumerate() {
         for phrase in rule.phrases {
             patterns.push(*phrase);
             rule_of.push(index);
         }
     }
     let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(patterns).ok();
-    Matcher { automaton, rule_of }
+    Matcher { automaton, rules, rule_of }
 });
 
 /// The mechanisms a record speaks of: at most one of what failed, and beside it whether the
@@ -85,6 +87,13 @@ fn whole(record: &Record) -> String {
 /// Databases log who waits for a lock at the level of information.
 fn speaks_of_waiting(record: &Record) -> bool {
     record.level == Level::Info && record.message.contains("still waiting for")
+        || rules::load::is_said_calmly(&record.message)
+}
+
+/// What a container does, in words, for signals of load.
+#[must_use]
+pub fn said_of_load(signal: &str, whom: Option<&str>) -> Option<String> {
+    rules::load::phrase(signal, whom)
 }
 
 fn says_it_is_well(text: &str) -> bool {
@@ -117,9 +126,9 @@ fn matched(text: &str, record: &Record) -> Option<&'static str> {
         .find_overlapping_iter(text)
         .filter(|m| stands_alone(text, m.start(), m.end()))
         .filter_map(|m| MATCHER.rule_of.get(m.pattern().as_usize()).copied())
-        .filter(|rule| rules::RULES.get(*rule).is_some_and(|r| record.level >= r.least))
+        .filter(|rule| MATCHER.rules.get(*rule).is_some_and(|r| record.level >= r.least))
         .min()?;
-    rules::RULES.get(best).map(|rule| rule.signal)
+    MATCHER.rules.get(best).map(|rule| rule.signal)
 }
 
 /// Whether a phrase is a thing said and not part of a word, a setting (`timeout=30s`) or a name

@@ -92,7 +92,8 @@ fn judge(node: &Object, now: Timestamp, answer: &mut Answer) -> Vec<String> {
     trouble
 }
 
-fn taint_time(node: &Object, key: &str) -> Option<Timestamp> {
+/// When a taint was put on a node.
+pub(crate) fn taint_time(node: &Object, key: &str) -> Option<Timestamp> {
     let is = |t: &&Value| t.get("key").and_then(Value::as_str) == Some(key);
     time_of(node.list("/spec/taints").iter().find(is)?.get("timeAdded"))
 }

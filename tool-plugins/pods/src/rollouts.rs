@@ -12,7 +12,7 @@ use agent_sdk::{Failure, Output};
 use plugin_cluster::{Answer, Cluster, Kind, Object, Owners, Rules};
 use serde::Serialize;
 
-use crate::args::Where;
+use crate::{args::Where, intent};
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -71,6 +71,7 @@ pub async fn check_rollouts(cluster: &Cluster, args: &Where) -> Result<Output, F
     }
     jobs::judge(cluster, namespace, &mut answer).await;
     edits::judge(cluster, namespace, &workloads, &mut answer).await;
+    intent::judge(cluster, namespace, (&workloads, &pods, &owners), &mut answer).await;
     let headline =
         format!("{} workloads in {}", workloads.len(), namespace.unwrap_or("the cluster"));
     answer.into_output(cluster, &headline, &rows(&workloads))

@@ -51,7 +51,7 @@ pub const POD_SIGNALS: [&str; 26] = [
 ];
 
 /// The signals of `check_rollouts`.
-pub const ROLLOUT_SIGNALS: [&str; 15] = [
+pub const ROLLOUT_SIGNALS: [&str; 16] = [
     "target.resolved",
     "target.unknown",
     "workload.rolled_out",
@@ -67,6 +67,7 @@ pub const ROLLOUT_SIGNALS: [&str; 15] = [
     "policy.quota_exceeded",
     "policy.webhook_failed",
     "policy.forbidden",
+    "intent.declared",
 ];
 
 /// The signals of `check_service`.

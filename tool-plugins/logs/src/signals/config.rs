@@ -52,7 +52,7 @@ pub(super) fn detail(signal: &str, text: &str) -> Option<(&'static str, String)>
             let found = status.iter().find(|(words, _)| lower.contains(words));
             found.map(|(_, status)| ("status", (*status).to_owned()))
         }
-        _ => None,
+        _ => super::rules::load::detail(signal, &lower),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The wording of failures, as data. The order decides: of several rules that fit a line the first
 //! counts, as "lock wait timeout" is about a lock and "pool timed out" about a pool.
 
+pub(super) mod load;
+
 use crate::level::Level;
 
 /// Phrases of one mechanism.
@@ -13,7 +15,12 @@ pub(super) struct Rule {
     pub(super) phrases: &'static [&'static str],
 }
 
-pub(super) const RULES: &[Rule] = &[
+/// All rules, in the order that decides.
+pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
+    [load::RULES, RULES].into_iter().flatten()
+}
+
+const RULES: &[Rule] = &[
     Rule {
         signal: "log.exec_format",
         least: Level::Unknown,
@@ -35,7 +42,6 @@ pub(super) const RULES: &[Rule] = &[
             "cannot allocate memory",
             "std::bad_alloc",
             "memory allocation of",
-            "oom command not allowed",
             "outofmemoryexception",
             "oom-kill",
         ],

@@ -50,6 +50,10 @@ pub fn judge(service: &Entity, flow: &Flow, edges: &[Edge<'_>], frame: Frame) ->
         let fact = Observation::new(signal, subject.clone(), says)
             .value(shift.after, "1/s")
             .baseline(shift.before)
+            .attr(
+                "size",
+                if shift.after >= t::FLOOD_TIMES * shift.before { "several" } else { "some" },
+            )
             .attr("times", number(shift.after / shift.before.max(0.01)));
         timed(fact, Some(shift), frame)
     };

@@ -149,7 +149,8 @@ pub fn judge(view: View<'_>) -> Found {
         }
         let Some(course) = Course::of(&waiting) else { continue };
         let told = Told { view, queue: &queue, subject, broker, course, flow: &flow };
-        found.facts.extend(told.facts(&waiting));
+        let facts = told.facts(&waiting, &mut found.relations);
+        found.facts.extend(facts);
     }
     found.facts.extend(blocked(view));
     found
@@ -224,7 +225,7 @@ struct Told<'a> {
 // === impl Told ===
 
 impl Told<'_> {
-    fn facts(&self, waiting: &[f64]) -> Vec<Observation> {
+    fn facts(&self, waiting: &[f64], relations: &mut Vec<Relation>) -> Vec<Observation> {
         let Course { now, before, .. } = self.course;
         let backlog = now >= t::BACKLOG_TIMES * before && now - before >= t::BACKLOG_LEAST;
         let all_along = self.course.shift.is_none() && now >= t::BACKLOG_LEAST;
@@ -235,7 +236,7 @@ impl Told<'_> {
         if (backlog || all_along) && self.stands_still() {
             facts.push(self.stalled());
         }
-        if backlog && let Some(inflow) = self.inflow() {
+        if backlog && let Some(inflow) = self.inflow(relations) {
             facts.push(inflow);
         }
         if facts.is_empty() && now <= t::BACKLOG_USUAL * before + t::BACKLOG_LEAST && !all_along {
@@ -328,7 +329,7 @@ impl Told<'_> {
         timed(fact.attr("consumers", consumers), fall, self.view.frame)
     }
 
-    fn inflow(&self) -> Option<Observation> {
+    fn inflow(&self, relations: &mut Vec<Relation>) -> Option<Observation> {
         let into = self.flow.into.filter(|i| i.now >= t::INFLOW_TIMES * i.before)?;
         let rise = into.rise();
         let producer = consumer::producer(self.view, self.queue, &self.subject);
@@ -339,9 +340,18 @@ impl Told<'_> {
             number(into.now),
             since(rise, self.view.frame),
             number(into.before),
-            producer.map(|p| format!(", from {}", p.name)).unwrap_or_default()
+            producer.as_ref().map(|p| format!(", from {}", p.name)).unwrap_or_default()
         );
+        if let Some(producer) = &producer {
+            relations.push(Relation::new(
+                producer.clone(),
+                RelationKind::Calls,
+                self.queue.measured.clone(),
+            ));
+        }
+        let known = if producer.is_some() { "known" } else { "unknown" };
         let fact = Observation::new("queue.inflow_up", subject, says)
+            .attr("producer", known)
             .value(into.now, "1/s")
             .baseline(into.before)
             .attr("queue", self.queue.name.as_str())

@@ -12,6 +12,7 @@
 
 mod certificates;
 mod ingresses;
+mod intent;
 mod network;
 mod nodes;
 mod pods;
