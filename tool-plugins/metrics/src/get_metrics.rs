@@ -48,6 +48,7 @@ const EMITS: &[&str] = &[
     "cache.capacity_changed",
     "cache.down",
     "cache.healthy",
+    "cache.misses_land",
     "queue.backlog_growing",
     "queue.consumer_stalled",
     "queue.inflow_up",
@@ -163,7 +164,7 @@ fn judge(measured: &Measured, world: &World) -> Result<Output, Failure> {
     let scope = Scope::of(&world.resolution, &edges, (&world.services, &world.pods), &world.owners);
     let mut facts = judge_flows(measured, &scope, &edges);
     facts.extend(judge_containers(measured, (world, &edges), &scope));
-    let view = View { store: &measured.store, frame: measured.frame, world };
+    let view = View { store: &measured.store, frame: measured.frame, world, edges: &edges };
     let recipes = recipes::all(view);
     facts.extend(recipes.facts.into_iter().filter_map(|fact| {
         let rank = rank_of(&fact, world, &scope)?;

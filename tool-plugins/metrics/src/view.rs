@@ -11,6 +11,7 @@ use crate::{
     labels::Labels,
     object,
     query::{Query, Selector, Track, evaluate},
+    scope::Edge,
     store::Store,
     world::World,
 };
@@ -24,6 +25,8 @@ pub struct View<'a> {
     pub frame: Frame,
     /// The cluster.
     pub world: &'a World,
+    /// Requests of services and between them.
+    pub edges: &'a [Edge<'a>],
 }
 
 /// What a recipe found.

@@ -2,6 +2,8 @@
 //! of hits beside counters of misses, one counter with a label for either, a gauge of the ratio;
 //! as Redis, Memcached, Varnish, Micrometer and others export them.
 
+mod users;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_sdk::{Entity, Observation};
@@ -94,6 +96,12 @@ pub fn judge(view: View<'_>) -> Found {
         found.facts.extend(evicting);
         for ((_, name), asked) in caches.iter().filter(|((of, _), _)| *of == object) {
             found.facts.extend(ratio(view, (&object, name), asked, (&around, troubled)));
+        }
+        let own = caches.iter().filter(|((of, _), _)| *of == object).map(|(_, asked)| asked);
+        if let Some(fell) = own.filter_map(|asked| fell_at(view, asked)).min() {
+            let (facts, relations) = users::concluded(view, &object, fell);
+            found.facts.extend(facts);
+            found.relations.extend(relations);
         }
     }
     found
@@ -227,6 +235,15 @@ fn around(view: View<'_>, object: &Entity) -> Around {
         used: level(USED).as_deref().and_then(Course::of).map(|c| c.now),
         restarted,
     }
+}
+
+/// When the hits of a cache became fewer.
+fn fell_at(view: View<'_>, asked: &Asked) -> Option<usize> {
+    let mut all = asked.hits.clone();
+    add(&mut all, &asked.misses);
+    let missed = share(&asked.misses, &all, view.frame)?;
+    let fell = missed.baseline.is_some_and(|b| missed.value - b >= t::HIT_RATIO_FALL);
+    missed.shift.filter(|_| fell).map(|s| s.start)
 }
 
 fn ratio(
