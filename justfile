@@ -46,6 +46,14 @@ watch ID:
 eval *ARGS:
     cargo build --release --workspace --bins && target/release/agentd eval tests/scenarios {{ARGS}}
 
+# How good the answers are on many incidents at once, and when sources fail; see --help.
+measure *ARGS:
+    cargo run --release -p agent-tests --bin measure -- {{ARGS}}
+
+# What the engine's own thinking costs, and how it grows with a hundred thousand observations.
+bench-reason *ARGS:
+    cargo run --release -p agent-tests --bin bench_reason -- {{ARGS}}
+
 # A tool call through the whole stack beside a bare tonic echo.
 bench *ARGS:
     cargo run --release -p agent-tests --bin bench_call -- {{ARGS}}

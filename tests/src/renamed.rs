@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use self::naming::Naming;
 use crate::{alert::Scenario, staged::Staged};
@@ -44,13 +45,22 @@ const YEAR: i64 = 365;
 /// # Errors
 /// When it cannot be read or written.
 pub fn renamed(from: &Path, seed: u64) -> Result<Staged> {
+    let (dir, truth) = renamed_with_truth(from, seed)?;
+    Ok(Staged::made(dir, Scenario::parse(&truth)?))
+}
+
+/// As [`renamed`], with the text of the renamed `scenario.json`, which is not in the folder.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn renamed_with_truth(from: &Path, seed: u64) -> Result<(TempDir, String)> {
     let naming = Naming::draw(names(from)?, seed);
     let days = if seed.is_multiple_of(2) { YEAR } else { -YEAR };
     let dir = tempfile::tempdir()?;
     copy(from, dir.path(), &|text| times::moved(&naming.applied(text), days))?;
     let truth = fs::read_to_string(dir.path().join("scenario.json"))?;
     fs::remove_file(dir.path().join("scenario.json"))?;
-    Ok(Staged::made(dir, Scenario::parse(&truth)?))
+    Ok((dir, truth))
 }
 
 /// Names that the objects of a recording are called by, without what Kubernetes made of them:

@@ -13,6 +13,7 @@ use agent_tests::measure::{
     explain,
     figures::Tally,
     investigate::{self, Pace},
+    machine,
     outcome::Outcome,
     table,
     variant::{Taken, Variant},
@@ -38,15 +39,30 @@ struct Arguments {
     /// Also with a source that does not answer; may be given several times.
     #[arg(long, value_name = "SOURCE")]
     without: Vec<Taken>,
+    /// What such a source answers with; agentd tries again after 429 and 5xx, which takes long.
+    #[arg(long, value_name = "STATUS", default_value_t = 403)]
+    without_status: u16,
     /// Also with half of all questions failing.
     #[arg(long, value_name = "SEED")]
     fail_half: Vec<u64>,
     /// Also with facts and answers in another order.
     #[arg(long, value_name = "SEED")]
     shuffle: Vec<u64>,
+    /// Also with other names for every object, and times moved by a year.
+    #[arg(long, value_name = "SEED")]
+    rename: Vec<u64>,
+    /// Also with so many warning events that have nothing to do with it.
+    #[arg(long, value_name = "NUMBER")]
+    warnings: Vec<u32>,
+    /// Also with text planted that speaks to the reader.
+    #[arg(long)]
+    plant: bool,
     /// Cases at once; one a processor when not given.
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     jobs: usize,
+    /// Writes everything as JSON, the plain run's answers as the corpus's scorer reads them.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Fails when fewer are right in the plain run; 0 to 1.
     #[arg(long, value_name = "SHARE")]
     require_right: Option<f64>,
@@ -90,8 +106,12 @@ async fn measured(arguments: Arguments) -> Result<Vec<String>> {
     for variant in variants(&arguments) {
         let varied = investigate::all(&cases, variant, &pace).await?;
         let (_, plain) = runs.first().context("the plain run is there")?;
-        print!("\n{}", table::beside(&variant.to_string(), plain, &varied));
+        print!("\n{}", table::beside(variant, plain, &varied));
         runs.push((variant.to_string(), varied));
+    }
+    if let Some(file) = &arguments.json {
+        let text = format!("{:#}\n", machine::json(&runs));
+        std::fs::write(file, text).with_context(|| file.display().to_string())?;
     }
     Ok(faults(&arguments, &runs))
 }
@@ -116,10 +136,15 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>> {
 }
 
 fn variants(arguments: &Arguments) -> Vec<Variant> {
-    let without = arguments.without.iter().map(|taken| Variant::Without(*taken));
-    let fail_half = arguments.fail_half.iter().map(|seed| Variant::FailHalf(*seed));
-    let shuffle = arguments.shuffle.iter().map(|seed| Variant::Shuffle(*seed));
-    without.chain(fail_half).chain(shuffle).collect()
+    let status = arguments.without_status;
+    let mut variants = Vec::new();
+    variants.extend(arguments.without.iter().map(|taken| Variant::Without(*taken, status)));
+    variants.extend(arguments.fail_half.iter().map(|seed| Variant::FailHalf(*seed)));
+    variants.extend(arguments.shuffle.iter().map(|seed| Variant::Shuffle(*seed)));
+    variants.extend(arguments.rename.iter().map(|seed| Variant::Rename(*seed)));
+    variants.extend(arguments.warnings.iter().map(|count| Variant::Warnings(*count)));
+    variants.extend(arguments.plant.then_some(Variant::Plant));
+    variants
 }
 
 /// Demands that are not met, a line each.

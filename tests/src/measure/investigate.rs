@@ -81,7 +81,7 @@ async fn one(
 ) -> Result<Outcome> {
     let given = case.clone();
     let prepared = tokio::task::spawn_blocking(move || variant.prepare(&given)).await??;
-    let Prepared { case, stage } = &prepared;
+    let Prepared { case, stage, .. } = &prepared;
     let attached = stand.attach(stage.path(), variant.disturbance()).await?;
     let begun = Instant::now();
     let ended = stand.investigate(case.alert.clone()).await?;
@@ -99,4 +99,54 @@ async fn one(
     }
     stand.detach(attached).await?;
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use super::*;
+    use crate::{measure::variant::Taken, staged};
+
+    async fn bundled(variant: Variant) -> Outcome {
+        let case = Case::read(&staged::bundled()).unwrap();
+        let pace = Pace { at_once: 1, keep: Some(case.id.clone()) };
+        all(&[case], variant, &pace).await.unwrap().remove(0)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_incident_is_investigated_as_the_daemon_does_it_and_can_be_thought_through_again() {
+        let outcome = bundled(Variant::Plain).await;
+        assert_eq!((outcome.trouble.as_str(), outcome.rounds > 0), ("", true), "{outcome:?}");
+        let gathered = outcome.gathered.as_ref().unwrap();
+        let calls: usize = gathered.rounds.iter().map(Vec::len).sum();
+        assert_eq!((gathered.rounds.len(), calls), (outcome.rounds, outcome.calls));
+        assert!(gathered.observations() > 10);
+        let (_, again) = gathered.weighed().unwrap();
+        let first = again.conclusion.root_causes.first();
+        assert_eq!(first.map(|cause| cause.category.clone()), outcome.answer.category);
+        let sure = first.map(|cause| cause.confidence).unwrap_or_default();
+        assert!((sure - outcome.answer.confidence.unwrap_or_default()).abs() < 1e-9);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_source_that_is_taken_away_is_met_as_a_failure() {
+        let variant = Variant::Without(Taken::Logs, 403);
+        let outcome = bundled(variant).await;
+        assert!(outcome.holes > 0, "{outcome:?}");
+        assert!(!outcome.signals.iter().any(|signal| signal.starts_with("log.")));
+        assert_eq!(variant.promise(&outcome), Some(("name the source as a gap", true)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_recording_that_cannot_be_read_costs_its_own_case_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut broken = Case::read(&staged::bundled()).unwrap();
+        (broken.id, broken.dir) = ("broken".to_owned(), dir.path().to_owned());
+        "broken".clone_into(&mut broken.truth.id);
+        let whole = Case::read(&staged::bundled()).unwrap();
+        let outcomes = all(&[broken, whole], Variant::Plain, &Pace::default()).await.unwrap();
+        let troubled: Vec<bool> = outcomes.iter().map(|one| !one.trouble.is_empty()).collect();
+        assert_eq!(troubled, [true, false], "{outcomes:?}");
+    }
 }

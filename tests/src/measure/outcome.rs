@@ -55,6 +55,8 @@ pub struct Outcome {
     pub took: Duration,
     /// Signals that tools told of.
     pub signals: BTreeSet<String>,
+    /// Tool calls that failed or left something out.
+    pub holes: usize,
     /// Why there is no report; empty when there is one.
     pub trouble: String,
     /// All that was asked and answered, when it was to be kept.
@@ -115,6 +117,10 @@ impl Outcome {
             score: scored,
             calls: count(|payload| matches!(payload, Payload::ToolCallStarted(_))),
             rounds: count(|payload| matches!(payload, Payload::PlanUpdated(_))),
+            holes: count(|payload| {
+                matches!(payload, Payload::ToolCallFinished(call)
+                    if call.failure.is_some() || !call.gaps.is_empty())
+            }),
             signals: observations.map(|observation| observation.signal.clone()).collect(),
             ..Self::without_report(&case.truth, String::new())
         })
@@ -136,6 +142,7 @@ impl Outcome {
             rounds: 0,
             took: Duration::ZERO,
             signals: BTreeSet::new(),
+            holes: 0,
             trouble,
             gathered: None,
         }

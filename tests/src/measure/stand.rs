@@ -10,7 +10,7 @@ use agent_proto::{
         plugin_registry_service_client::PluginRegistryServiceClient, register_request::Transport,
         tool_service_server::ToolServiceServer,
     },
-    v1::{self, Alert, InvestigationState},
+    v1::{self, Alert, InvestigationState, StreamEventsRequest, stream_events_response::Item},
 };
 use agent_sdk::{Plugin, kit::Harness};
 use agentd::{
@@ -22,7 +22,10 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use plugin_cluster::{Cluster, Source};
 use plugin_metrics::recording::Recording;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
 use uuid::Uuid;
@@ -35,6 +38,12 @@ use crate::client::{Client, decoded};
 
 /// How long plugins may take to be ready, and an investigation to end; both are generous.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Bound of one investigation: what waits for a tool that is cut off is measured as ended early.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How soon events that are there come, and how many of them are told.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// See [`AT_ONCE`].
+const TOLD: usize = 8;
 /// Leases outlast every investigation, so nobody has to renew them.
 const LEASE: Duration = Duration::from_secs(3600);
 /// Calls that a plugin takes at once, as the SDK has it.
@@ -78,6 +87,7 @@ impl Stand {
         let mut config = Config::with_data_dir(dir.path().join("data"));
         config.grpc.listen.set_port(0);
         config.http.listen = None;
+        config.investigation.max_duration = LONGEST;
         config.plugins.lease_ttl = LEASE;
         config.plugins.renew_interval = LEASE / 3;
         let daemon = app::start(config, None).await?;
@@ -140,7 +150,8 @@ impl Stand {
         let running =
             [InvestigationState::Queued, InvestigationState::Running].contains(&asked.state());
         if running || asked.report.is_none() {
-            bail!("it did not end within {PATIENCE:?}");
+            let last = so_far(&mut client, &asked.name).await;
+            bail!("it did not end within {PATIENCE:?}; last it told: {}", last.join(" / "));
         }
         let bytes = client.events(&asked.name, 0).await.map_err(refused)?;
         Ok(Ended { events: decoded(&bytes)?, investigation: asked })
@@ -163,6 +174,23 @@ impl Stand {
     fn channel(&self) -> Result<Channel> {
         Ok(Endpoint::from_shared(format!("http://{}", self.daemon.grpc()))?.connect_lazy())
     }
+}
+
+/// What an investigation that still runs told last.
+async fn so_far(client: &mut Client, name: &str) -> Vec<String> {
+    let request = StreamEventsRequest { name: name.to_owned(), ..StreamEventsRequest::default() };
+    let Ok(answer) = client.agent.stream_events(request).await else { return Vec::new() };
+    let mut stream = answer.into_inner();
+    let mut told = Vec::new();
+    // The stream follows the investigation: what is there comes at once, then nothing.
+    while let Ok(Ok(Some(item))) = timeout(AT_ONCE, stream.message()).await {
+        if let Some(Item::Event(bytes)) = item.item
+            && let Ok(events) = decoded(&[bytes])
+        {
+            told.extend(events.into_iter().map(|event| event.summary));
+        }
+    }
+    told.split_off(told.len().saturating_sub(TOLD))
 }
 
 /// The bundled plugins over a cluster. Metrics are read at once, as the program does it.

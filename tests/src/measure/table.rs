@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use super::{
     figures::{Figures, Tally},
     outcome::{Came, Outcome, named},
+    variant::Variant,
 };
 
 /// Per category, then by difficulty, then the figures.
@@ -100,9 +101,10 @@ fn told(outcome: &Outcome) -> String {
     format!("{said} (true: {} {truth})", outcome.category).replace(" )", ")")
 }
 
-/// How the outcomes of a variant differ from those of the plain run.
+/// How the outcomes of a variant differ from those of the plain run, and what it asks of reports
+/// beside that.
 #[must_use]
-pub fn beside(name: &str, plain: &[Outcome], varied: &[Outcome]) -> String {
+pub fn beside(variant: Variant, plain: &[Outcome], varied: &[Outcome]) -> String {
     let tally: Tally = varied.iter().collect();
     let mut changed = Vec::new();
     for now in varied {
@@ -111,8 +113,10 @@ pub fn beside(name: &str, plain: &[Outcome], varied: &[Outcome]) -> String {
             changed.push(format!("  {:24} {} -> {}\n", now.id, before.said(), told(now)));
         }
     }
+    let longest = Figures::of(varied).millis.1;
     let mut out = format!(
-        "{name}: {} of {} verdicts changed; {} right, {} wrong, {} inconclusive, {} confident wrong\n",
+        "{variant}: {} of {} verdicts changed; {} right, {} wrong, {} inconclusive, \
+         {} confident wrong; longest {longest} ms\n",
         changed.len(),
         tally.cases,
         tally.right,
@@ -124,7 +128,30 @@ pub fn beside(name: &str, plain: &[Outcome], varied: &[Outcome]) -> String {
     for wrong in varied.iter().filter(|outcome| outcome.confident_wrong()) {
         let _ = writeln!(out, "  CONFIDENT WRONG {}", line(wrong));
     }
+    for broken in varied.iter().filter(|outcome| !outcome.trouble.is_empty()) {
+        let _ = writeln!(out, "  NOT MEASURED {}: {}", broken.id, broken.trouble);
+    }
+    out.push_str(&promised(variant, varied));
     out
+}
+
+/// How many reports have what the variant asks of them, and which do not.
+fn promised(variant: Variant, varied: &[Outcome]) -> String {
+    let asked: Vec<(&str, &str, bool)> = varied
+        .iter()
+        .filter_map(|outcome| {
+            let (what, kept) = variant.promise(outcome)?;
+            Some((outcome.id.as_str(), what, kept))
+        })
+        .collect();
+    let Some((_, what, _)) = asked.first() else { return String::new() };
+    let missing: Vec<&str> =
+        asked.iter().filter(|(_, _, kept)| !kept).map(|(id, _, _)| *id).collect();
+    let mut out = format!("  {} of {} reports {what}", asked.len() - missing.len(), asked.len());
+    if !missing.is_empty() {
+        let _ = write!(out, "; not {}", missing.join(" "));
+    }
+    out + "\n"
 }
 
 /// Whether the verdict is another one: how it stands to the truth, or its category. Names of
@@ -183,8 +210,10 @@ mod tests {
             outcome("a", "oom_killed", Some(("oom_killed", 0.6))),
             outcome("b", "oom_killed", Some(("disk_full", 0.8))),
         ];
-        let told = beside("shuffled", &plain, &varied);
-        assert!(told.starts_with("shuffled: 1 of 2 verdicts changed; 1 right, 1 wrong"), "{told}");
+        let told = beside(Variant::FailHalf(3), &plain, &varied);
+        let first = "half of the calls fail (seed 3): 1 of 2 verdicts changed; 1 right, 1 wrong";
+        assert!(told.starts_with(first), "{told}");
         assert_eq!(told.matches("CONFIDENT WRONG b").count(), 1, "{told}");
+        assert!(told.ends_with("0 of 2 reports name a gap; not a b\n"), "{told}");
     }
 }
