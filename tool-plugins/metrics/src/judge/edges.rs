@@ -41,7 +41,7 @@ pub fn judge(caller: &Entity, called: &Entity, flow: &Flow, frame: Frame) -> Vec
         });
     }
     facts.extend(slow(caller, called, flow, frame));
-    if facts.is_empty() {
+    if facts.is_empty() && !services::fell_silent(&flow.total) {
         let last = services::recent(&flow.failed, &flow.total);
         let says = format!(
             "calls from {} to {} work, {} of them fail",

@@ -48,6 +48,10 @@ fn errors(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
     // A rise too small to be harm is no proof of health either. What is told as normal is the
     // state of late: an outage long over must not colour it.
     let last = recent(&flow.failed, &flow.total);
+    // Who is asked nothing any more answers nothing well.
+    if fell_silent(&flow.total) {
+        return None;
+    }
     if found.shift.is_some() && rose && last > t::ERROR_SHARE / 10.0 {
         return None;
     }
@@ -129,6 +133,12 @@ pub(crate) fn recent(part: &[f64], whole: &[f64]) -> f64 {
     // counted has no list.
     let whole_sum = sum(whole);
     if whole_sum > 0.0 && part.len() == whole.len() { sum(part) / whole_sum } else { 0.0 }
+}
+
+/// Whether the last fifth of the time brought less than a tenth of what was usual.
+pub(crate) fn fell_silent(total: &[f64]) -> bool {
+    let (usual, late) = (change::median(total), change::median(tail(total)));
+    late.unwrap_or_default() < usual.unwrap_or_default() / 10.0
 }
 
 fn starts_with_digit(code: &str) -> bool {
