@@ -1,9 +1,12 @@
 //! `check_nodes`: what nodes say of themselves, what keeps pods off them, and who runs on those
 //! in trouble.
 
-use agent_sdk::{Entity, Failure, Observation, Output, Relation, RelationKind};
+mod lost;
+mod tenants;
+
+use agent_sdk::{Failure, Observation, Output};
 use jiff::Timestamp;
-use plugin_cluster::{Answer, Cluster, Kind, Object, Owners, object::time_of, pod};
+use plugin_cluster::{Answer, Cluster, Kind, Object, object::time_of};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -35,8 +38,13 @@ pub async fn check_nodes(cluster: &Cluster) -> Result<Output, Failure> {
     let mut answer = Answer::default();
     let mut rows = Vec::new();
     let mut troubled = Vec::new();
+    let leases = lost::Leases::read(cluster).await;
     for node in &nodes {
-        let trouble = judge(node, cluster.now(), &mut answer);
+        let mut trouble = judge(node, cluster.now(), &mut answer);
+        trouble.extend(lost::judge(node, &leases, cluster.now(), &mut answer));
+        if trouble.is_empty() {
+            answer.health(healthy(node, cluster.now()));
+        }
         if !trouble.is_empty() {
             troubled.push(node);
         }
@@ -48,7 +56,7 @@ pub async fn check_nodes(cluster: &Cluster) -> Result<Output, Failure> {
             arch: node.text("/status/nodeInfo/architecture").to_owned(),
         });
     }
-    neighbours(cluster, &troubled, &mut answer).await;
+    tenants::judge(cluster, (&nodes, &troubled), &mut answer).await;
     let headline = format!("{} nodes, {} in trouble", nodes.len(), troubled.len());
     answer.into_output(cluster, &headline, &rows)
 }
@@ -58,9 +66,16 @@ fn judge(node: &Object, now: Timestamp, answer: &mut Answer) -> Vec<String> {
     let mut trouble = Vec::new();
     if let Some(c) = node.condition("Ready").filter(|c| c.status != "True") {
         let quiet = if c.status == "Unknown" { ", its kubelet is silent" } else { "" };
-        let says = format!("node {} is not ready: {}{quiet}", node.name(), c.reason);
+        let since = c.since.map(|t| format!(" since {t}")).unwrap_or_default();
+        let says = format!("node {} is NotReady{since}: {}{quiet}", node.name(), c.reason);
         let seen = Observation::new("node.not_ready", node.entity(), says);
-        answer.harm(seen.maybe_since(c.since).until(now).attr("reason", c.reason).quote(c.message));
+        answer.harm(
+            seen.maybe_since(c.since)
+                .until(now)
+                .attr("reason", c.reason)
+                .attr("why", unready(c.reason, c.message))
+                .quote(c.message),
+        );
         trouble.push("not ready".to_owned());
     }
     for (name, signal, what) in PRESSURES {
@@ -82,14 +97,28 @@ fn judge(node: &Object, now: Timestamp, answer: &mut Answer) -> Vec<String> {
     if let Some(observation) = tainted(node) {
         answer.neutral(observation);
     }
-    if trouble.is_empty() {
-        let says = format!("node {} is ready and without pressure", node.name());
-        let since = node.condition("Ready").and_then(|c| c.since);
-        answer.health(
-            Observation::new("node.healthy", node.entity(), says).maybe_since(since).until(now),
-        );
-    }
     trouble
+}
+
+/// What a node that is not ready lacks: its kubelet's word, its network, its runtime.
+fn unready(reason: &str, message: &str) -> &'static str {
+    let said = format!("{reason} {message}").to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|w| said.contains(w));
+    if says(&["nodestatusunknown", "stopped posting", "never posted"]) {
+        "silent"
+    } else if says(&["networkready=false", "network plugin", "cni", "networkunavailable"]) {
+        "network"
+    } else if says(&["pleg", "container runtime", "runtime is down", "containerd", "docker"]) {
+        "runtime"
+    } else {
+        "other"
+    }
+}
+
+fn healthy(node: &Object, now: Timestamp) -> Observation {
+    let says = format!("node {} is ready and without pressure", node.name());
+    let since = node.condition("Ready").and_then(|c| c.since);
+    Observation::new("node.healthy", node.entity(), says).maybe_since(since).until(now)
 }
 
 /// When a taint was put on a node.
@@ -123,58 +152,4 @@ pub(crate) fn shown_taint(taint: &Value) -> String {
     let value = text("value");
     let equals = if value.is_empty() { "" } else { "=" };
     format!("{}{equals}{value}:{}", text("key"), text("effect"))
-}
-
-/// Who runs on nodes in trouble, and who of them may fill a disk without bound.
-async fn neighbours(cluster: &Cluster, troubled: &[&Object], answer: &mut Answer) {
-    if troubled.is_empty() {
-        return;
-    }
-    let pods = cluster.list(Kind::Pod, None).await;
-    let pods = answer.or_gap("pods", pods);
-    let owners = Owners::read(cluster, None).await;
-    for pod in &pods {
-        let Some(node) = troubled.iter().find(|n| n.name() == pod.text("/spec/nodeName")) else {
-            continue;
-        };
-        answer.relate(Relation::new(pod.entity(), RelationKind::RunsOn, node.entity()));
-        answer.relate_all(owners.relations(pod));
-        let short = node.condition("DiskPressure").is_some_and(|c| c.status == "True");
-        let runs = pod.text("/status/phase") == "Running";
-        for volume in unbounded(pod).into_iter().filter(|_| short && runs) {
-            answer.neutral(scratch(pod, volume, node.entity()));
-        }
-    }
-}
-
-/// Scratch volumes on disk without a size limit.
-fn unbounded(pod: &Object) -> Vec<&str> {
-    let on_disk = |v: &&Value| {
-        v.get("emptyDir").is_some_and(|e| {
-            e.get("sizeLimit").is_none()
-                && e.get("medium").and_then(Value::as_str) != Some("Memory")
-        })
-    };
-    let volumes = pod.list("/spec/volumes").iter().filter(on_disk);
-    volumes.filter_map(|v| v.get("name")?.as_str()).collect()
-}
-
-fn scratch(pod: &Object, volume: &str, node: Entity) -> Observation {
-    let mounted: Vec<&str> = pod::containers(pod)
-        .iter()
-        .flat_map(|c| pod::list(c.spec, "volumeMounts"))
-        .filter(|m| m.get("name").and_then(Value::as_str) == Some(volume))
-        .filter_map(|m| m.get("mountPath")?.as_str())
-        .collect();
-    let path = mounted.first().copied().unwrap_or_default();
-    let says = format!(
-        "pod {}/{} keeps {path} in emptyDir {volume} without a size limit, on node {} that is short of disk",
-        pod.namespace(),
-        pod.name(),
-        node.name
-    );
-    Observation::new("pod.scratch_unbounded", pod.entity(), says)
-        .attr("volume", volume)
-        .attr("path", path)
-        .peer(node)
 }

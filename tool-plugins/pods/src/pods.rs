@@ -2,13 +2,14 @@
 //! belong to, run on, use and call. Judges from objects alone: it works without events.
 
 pub(crate) mod calls;
-mod claims;
 mod containers;
 mod fit;
 mod health;
 pub(crate) use health::{desired, ready};
 mod phase;
+mod preempted;
 mod probed;
+mod pulls;
 pub(crate) mod uses;
 
 use agent_sdk::{Entity, Failure, Output, Relation, RelationKind};
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use plugin_cluster::{Answer, Cluster, Kind, Object, Owners, State, pod};
 use serde::Serialize;
 
-use crate::args::Where;
+use crate::{args::Where, storage};
 
 /// One pod in the result for people and models.
 #[derive(Debug, Serialize)]
@@ -58,7 +59,11 @@ pub async fn check_pods(cluster: &Cluster, args: &Where) -> Result<Output, Failu
     uses::judge(cluster, (&pods, &owners), &mut answer).await;
     probed::judge(cluster, &pods, &mut answer).await;
     calls::relate(cluster, namespace, (&pods, &owners), &mut answer).await;
-    claims::judge(cluster, namespace, &pods, &mut answer).await;
+    pulls::judge(cluster, namespace, &pods, &mut answer).await;
+    preempted::judge(cluster, (&pods, &owners), &mut answer).await;
+    if pods.iter().any(storage::held_by_volumes) {
+        storage::held(cluster, namespace, &mut answer).await;
+    }
     fit::judge(cluster, &pods, &mut answer).await;
     health::judge(cluster, namespace, (&pods, &owners), &mut answer).await;
 

@@ -11,6 +11,7 @@ use agent_sdk::{Entity, Failure, Output, Relation, RelationKind};
 use plugin_cluster::{Answer, Cluster, Kind, Object, Owners};
 use serde::Serialize;
 
+pub(crate) use self::claims::held as held_by_volumes;
 use crate::args::Where;
 
 /// What every judge of storage looks at.
@@ -62,6 +63,15 @@ pub async fn check_storage(cluster: &Cluster, args: &Where) -> Result<Output, Fa
         namespace.unwrap_or("the cluster")
     );
     answer.into_output(cluster, &headline, &scene.rows())
+}
+
+/// Tells of the claims that pods wait for by the scheduler's word. A source that does not answer
+/// becomes a gap.
+pub(crate) async fn held(cluster: &Cluster, namespace: Option<&str>, answer: &mut Answer) {
+    match Scene::read(cluster, namespace, answer).await {
+        Ok(scene) => claims::judge_held(&scene, answer),
+        Err(why) => answer.gap("persistentvolumeclaims", why),
+    }
 }
 
 /// Whether a claim has its volume.

@@ -51,7 +51,7 @@ pub const POD_SIGNALS: [&str; 26] = [
 ];
 
 /// The signals of `check_rollouts`.
-pub const ROLLOUT_SIGNALS: [&str; 16] = [
+pub const ROLLOUT_SIGNALS: [&str; 20] = [
     "target.resolved",
     "target.unknown",
     "workload.rolled_out",
@@ -64,6 +64,10 @@ pub const ROLLOUT_SIGNALS: [&str; 16] = [
     "service.changed",
     "job.failed",
     "job.succeeded",
+    "job.deadline_exceeded",
+    "job.running_long",
+    "job.suspended",
+    "job.missed",
     "policy.quota_exceeded",
     "policy.webhook_failed",
     "policy.forbidden",
@@ -87,7 +91,7 @@ pub const SERVICE_SIGNALS: [&str; 12] = [
 ];
 
 /// The signals of `check_nodes`.
-pub const NODE_SIGNALS: [&str; 8] = [
+pub const NODE_SIGNALS: [&str; 12] = [
     "node.healthy",
     "node.not_ready",
     "node.memory_pressure",
@@ -96,6 +100,10 @@ pub const NODE_SIGNALS: [&str; 8] = [
     "node.cordoned",
     "node.tainted",
     "pod.scratch_unbounded",
+    "pod.lost",
+    "node.unreachable",
+    "node.network_unavailable",
+    "node.reclaimed",
 ];
 
 /// The signals of `check_policies`.

@@ -68,15 +68,8 @@ impl Look<'_> {
                 self.ended(self.container.last_state(), answer);
                 self.probe_ports(answer);
             }
-            "ImagePullBackOff"
-            | "ErrImagePull"
-            | "InvalidImageName"
-            | "ErrImageNeverPull"
-            | "RegistryUnavailable"
-            | "ImageInspectError"
-            | "SignatureValidationFailed" => {
-                answer.harm(self.pull_failed(reason, message));
-            }
+            // Told by `pulls`, which knows the credentials and the registry, too.
+            reason if super::pulls::REASONS.contains(&reason) => {}
             "CreateContainerConfigError" => self.config_missing(message, answer),
             "CreateContainerError" | "RunContainerError" | "PostStartHookError" | "StartError" => {
                 answer.harm(self.create_failed(message));
@@ -102,26 +95,6 @@ impl Look<'_> {
             .attr("restarts", restarts.to_string())
             .attr("last_exit_code", code)
             .attr("last_reason", why)
-            .quote(message)
-    }
-
-    fn pull_failed(&self, reason: &str, message: &str) -> Observation {
-        let image = self.container.image();
-        let why = sayings::pull_failure(&format!("{reason} {message}"));
-        let tag = sayings::tag(image);
-        let told = match why {
-            "not_found" => format!("cannot pull image {image}: tag {tag} not found"),
-            "unauthorized" => format!("cannot pull image {image}: the registry refuses access"),
-            "unreachable" => format!("cannot pull image {image}: the registry is not reached"),
-            _ => format!("cannot pull image {image} ({reason})"),
-        };
-        self.observe("container.image_pull_failed", &told)
-            .maybe_since(self.trouble_since())
-            .until(self.now)
-            .attr("image", image)
-            .attr("tag", tag)
-            .attr("why", why)
-            .attr("reason", reason)
             .quote(message)
     }
 

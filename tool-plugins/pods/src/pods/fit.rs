@@ -2,7 +2,7 @@
 //! anti-affinity, its free resources. Follows the scheduler's hard rules as far as objects tell;
 //! what it does not know it leaves to the scheduler's own words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent_sdk::Observation;
 use plugin_cluster::{Answer, Cluster, Kind, Object, object, pod, quantity, selector};
@@ -26,14 +26,10 @@ pub(super) async fn judge(cluster: &Cluster, pods: &[Object], answer: &mut Answe
         told.entry(fit.reasons(pod).join("; ")).or_default().push(pod);
     }
     for (reasons, pods) in &told {
-        let Some(pod) = pods.first().filter(|_| !reasons.is_empty()) else { continue };
-        let says = format!("why no node takes pod {}: {reasons}", pod.name());
-        answer.neutral(
-            Observation::new("pod.nodes_excluded", pod.entity(), says)
-                .maybe_since(pod.condition("PodScheduled").and_then(|c| c.since))
-                .count(u64::try_from(pods.len()).unwrap_or(1))
-                .attr("nodes", reasons.as_str()),
-        );
+        if let Some(pod) = pods.first().filter(|_| !reasons.is_empty()) {
+            let seen = fit.excluded(pod, reasons);
+            answer.neutral(seen.count(u64::try_from(pods.len()).unwrap_or(1)));
+        }
     }
     for node in all_nodes.iter().filter(|n| waiting.iter().any(|p| !untolerated(n, p).is_empty())) {
         if let Some(observation) = nodes::tainted(node) {
@@ -81,21 +77,87 @@ impl Fit<'_> {
         self.nodes
             .iter()
             .map(|node| {
-                let mut why: Vec<String> = untolerated(node, pod)
-                    .into_iter()
-                    .map(|taint| format!("taint {}", nodes::shown_taint(taint)))
-                    .collect();
-                why.extend(self.cordoned(node));
-                why.extend(selector_misses(node, pod));
-                why.extend(self.repelled(node, pod));
-                why.extend(self.lacking(node, pod));
-                if why.is_empty() {
-                    why.push("nothing seen in its objects".to_owned());
-                }
-                format!("{}: {}", node.name(), why.join(", "))
+                let why: Vec<String> = self.why(node, pod).into_iter().map(|(_, w)| w).collect();
+                let why = if why.is_empty() {
+                    "nothing seen in its objects".to_owned()
+                } else {
+                    why.join(", ")
+                };
+                format!("{}: {why}", node.name())
             })
             .take(12)
             .collect()
+    }
+
+    /// Why a node does not take a pod: the kind of reason, and its words.
+    fn why(&self, node: &Object, pod: &Object) -> Vec<(&'static str, String)> {
+        let mut why: Vec<(&'static str, String)> = untolerated(node, pod)
+            .into_iter()
+            .map(|taint| {
+                (kind_of(field(taint, "key")), format!("taint {}", nodes::shown_taint(taint)))
+            })
+            .collect();
+        if !why.iter().any(|(kind, _)| *kind == "cordoned") {
+            why.extend(self.cordoned(node).map(|w| ("cordoned", w)));
+        }
+        why.extend(selector_misses(node, pod).map(|w| ("selector", w)));
+        why.extend(self.repelled(node, pod).map(|w| ("affinity", w)));
+        why.extend(self.lacking(node, pod).map(|w| ("resources", w)));
+        why
+    }
+
+    /// Why no node takes a pod, with what alone keeps a node that is otherwise fit.
+    fn excluded(&self, pod: &Object, reasons: &str) -> Observation {
+        let mut decides: Vec<&str> = Vec::new();
+        for node in self.nodes {
+            let why = self.why(node, pod);
+            if let [(only, _)] = why.as_slice()
+                && *only != "control_plane"
+                && !decides.contains(only)
+            {
+                decides.push(only);
+            }
+        }
+        let requests = requests(pod);
+        let largest = self.largest(pod);
+        let free =
+            if largest.is_empty() { String::new() } else { format!("; most free: {largest}") };
+        let never = if self.ever_fits(pod) { "" } else { "never" };
+        let asks = if requests.is_empty() {
+            String::new()
+        } else {
+            format!(" (requests {requests}{free})")
+        };
+        let says = format!("why no node takes pod {}{asks}: {reasons}", pod.name());
+        Observation::new("pod.nodes_excluded", pod.entity(), says)
+            .maybe_since(pod.condition("PodScheduled").and_then(|c| c.since))
+            .attr("nodes", reasons)
+            .attr("decides", decides.join(","))
+            .attr("requests", requests)
+            .attr("largest", largest)
+            .attr("fits", never)
+    }
+
+    /// The most that is free on one node, of what the pod asks for.
+    fn largest(&self, pod: &Object) -> String {
+        let told =
+            RESOURCES.into_iter().filter(|r| requested(pod, r) > 0.0).filter_map(|resource| {
+                let free = self.nodes.iter().filter_map(|n| Some((self.free(n, resource)?, n)));
+                let (free, node) = free.max_by(|a, b| a.0.total_cmp(&b.0))?;
+                Some(format!("{resource} {} on {}", shown(free.max(0.0), resource), node.name()))
+            });
+        told.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether some node would be large enough if it were empty.
+    fn ever_fits(&self, pod: &Object) -> bool {
+        self.nodes.is_empty()
+            || self.nodes.iter().any(|node| {
+                RESOURCES.into_iter().all(|resource| {
+                    let all = allocatable(node, resource);
+                    all.is_none_or(|all| all >= requested(pod, resource))
+                })
+            })
     }
 
     fn cordoned(&self, node: &Object) -> Option<String> {
@@ -126,25 +188,86 @@ impl Fit<'_> {
         node.labels().remove(key)
     }
 
+    /// What is left of a resource on a node after what its pods asked for.
+    fn free(&self, node: &Object, resource: &str) -> Option<f64> {
+        let taken: f64 = self
+            .pods
+            .iter()
+            .filter(|p| p.text("/spec/nodeName") == node.name())
+            .filter(|p| !matches!(p.text("/status/phase"), "Succeeded" | "Failed"))
+            .map(|p| requested(p, resource))
+            .sum();
+        Some(allocatable(node, resource)? - taken)
+    }
+
     /// Resources of which too little is free.
     fn lacking(&self, node: &Object, pod: &Object) -> Option<String> {
-        let lacks: Vec<String> = ["cpu", "memory"]
-            .into_iter()
+        let mut asked: Vec<String> = RESOURCES.into_iter().map(str::to_owned).collect();
+        asked.extend(extended(pod));
+        let lacks: Vec<String> = asked
+            .iter()
             .filter_map(|resource| {
-                let there = node.at("/status/allocatable")?.get(resource)?.as_str()?;
-                let taken: f64 = self
-                    .pods
-                    .iter()
-                    .filter(|p| p.text("/spec/nodeName") == node.name())
-                    .filter(|p| !matches!(p.text("/status/phase"), "Succeeded" | "Failed"))
-                    .map(|p| requested(p, resource))
-                    .sum();
                 let wants = requested(pod, resource);
-                (wants > 0.0 && quantity::parse(there)? - taken < wants)
-                    .then(|| format!("too little {resource} free"))
+                // A resource that a node does not have at all is lacking as well.
+                let free =
+                    self.free(node, resource).or_else(|| resource.contains('/').then_some(0.0))?;
+                (wants > 0.0 && free < wants).then(|| {
+                    let free = shown(free.max(0.0), resource);
+                    format!("too little {resource} free ({free})")
+                })
             })
             .collect();
         (!lacks.is_empty()).then(|| lacks.join(", "))
+    }
+}
+
+/// The resources every node has.
+const RESOURCES: [&str; 2] = ["cpu", "memory"];
+
+fn allocatable(node: &Object, resource: &str) -> Option<f64> {
+    quantity::parse(&pod::shown(node.at("/status/allocatable")?.get(resource)?))
+}
+
+/// Resources such as `example.com/gpu` that a pod asks for.
+fn extended(pod: &Object) -> BTreeSet<String> {
+    let containers = pod::containers(pod);
+    let asked = containers.iter().filter_map(|c| c.spec.get("resources")).flat_map(|resources| {
+        ["requests", "limits"].into_iter().filter_map(|part| resources.get(part))
+    });
+    let names = asked.filter_map(Value::as_object).flat_map(|r| r.keys());
+    names.filter(|name| name.contains('/')).cloned().collect()
+}
+
+/// What a pod asks for, as people write it.
+fn requests(pod: &Object) -> String {
+    let mut asked: Vec<String> = RESOURCES.into_iter().map(str::to_owned).collect();
+    asked.extend(extended(pod));
+    let told = asked.iter().map(|r| (r, requested(pod, r))).filter(|(_, amount)| *amount > 0.0);
+    told.map(|(r, amount)| format!("{r} {}", shown(amount, r))).collect::<Vec<_>>().join(", ")
+}
+
+/// An amount as people write it.
+fn shown(amount: f64, resource: &str) -> String {
+    const GI: f64 = 1_073_741_824.0;
+    match resource {
+        "memory" => format!("{:.1}Gi", amount / GI),
+        _ if amount.fract() > 0.0 => format!("{:.0}m", amount * 1000.0),
+        _ => format!("{amount:.0}"),
+    }
+}
+
+/// What a taint stands for, in the words of the scheduler's sentence.
+fn kind_of(key: &str) -> &'static str {
+    match key {
+        "node.kubernetes.io/not-ready"
+        | "node.kubernetes.io/unreachable"
+        | "node.kubernetes.io/network-unavailable" => "node_down",
+        "node.kubernetes.io/unschedulable" => "cordoned",
+        "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master" => {
+            "control_plane"
+        }
+        key if key.starts_with("node.kubernetes.io/") => "node_pressure",
+        _ => "taint",
     }
 }
 
@@ -152,7 +275,12 @@ fn requested(pod: &Object, resource: &str) -> f64 {
     pod::containers(pod)
         .iter()
         .filter(|c| !c.init)
-        .filter_map(|c| c.spec.get("resources")?.get("requests")?.get(resource))
+        .filter_map(|c| {
+            let resources = c.spec.get("resources")?;
+            // A limit without a request is the request, too.
+            let asked = resources.get("requests").and_then(|r| r.get(resource));
+            asked.or_else(|| resources.get("limits")?.get(resource))
+        })
         .filter_map(|q| quantity::parse(&pod::shown(q)))
         .sum()
 }

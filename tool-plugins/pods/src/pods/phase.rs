@@ -35,7 +35,8 @@ fn failed(pod: &Object, answer: &mut Answer) {
     let target = pod.condition("DisruptionTarget").filter(|c| c.status == "True");
     let reason = pod.text("/status/reason");
     match target.map(|c| c.reason) {
-        Some("PreemptionByScheduler") => answer.harm(preempted(pod, target)),
+        // Told by `preempted`, which looks for who took the room.
+        Some("PreemptionByScheduler") => {}
         Some("EvictionByEvictionAPI" | "DeletionByTaintManager" | "DeletionByPodGC")
             if reason != "Evicted" =>
         {
@@ -51,7 +52,7 @@ fn failed(pod: &Object, answer: &mut Answer) {
             );
         }
         _ if reason == "Evicted" => answer.harm(evicted(pod, target)),
-        _ if reason == "Preempting" => answer.harm(preempted(pod, target)),
+        _ if reason == "Preempting" => {}
         // What its containers did is told by them.
         _ if !pod::containers(pod).iter().all(|c| c.status.is_null()) => {}
         _ => {
@@ -65,13 +66,6 @@ fn failed(pod: &Object, answer: &mut Answer) {
             );
         }
     }
-}
-
-fn preempted(pod: &Object, target: Option<Condition<'_>>) -> Observation {
-    let says = format!("pod {} made way for a pod of higher priority", pod.name());
-    Observation::new("pod.preempted", pod.entity(), says)
-        .maybe_since(target.and_then(|c| c.since))
-        .quote(target.map_or(pod.text("/status/message"), |c| c.message))
 }
 
 fn evicted(pod: &Object, target: Option<Condition<'_>>) -> Observation {

@@ -1,4 +1,8 @@
-//! How Jobs ended. Of a `CronJob`'s Jobs each failed one is told and the newest that succeeded.
+//! How Jobs ended, which hang, and which runs of `CronJob`s did not come. Of a `CronJob`'s Jobs each
+//! failed one is told and the newest that succeeded.
+
+mod schedule;
+mod scheduled;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +25,9 @@ pub(super) async fn judge(cluster: &Cluster, namespace: Option<&str>, answer: &m
             answer.relate(Relation::new(job.entity(), RelationKind::OwnedBy, owner.clone()));
         }
         if let Some(seen) = failed(job) {
+            if let Some(seen) = deadline(job) {
+                answer.harm(seen);
+            }
             answer.harm(seen);
         } else if let Some(done) = job.time("/status/completionTime") {
             let entry = newest.entry(owner.unwrap_or_else(|| job.entity())).or_insert((done, job));
@@ -34,6 +41,100 @@ pub(super) async fn judge(cluster: &Cluster, namespace: Option<&str>, answer: &m
             answer.health(succeeded(job, done));
         }
     }
+    for job in &jobs {
+        if let Some(seen) = running_long(job, &jobs, cluster.now()) {
+            answer.harm(seen);
+        }
+        if let Some(seen) = suspended(job, cluster.now()) {
+            answer.neutral(seen);
+        }
+    }
+    scheduled::judge(cluster, namespace, &jobs, answer).await;
+}
+
+/// A run is long when it takes this many times the longest before it, and at least so many
+/// seconds more.
+const LONG: i64 = 3;
+const LONG_SECS: i64 = 15 * 60;
+
+/// Seconds between start and end of a run that ended well.
+fn took(job: &Object) -> Option<i64> {
+    let (start, end) = (job.time("/status/startTime")?, job.time("/status/completionTime")?);
+    Some(end.duration_since(start).as_secs())
+}
+
+/// Whether a run goes on: neither complete nor failed nor suspended.
+fn goes_on(job: &Object) -> bool {
+    job.number("/status/active").unwrap_or(0) > 0
+        && job.time("/status/completionTime").is_none()
+        && job.condition("Failed").is_none_or(|c| c.status != "True")
+}
+
+/// A run that takes much longer than those of the same `CronJob` before it.
+fn running_long(job: &Object, jobs: &[Object], now: Timestamp) -> Option<Observation> {
+    let start = job.time("/status/startTime").filter(|_| goes_on(job))?;
+    let (kind, name) = job.owner()?;
+    let kin = jobs.iter().filter(|j| j.namespace() == job.namespace() && j.owner() == job.owner());
+    let usual = kin.filter_map(took).max()?;
+    let runs = now.duration_since(start).as_secs();
+    if runs < usual * LONG || runs < usual + LONG_SECS {
+        return None;
+    }
+    let says = format!(
+        "Job {} has run for {} min since {start}; runs of {kind} {name} before it took at most {} min",
+        job.name(),
+        runs / 60,
+        usual / 60
+    );
+    let number = |secs: i64| f64::from(i32::try_from(secs).unwrap_or(i32::MAX));
+    Some(
+        Observation::new("job.running_long", job.entity(), says)
+            .since(start)
+            .until(now)
+            .value(number(runs), "s")
+            .baseline(number(usual))
+            .peer(Entity::new(kind, job.namespace(), name)),
+    )
+}
+
+/// Ended at its deadline.
+fn deadline(job: &Object) -> Option<Observation> {
+    let condition = job.condition("Failed").filter(|c| c.reason == "DeadlineExceeded")?;
+    let deadline = job.number("/spec/activeDeadlineSeconds");
+    let told = deadline.map(|d| format!(" of {d} s")).unwrap_or_default();
+    let says = format!("Job {} ran longer than its deadline{told} and was ended", job.name());
+    Some(
+        Observation::new("job.deadline_exceeded", job.entity(), says)
+            .maybe_since(condition.since)
+            .maybe_until(condition.since)
+            .attr("deadline", deadline.map(|d| d.to_string()).unwrap_or_default())
+            .attr("started", job.text("/status/startTime"))
+            .quote(condition.message),
+    )
+}
+
+/// Suspended by whoever set it so; with what people wrote on it.
+fn suspended(object: &Object, now: Timestamp) -> Option<Observation> {
+    if object.at("/spec/suspend").and_then(serde_json::Value::as_bool) != Some(true) {
+        return None;
+    }
+    let edit = object
+        .edits(now)
+        .into_iter()
+        .rev()
+        .find(|e| e.fields.pointer("/f:spec/f:suspend").is_some());
+    let note = super::state::notes(object);
+    let since = edit.as_ref().map(|e| e.time);
+    let by = edit.map(|e| e.manager).unwrap_or_default();
+    let at = since.map(|t| format!(" since {t} by {by}")).unwrap_or_default();
+    let said = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    let says = format!("{} {} is suspended{at}{said}", object.kind(), object.name());
+    Some(
+        Observation::new("job.suspended", object.entity(), says)
+            .maybe_since(since)
+            .attr("manager", by)
+            .attr("note", note),
+    )
 }
 
 fn failed(job: &Object) -> Option<Observation> {

@@ -165,7 +165,7 @@ fn scaled_to_zero(workload: &Object, now: Timestamp) -> Observation {
 }
 
 /// Annotations written by people: not those of the cluster and its tools.
-fn notes(workload: &Object) -> String {
+pub(super) fn notes(workload: &Object) -> String {
     let kept = workload.map("/metadata/annotations").into_iter().filter(|(key, value)| {
         let cause = key == "kubernetes.io/change-cause";
         let machine =

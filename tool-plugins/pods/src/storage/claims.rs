@@ -23,11 +23,19 @@ struct Why {
 }
 
 pub(super) fn judge(scene: &Scene<'_>, answer: &mut Answer) {
-    for claim in &scene.claims {
-        if is_bound(claim) {
-            answer.health(bound(claim));
-            continue;
-        }
+    for claim in scene.claims.iter().filter(|claim| is_bound(claim)) {
+        answer.health(bound(claim));
+    }
+    unbound(scene, |_| true, answer);
+}
+
+/// Only of claims that a pod waits for by the scheduler's word.
+pub(super) fn judge_held(scene: &Scene<'_>, answer: &mut Answer) {
+    unbound(scene, |pods| pods.iter().any(|pod| held(pod)), answer);
+}
+
+fn unbound(scene: &Scene<'_>, wanted: impl Fn(&[&Object]) -> bool, answer: &mut Answer) {
+    for claim in scene.claims.iter().filter(|claim| !is_bound(claim)) {
         let users = scene.users(&claim.entity());
         let why = why(scene, claim, &users);
         let age = claim
@@ -35,7 +43,7 @@ pub(super) fn judge(scene: &Scene<'_>, answer: &mut Answer) {
             .map_or(i64::MAX, |made| scene.cluster.now().duration_since(made).as_secs());
         // Nobody wants it yet, or its first pod waits for something else than volumes.
         let idle = why.word == "waits_for_pod" || (why.word == "other" && age < PATIENCE_SECS);
-        if !idle {
+        if !idle && wanted(&users) {
             answer.harm(pending(scene, claim, &users, &why));
         }
     }
@@ -178,7 +186,7 @@ fn of_class(scene: &Scene<'_>, claim: &Object, name: &str, users: &[&Object]) ->
 }
 
 /// Whether volumes keep a pod from a node, by the scheduler's words.
-pub(super) fn held(pod: &Object) -> bool {
+pub(crate) fn held(pod: &Object) -> bool {
     let placed = pod.condition("PodScheduled").filter(|c| c.status == "False");
     placed.is_some_and(|c| {
         let read = sayings::unschedulable(c.message).unwrap_or_default();

@@ -13,6 +13,7 @@
 mod certificates;
 mod ingresses;
 mod intent;
+mod lost;
 mod network;
 mod nodes;
 mod pods;

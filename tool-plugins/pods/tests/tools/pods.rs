@@ -192,7 +192,7 @@ async fn a_pod_no_node_takes_tells_why_for_each_node() {
     assert_eq!(start(seen), "2025-05-01T11:40:00Z");
     assert_eq!(
         fact(&output, "pod.nodes_excluded").attributes["nodes"],
-        "node-1: anti-affinity to pod web-7d-a there; node-2: too little memory free; node-3: taint team=data:NoSchedule"
+        "node-1: anti-affinity to pod web-7d-a there; node-2: too little memory free (4.0Gi); node-3: taint team=data:NoSchedule"
     );
     assert_eq!(start(fact(&output, "node.tainted")), "2025-05-01T11:30:00Z");
 }
