@@ -1,6 +1,8 @@
 //! The reasoner over typed facts alone: no tool, no journal, no clock. Causes are written here
 //! where the mechanism is meant and taken from the catalogue where its data is.
 
+mod waiting;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
