@@ -41,6 +41,7 @@ const EMITS: &[&str] = &[
     "service.traffic_normal",
     "traffic.flood",
     "container.limit_changed",
+    "container.memory_jumped",
     "container.oom_killed",
     "cache.hit_ratio_low",
     "cache.evicting",

@@ -54,6 +54,8 @@ pub const GROWTH_LASTS_MS: i64 = 10 * 60 * 1000;
 /// Part of the whole growth that each third of a process's life must bring: a jump or a cache that
 /// fills brings nearly all of it in one.
 pub const GROWTH_OF_EACH_THIRD: f64 = 0.15;
+/// A level of memory this many times the one before jumped.
+pub const MEMORY_JUMPS: f64 = 1.25;
 /// Share of the limit from which even level memory is harm: there is no room for one more page.
 pub const AT_LIMIT: f64 = 0.98;
 /// Growth over the time seen, as a share of where it began, below which it is drift.

@@ -309,6 +309,7 @@ async fn memory_that_leaks_is_told_from_what_jumps_fills_or_stands() {
         "by design"
     );
     one(&facts, "container.memory_near_limit", "jumps-0");
+    assert!(starts_at_onset(one(&facts, "container.memory_jumped", "jumps-0")));
 }
 
 #[tokio::test]

@@ -47,22 +47,6 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        signal: "log.no_space",
-        least: Level::Unknown,
-        phrases: &[
-            "no space left on device",
-            "enospc",
-            "disk quota exceeded",
-            "disk is full",
-            "disk full",
-            "not enough space",
-            "there is not enough space on the disk",
-            "flood stage disk watermark",
-            "read-only-allow-delete",
-            "(os error 28)",
-        ],
-    },
-    Rule {
         signal: "log.lock_wait",
         least: Level::Info,
         phrases: &[

@@ -50,9 +50,35 @@ pub fn judge(subject: &Entity, usage: &Usage, load: Load<'_>, frame: Frame) -> V
             let falls = lives.len().saturating_sub(1);
             facts.extend(growing(subject, limit, (growth, falls, load), frame));
         }
-        None => facts.extend(level),
+        None => {
+            facts.extend(jumped(subject, &usage.memory, limit, frame));
+            facts.extend(level);
+        }
     }
     facts
+}
+
+/// A level that rose at once: more was given to it, or it was given more to hold.
+fn jumped(
+    subject: &Entity,
+    memory: &[f64],
+    limit: Option<f64>,
+    frame: Frame,
+) -> Option<Observation> {
+    let shift = change::shift(memory)
+        .filter(|s| s.score >= t::CLEAR && s.after >= t::MEMORY_JUMPS * s.before)?;
+    let of = limit.map(|l| format!(", its limit is {}", bytes(l))).unwrap_or_default();
+    let says = format!(
+        "memory of container {} jumped at {}: {}, before {}{of}",
+        subject.container,
+        time(frame, shift.start)?.strftime("%H:%M"),
+        bytes(shift.after),
+        bytes(shift.before)
+    );
+    let fact = Observation::new("container.memory_jumped", subject.clone(), says)
+        .value(shift.after, "By")
+        .baseline(shift.before);
+    Some(super::timed(fact, Some(shift), frame))
 }
 
 /// Parts between falls by [`t::FALL`]: from one restart or collection to the next.

@@ -69,13 +69,14 @@ pub fn judge(view: View<'_>) -> Found {
     for names in ROOM.iter().filter(|n| view.store.has(n.free)) {
         let used = shares(view, names);
         for ((object, mount), (used, free, size)) in used {
-            found.facts.extend(room(view, (&object, &mount), (&used, &free, size), names));
+            let fact = room(view, (&object, &mount), (&used, &free, size), names);
+            found.facts.extend(fact.as_ref().and_then(|fact| of_users(view, &object, fact)));
+            found.facts.extend(fact);
         }
     }
     if !view.store.has("kubelet_volume_stats_available_bytes") {
         for ((object, mount), (used, free, size)) in used_only(view) {
-            let bytes = &ROOM.first();
-            if let Some(names) = bytes {
+            if let Some(names) = ROOM.first() {
                 found.facts.extend(room(view, (&object, &mount), (&used, &free, size), names));
             }
         }
@@ -84,6 +85,29 @@ pub fn judge(view: View<'_>) -> Found {
         found.facts.extend(retained(view, metric));
     }
     found
+}
+
+/// That a claim has room is good news of whoever writes to it, too.
+fn of_users(view: View<'_>, claim: &Entity, fact: &Observation) -> Option<Observation> {
+    if claim.kind != "PersistentVolumeClaim" || fact.signal() != "storage.volume_ok" {
+        return None;
+    }
+    let uses = |pod: &&plugin_cluster::Object| {
+        pod.namespace() == claim.namespace
+            && pod.list("/spec/volumes").iter().any(|volume| {
+                volume.pointer("/persistentVolumeClaim/claimName").and_then(|c| c.as_str())
+                    == Some(claim.name.as_str())
+            })
+    };
+    let user = view.world.pods.iter().find(uses)?;
+    let wire = fact.as_wire();
+    let says = format!("{}, used by {}", wire.statement, user.name());
+    let told = Observation::new("storage.volume_ok", view.world.top(&user.entity()), says)
+        .value(wire.value.unwrap_or_default(), "1")
+        .peer(claim.clone());
+    Some(["what", "free", "capacity"].iter().fold(told, |told, key| {
+        told.attr(*key, wire.attributes.get(*key).cloned().unwrap_or_default())
+    }))
 }
 
 fn place(view: View<'_>, labels: &Labels) -> Option<Place> {

@@ -158,6 +158,13 @@ pub(super) const RULES: &[Rule] = &[
         least: Level::Unknown,
         phrases: &[
             "no space left",
+            "enospc",
+            "disk quota exceeded",
+            "disk is full",
+            "disk full",
+            "not enough space",
+            "read-only-allow-delete",
+            "(os error 28)",
             "out of disk space",
             "insufficient disk space",
             "not enough disk space",
