@@ -72,7 +72,7 @@ pub enum Error {
     Memory(#[from] memory::Error),
     /// A catalogue is not sound.
     #[error("the catalogue is not sound")]
-    Catalogue(#[from] catalogue::Error),
+    Catalogue(#[from] catalogue::document::Faults),
     /// What an earlier life left open cannot be closed.
     #[error("unfinished investigations cannot be closed")]
     Recovery(#[from] engine::Error),
@@ -107,16 +107,16 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
         None => None,
     };
     let metrics = Metrics::new();
-    let catalogue = Arc::new(Catalogue::embedded()?);
+    let folder = config.investigation.causes_dir.as_deref();
+    let catalogue = Arc::new(Catalogue::with_folder(folder)?);
     let journal = open_journal(&config).await?;
     let memory = Memory::open(config.memory(), journal.clone(), clock()).await?;
-    let signals = catalogue.signals().map(|signal| signal.signal.clone()).collect();
     let registry = Registry::new(registry::Config {
         lease_ttl: config.plugins.lease_ttl,
         renew_interval: config.plugins.renew_interval,
         reserved: RESERVED.map(str::to_owned).into(),
         supervised_token: token,
-        known_signals: signals,
+        catalogue,
         server_id: uuid::Uuid::new_v4().to_string(),
     });
     let tools = Tools::new(registry.clone(), agent_redact::redact_cow);
@@ -124,7 +124,6 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
         journal: journal.clone(),
         memory,
         tools: tools.clone(),
-        catalogue,
         policy: Policy::default(),
         metrics: metrics.clone(),
         clock,

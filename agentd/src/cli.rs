@@ -3,11 +3,13 @@
 //! stderr; a failure is one sentence that says how to mend it.
 
 mod args;
+mod catalogue;
 mod client;
 mod config;
 mod demo;
 mod error;
 mod eval;
+mod explain;
 mod follow;
 mod investigate;
 mod json;
@@ -48,8 +50,11 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Error> {
         Command::Investigate(args) => investigate::run(args, environment, style).await,
         Command::List(args) => list::run(&args, environment).await,
         Command::Show(args) => show::run(&args, environment, style).await,
+        Command::Explain(args) => explain::run(&args, environment, style).await,
         Command::Watch(args) => watch::run(&args, environment).await,
         Command::Tools(args) => tools::run(&args, environment, style).await,
+        Command::Signals(args) => catalogue::signals(&args, environment).await,
+        Command::Causes(args) => catalogue::causes(&args, environment, style).await,
         Command::Eval(args) => eval::run(args, environment).await,
         Command::Config(args) => config::run(&args, environment),
         Command::Version => {

@@ -6,7 +6,6 @@
 pub mod environment;
 pub mod keys;
 pub mod load;
-pub mod nearest;
 pub mod show;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -75,6 +74,8 @@ pub struct Investigation {
     pub concurrent: u32,
     /// Tool calls in flight at once within one investigation.
     pub parallel_calls: u32,
+    /// Directory with signals and causes of the operator's own; none means the embedded ones alone.
+    pub causes_dir: Option<PathBuf>,
 }
 
 /// Memory.
@@ -105,6 +106,7 @@ impl Config {
                 max_rounds: 6,
                 concurrent: 64,
                 parallel_calls: 8,
+                causes_dir: None,
             },
             memory: Memory { notes_ttl: Duration::from_secs(3600) },
             log: telemetry::Config::default(),

@@ -37,7 +37,6 @@ use crate::{
     journal::{self, Journal},
     memory::Memory,
     plugin::Tools,
-    reasoner::catalogue::Catalogue,
     store::{Begun, RequestKey},
     telemetry::metrics::Metrics,
 };
@@ -68,8 +67,6 @@ pub struct Parts {
     pub memory: Memory,
     /// Tools that can be called.
     pub tools: Tools,
-    /// Signals and causes.
-    pub catalogue: Arc<Catalogue>,
     /// Which calls may run.
     pub policy: Policy,
     /// Numbers for operators.

@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod fact;
 pub mod investigation;
+pub mod nearest;
 pub mod tool;
 
 // Layer 1: foundations.

@@ -11,6 +11,7 @@ mod bound;
 mod clean;
 mod client;
 pub mod digest;
+mod ear;
 mod fault;
 mod health;
 mod instance;
@@ -35,6 +36,7 @@ use self::{
 };
 use crate::{
     guard::Cleared,
+    reasoner::catalogue::Catalogue,
     tool::{Call, CallOutput, Failure, FailureClass, ToolSpec},
 };
 
@@ -116,6 +118,12 @@ impl Tools {
         self.registry.specs()
     }
 
+    /// Signals and causes in force: the daemon's own, and those of the plugins that are registered.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.registry.catalogue()
+    }
+
     /// Waits until each of `plugins` has an instance that is ready.
     ///
     /// # Errors
@@ -147,6 +155,7 @@ impl Tools {
             attempt: 1,
             refusals: 0,
             redact: self.redact,
+            ear: self.registry.ear(),
         };
         offer.stack().oneshot(ask).await.map_err(|fault| fault.failure)
     }

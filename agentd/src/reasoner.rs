@@ -2,6 +2,7 @@
 //! alone, no model: the cause catalogue is data, the arithmetic is stated in [`weigh`] and
 //! [`select`]. It never parses results or prose of tools, and it knows no tool.
 
+mod account;
 pub mod anchor;
 pub mod case;
 pub mod catalogue;
@@ -88,6 +89,20 @@ impl Reasoning {
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         Self { catalogue, facts: Facts::default(), ids: BTreeMap::new() }
+    }
+
+    /// The words it thinks in.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Takes up the words in force now: plugins come and go while an investigation runs. What was
+    /// in force before stays, so that a plugin that leaves does not take its evidence with it.
+    pub fn adopt(&mut self, now: Arc<Catalogue>) {
+        if !Arc::ptr_eq(&now, &self.catalogue) && *now != *self.catalogue {
+            self.catalogue = Arc::new(Catalogue::clone(&now).after(&self.catalogue));
+        }
     }
 
     /// Weighs all that is known. `now` stands in while no data carries a time.

@@ -221,6 +221,7 @@ impl Keeper {
         asked_at: Instant,
     ) -> Result<Duration, Lost> {
         self.note_success();
+        verdict::advise(&response.warnings);
         let ttl = span(response.lease_ttl).unwrap_or(DEFAULT_TTL);
         let Some(lease) = &mut self.lease else { return Err(Lost::Unknown) };
         lease.ends = asked_at + ttl;

@@ -5,7 +5,9 @@
 //! A complete plugin, with its test:
 //!
 //! ```
-//! use agent_sdk::{Applies, CallCx, Entity, Failure, Observation, Output, Plugin, Spec, Tool, kit};
+//! use agent_sdk::{
+//!     Applies, CallCx, Entity, Failure, Observation, Output, Plugin, Polarity, Spec, Tool, kit,
+//! };
 //!
 //! /// What the tool takes; its JSON Schema is made from this.
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -35,7 +37,10 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let plugin = Plugin::new("queues", "1.0.0").tool(CheckQueue);
+//!     // A signal of its own has weight once it is said what it tells.
+//!     let plugin = Plugin::new("queues", "1.0.0")
+//!         .tool(CheckQueue)
+//!         .signal("backlog", "more messages wait than usual", Polarity::Harm);
 //!     // A plugin's main ends with: plugin.run_from_env().await
 //!     let harness = kit::Harness::new(plugin).await?;
 //!     let outcome = harness.call("check_queue", serde_json::json!({"queue": "orders"})).await;

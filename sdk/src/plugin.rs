@@ -94,9 +94,15 @@ impl Plugin {
         self
     }
 
-    /// Explains a signal of the plugin's own; `name` is below the plugin's: `{plugin}.{signal}`.
+    /// Explains a signal of the plugin's own, so that it counts when causes are weighed; `name` is
+    /// below the plugin's, `{plugin}.{signal}`, and may be given without it.
     #[must_use]
     pub fn signal(mut self, name: &str, meaning: &str, polarity: Polarity) -> Self {
+        let plugin = &self.catalog.plugin;
+        let name = if name.contains('.') { name.to_owned() } else { format!("{plugin}.{name}") };
+        if name.strip_prefix(plugin.as_str()).is_none_or(|rest| !rest.starts_with('.')) {
+            self.faults.push(format!("signal {name} is not below {plugin}, the plugin's name"));
+        }
         let polarity = match polarity {
             Polarity::Neutral => wire::SignalPolarity::Neutral,
             Polarity::Harm => wire::SignalPolarity::Harm,
@@ -104,10 +110,20 @@ impl Plugin {
             Polarity::Change => wire::SignalPolarity::Change,
         };
         self.catalog.signals.push(wire::SignalDescriptor {
-            name: name.to_owned(),
+            name,
             meaning: meaning.to_owned(),
             polarity: polarity.into(),
         });
+        self
+    }
+
+    /// Brings a cause of the plugin's own, a YAML document in the form of agentd's catalogue (see
+    /// `agentd causes show oom_killed`), such as `include_str!("licence_expired.yaml")`. It rests on
+    /// a signal of the plugin's own. agentd checks it at registration; what it leaves out, and why,
+    /// is logged with the line.
+    #[must_use]
+    pub fn cause(mut self, document: &str) -> Self {
+        self.catalog.cause_documents.push(document.to_owned());
         self
     }
 

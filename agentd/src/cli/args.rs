@@ -55,6 +55,14 @@ With --snapshot everything happens in this process, and nothing is kept without 
     List(List),
     /// Prints the report of an investigation, or how far it is
     Show(Show),
+    /// Tells why this cause and not the others: evidence, arithmetic, what would decide
+    #[command(after_help = "\
+For each candidate cause what speaks for and against it, what it explains, what set it aside, and
+how its belief comes about. Works while an investigation runs, too. As wide as the terminal.
+
+  agentd explain 0198c0de-0000-7000-8000-000000000000
+  agentd explain 0198c0de-0000-7000-8000-000000000000 --json")]
+    Explain(Show),
     /// Follows the events of an investigation: number, time, what happened
     #[command(after_help = "\
 A finished investigation is replayed. A broken connection is taken up again where it broke.
@@ -64,6 +72,21 @@ A finished investigation is replayed. A broken connection is taken up again wher
     Watch(Watch),
     /// Shows the tools that plugins offer
     Tools(Tools),
+    /// Lists the signals in force, what each tells and who brought it
+    #[command(after_help = "\
+Some are built in, the operator's directory and plugins add theirs. One that a plugin speaks and no
+catalogue knows is listed too: it is shown in reports and has no weight.
+
+  agentd signals
+  agentd signals --markdown     those of this program, without a daemon")]
+    Signals(Signals),
+    /// Lists the causes in force and who brought them, shows one, or checks documents of your own
+    #[command(after_help = "\
+  agentd causes
+  agentd causes show oom_killed
+  agentd causes check ./causes      all faults of a directory, with file and line, without a daemon
+  agentd serve --causes-dir ./causes")]
+    Causes(Causes),
     /// Investigates recorded incidents whose cause is known, and scores the reports
     #[command(after_help = "\
 DIR has one directory per scenario with a scenario.json: the alert and the truth. The truth never
@@ -107,6 +130,9 @@ pub struct Settings {
     /// Where journal and memory are kept; else $AGENTD_DATA_DIR, else the state directory
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
+    /// Signals and causes of your own, which add to the catalogue or replace what has the same id
+    #[arg(long, value_name = "DIR")]
+    pub causes_dir: Option<String>,
 }
 
 /// Which daemon to talk to.
@@ -162,12 +188,12 @@ pub struct List {
     pub server: Server,
 }
 
-/// `agentd show`.
+/// `agentd show` and `agentd explain`.
 #[derive(Debug, Args)]
 pub struct Show {
     /// Id of the investigation
     pub id: String,
-    /// Prints the investigation as JSON
+    /// Prints it as JSON
     #[arg(long)]
     pub json: bool,
     /// Which daemon.
@@ -208,6 +234,54 @@ pub enum ToolsCommand {
     Show {
         /// PLUGIN.TOOL, as the list has it
         name: String,
+    },
+}
+
+/// `agentd signals`.
+#[derive(Debug, Args)]
+pub struct Signals {
+    /// Prints them as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Prints the reference of those built in as Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `agentd causes`.
+#[derive(Debug, Args)]
+pub struct Causes {
+    /// What of them; all of them when not said.
+    #[command(subcommand)]
+    pub what: Option<CausesCommand>,
+    /// Prints as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Prints the reference of those built in as Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// What of the causes.
+#[derive(Debug, Subcommand)]
+pub enum CausesCommand {
+    /// Lists them
+    List,
+    /// Shows one: what it rests on, whom it blames, its document
+    Show {
+        /// Its id, as the list has it
+        id: String,
+    },
+    /// Tells all faults of a directory of causes and signals, with file and line
+    Check {
+        /// The directory, as --causes-dir takes it
+        dir: PathBuf,
     },
 }
 
@@ -262,6 +336,7 @@ impl Settings {
             ("--listen", "grpc.listen", &self.listen),
             ("--http", "http.listen", &self.http),
             ("--data-dir", "data.dir", &self.data_dir),
+            ("--causes-dir", "investigation.causes_dir", &self.causes_dir),
         ];
         let flags = given
             .into_iter()

@@ -4,9 +4,11 @@
 use std::{future::Future, time::Duration};
 
 use agent_proto::v1::{
-    Alert, GetInvestigationRequest, GetToolRequest, InvestigateRequest, Investigation,
-    ListInvestigationsRequest, ListPluginsRequest, ListToolsRequest, PluginInfo, ToolInfo,
-    agent_service_client::AgentServiceClient, catalog_service_client::CatalogServiceClient,
+    Alert, CauseInfo, ExplainInvestigationRequest, Explanation, GetCauseRequest,
+    GetInvestigationRequest, GetToolRequest, InvestigateRequest, Investigation, ListCausesRequest,
+    ListInvestigationsRequest, ListPluginsRequest, ListSignalsRequest, ListToolsRequest,
+    PluginInfo, SignalInfo, ToolInfo, agent_service_client::AgentServiceClient,
+    catalog_service_client::CatalogServiceClient,
 };
 use tonic::{
     Code, Response, Status,
@@ -22,6 +24,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 /// Most investigations on one page.
 const PAGE: i32 = 500;
+/// Most signals or causes on one page.
+const WORDS: i32 = 500;
 
 /// A connection to a daemon; clones share it.
 #[derive(Debug, Clone)]
@@ -83,6 +87,17 @@ impl Client {
         answer.investigation.ok_or(Error::Unreadable)
     }
 
+    /// Why an investigation believes what it believes, by full or bare name.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the daemon is gone.
+    pub(super) async fn explanation(&self, name: &str) -> Result<Explanation, Error> {
+        let request = ExplainInvestigationRequest { name: name.to_owned() };
+        let ask = || async { self.agent.clone().explain_investigation(request.clone()).await };
+        let answer = self.answer(twice(ask).await)?;
+        answer.explanation.ok_or(Error::Unreadable)
+    }
+
     /// The newest investigations, without reports.
     ///
     /// # Errors
@@ -121,6 +136,52 @@ impl Client {
         let request = GetToolRequest { name, version: String::new() };
         let ask = || async { self.catalog.clone().get_tool(request.clone()).await };
         self.answer(twice(ask).await)?.tool.ok_or(Error::Unreadable)
+    }
+
+    /// All signals in force, and those spoken that nobody knows.
+    ///
+    /// # Errors
+    /// When the daemon is gone.
+    pub(super) async fn signals(&self) -> Result<Vec<SignalInfo>, Error> {
+        let mut all = Vec::new();
+        let mut request = ListSignalsRequest { page_size: WORDS, ..Default::default() };
+        loop {
+            let ask = || async { self.catalog.clone().list_signals(request.clone()).await };
+            let page = self.answer(twice(ask).await)?;
+            all.extend(page.signals);
+            if page.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// All causes in force, without their documents.
+    ///
+    /// # Errors
+    /// When the daemon is gone.
+    pub(super) async fn causes(&self) -> Result<Vec<CauseInfo>, Error> {
+        let mut all = Vec::new();
+        let mut request = ListCausesRequest { page_size: WORDS, ..Default::default() };
+        loop {
+            let ask = || async { self.catalog.clone().list_causes(request.clone()).await };
+            let page = self.answer(twice(ask).await)?;
+            all.extend(page.causes);
+            if page.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// One cause with its document.
+    ///
+    /// # Errors
+    /// When there is none of that id, or the daemon is gone.
+    pub(super) async fn cause(&self, id: &str) -> Result<CauseInfo, Error> {
+        let request = GetCauseRequest { id: id.to_owned() };
+        let ask = || async { self.catalog.clone().get_cause(request.clone()).await };
+        self.answer(twice(ask).await)?.cause.ok_or(Error::Unreadable)
     }
 
     /// All plugins with their instances.

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::local;
-use crate::{app, config::Faults, telemetry};
+use crate::{app, config::Faults, reasoner::catalogue::document, telemetry};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum Error {
     /// Settings are wrong; a line each.
     #[error("the configuration has faults:\n{0}")]
     Settings(#[from] Faults),
+    /// Documents of causes or signals are wrong; a line each.
+    #[error("the documents have faults:\n{0}")]
+    Catalogue(#[from] document::Faults),
     /// Log lines could not be set up.
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use agent_proto::v1::{Investigation, Report};
+use agent_proto::v1::{CauseInfo, Explanation, Investigation, Report, SignalInfo};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value;
@@ -27,6 +27,30 @@ pub(super) fn investigation(message: &Investigation) -> Result<Value, Error> {
 /// Never, with descriptors that belong to the messages.
 pub(super) fn report(message: &Report) -> Result<Value, Error> {
     json("agentd.v1.Report", message)
+}
+
+/// An explanation.
+///
+/// # Errors
+/// Never, with descriptors that belong to the messages.
+pub(super) fn explanation(message: &Explanation) -> Result<Value, Error> {
+    json("agentd.v1.Explanation", message)
+}
+
+/// A signal of the catalogue in force.
+///
+/// # Errors
+/// Never, with descriptors that belong to the messages.
+pub(super) fn signal(message: &SignalInfo) -> Result<Value, Error> {
+    json("agentd.v1.SignalInfo", message)
+}
+
+/// A cause of the catalogue in force.
+///
+/// # Errors
+/// Never, with descriptors that belong to the messages.
+pub(super) fn cause(message: &CauseInfo) -> Result<Value, Error> {
+    json("agentd.v1.CauseInfo", message)
 }
 
 fn json(name: &str, message: &impl Message) -> Result<Value, Error> {

@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
-use super::Error;
+use super::{Error, text};
 use crate::config::Environment;
 
 /// Writes a text to stdout as it is.
@@ -41,6 +41,14 @@ pub(super) fn is_watched() -> bool {
 /// Whether a person looks at stderr.
 pub(super) fn is_aside_watched() -> bool {
     io::stderr().is_terminal()
+}
+
+/// How wide the terminal is on stdout, within bounds that can be read; [`text::WIDTH`] when there is
+/// none.
+pub(super) fn width() -> usize {
+    let terminal = console::Term::stdout();
+    let size = if is_watched() { terminal.size_checked() } else { None };
+    size.map_or(text::WIDTH, |(_, columns)| usize::from(columns).clamp(60, 180))
 }
 
 /// How text stands out.

@@ -3,7 +3,10 @@
 //! the wire's [`Report`] alone, so `show` prints what `investigate` printed.
 
 mod cause;
+mod explain;
 mod rest;
+
+pub(super) use explain::explanation;
 
 use agent_proto::v1::{Alert, Investigation, InvestigationState, Report, Verdict};
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Error, text::stamp};
-use crate::{config::nearest::nearest, investigation::finding};
+use crate::{investigation::finding, nearest::nearest};
 
 /// The file with alert and truth, which plugins must not see.
 const TRUTH: &str = "scenario.json";

@@ -115,6 +115,13 @@ impl AgentService for Script {
         Err(Status::unimplemented("not played"))
     }
 
+    async fn explain_investigation(
+        &self,
+        _: Request<v1::ExplainInvestigationRequest>,
+    ) -> Result<Response<v1::ExplainInvestigationResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
     async fn list_investigations(
         &self,
         _: Request<v1::ListInvestigationsRequest>,

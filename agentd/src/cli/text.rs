@@ -10,13 +10,20 @@ pub(super) const WIDTH: usize = 100;
 /// The words in lines of at most [`WIDTH`] columns; the first line begins with `head`, further ones
 /// are indented as deep as `head` is long.
 pub(super) fn wrapped(head: &str, words: &str) -> String {
+    wrapped_to(WIDTH, head, words)
+}
+
+/// As [`wrapped`], in lines of at most `width` columns. What steers a terminal is left out: the
+/// words come from logs.
+pub(super) fn wrapped_to(width: usize, head: &str, words: &str) -> String {
     let deep = head.chars().count();
     let mut lines = vec![head.to_owned()];
     let mut column = deep;
-    for word in words.split_whitespace() {
+    let seen = |word: &str| -> String { word.chars().filter(|c| !c.is_control()).collect() };
+    for word in words.split_whitespace().map(seen) {
         let long = word.chars().count();
         let blank = usize::from(column > deep);
-        if column > deep && column + blank + long > WIDTH {
+        if column > deep && column + blank + long > width {
             lines.push(" ".repeat(deep));
             column = deep;
         }
@@ -24,7 +31,7 @@ pub(super) fn wrapped(head: &str, words: &str) -> String {
             if column > deep {
                 line.push(' ');
             }
-            line.push_str(word);
+            line.push_str(&word);
         }
         column += usize::from(column > deep) + long;
     }

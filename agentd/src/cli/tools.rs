@@ -24,7 +24,14 @@ pub(super) async fn run(
     let client = connect(&args.server, environment).await?;
     match &args.what {
         None | Some(ToolsCommand::List) => list(&client).await?,
-        Some(ToolsCommand::Show { name }) => out::write(&page(&client.tool(name).await?, style))?,
+        Some(ToolsCommand::Show { name }) => {
+            let tool = client.tool(name).await?;
+            let plugin = tool.r#ref.as_ref().map(|of| format!("plugins/{}", of.plugin));
+            let plugins = client.plugins().await?;
+            let own = plugins.into_iter().find(|known| Some(&known.name) == plugin.as_ref());
+            let advice = own.map(|plugin| plugin.warnings).unwrap_or_default();
+            out::write(&page(&tool, &advice, style))?;
+        }
     }
     Ok(DONE)
 }
@@ -68,8 +75,8 @@ async fn nobody(client: &Client) -> Result<String, Error> {
     })
 }
 
-/// All of a tool that matters to who may call it.
-fn page(tool: &ToolInfo, style: Style) -> String {
+/// All of a tool that matters to who may call it, and what its author should mend.
+fn page(tool: &ToolInfo, advice: &[String], style: Style) -> String {
     let descriptor = tool.descriptor.clone().unwrap_or_default();
     let reference = tool.r#ref.clone().unwrap_or_default();
     let mut lines = vec![
@@ -91,6 +98,8 @@ fn page(tool: &ToolInfo, style: Style) -> String {
     headed(&mut lines, style, "Arguments", arguments);
     let asked = descriptor.applies.iter().map(asked).collect();
     headed(&mut lines, style, "Asked without a model", asked);
+    let advice = advice.iter().map(|said| wrapped("  - ", said)).collect();
+    headed(&mut lines, style, "For the plugin's author to mend", advice);
     lines.join("\n") + "\n"
 }
 

@@ -34,7 +34,7 @@ pub struct Key {
 }
 
 /// All keys, by section.
-pub static KEYS: [Key; 14] = [
+pub static KEYS: [Key; 15] = [
     Key {
         path: "grpc.listen",
         meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
@@ -114,6 +114,14 @@ pub static KEYS: [Key; 14] = [
         also: &[],
         read: |c, raw| number(raw, 1, 64).map(|v| c.investigation.parallel_calls = v),
         show: |c| Some(c.investigation.parallel_calls.to_string()),
+    },
+    Key {
+        path: "investigation.causes_dir",
+        meaning: "Directory of your own causes (*.yaml) and signals (signals.yaml), which add to the \
+                  catalogue or replace what has the same id; unset: the catalogue alone",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.investigation.causes_dir = Some(v)),
+        show: |c| c.investigation.causes_dir.as_ref().map(|d| quoted(&d.display().to_string())),
     },
     Key {
         path: "memory.notes_ttl",

@@ -11,7 +11,10 @@ use super::{
     Config, Environment,
     environment::CONFIG_FILE,
     keys::{self, KEYS, Key, Raw},
+};
+use crate::{
     nearest::nearest,
+    reasoner::catalogue::{Catalogue, document::Faults as Wrong},
 };
 
 /// A flag of the command line that sets a key.
@@ -222,6 +225,16 @@ impl Loading {
         self.faults.push(Fault { source: source.to_owned(), path: path.to_owned(), said });
     }
 
+    /// The operator's own causes are settings like others: their faults are told with them.
+    fn catalogue(&mut self) {
+        let folder = self.config.investigation.causes_dir.clone();
+        let Err(Wrong(faults)) = Catalogue::with_folder(folder.as_deref()) else { return };
+        for fault in faults {
+            let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
+            self.fault(&format!("{}{line}", fault.document), "", fault.said);
+        }
+    }
+
     fn finish(mut self) -> Result<Loaded, Faults> {
         for (path, said) in self.config.contradictions() {
             // Told where it was set; two defaults never contradict each other.
@@ -233,6 +246,7 @@ impl Loading {
             };
             self.fault(&source, path, said);
         }
+        self.catalogue();
         if self.faults.is_empty() {
             Ok(Loaded { config: self.config, origins: self.origins })
         } else {

@@ -63,6 +63,8 @@ async fn close(recorder: &mut Recorder) -> Result<(), Error> {
         alternatives,
         timeline: Vec::new(),
         deciding_questions: Vec::new(),
+        unknown_signals: Vec::new(),
+        cited: Vec::new(),
     };
     let took = Duration::try_from(now.duration_since(state.investigation.created));
     let memory = MemoryOutcome { similar: state.recalled.clone(), ..MemoryOutcome::default() };

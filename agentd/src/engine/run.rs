@@ -1,10 +1,7 @@
 //! One investigation from its first event to its last: recall, then plan, execute and weigh until
 //! a verdict stands or a bound is met, then conclude and learn.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +65,7 @@ pub(super) async fn run(
         parts,
         recorder: Recorder::new(parts.journal.clone(), parts.clock, state, Some(tell)),
         limits,
-        reasoning: Reasoning::new(Arc::clone(&parts.catalogue)),
+        reasoning: Reasoning::new(parts.tools.catalogue()),
         repetition: Repetition::default(),
         asked: BTreeSet::new(),
         failed: Vec::new(),
@@ -172,6 +169,7 @@ impl Run<'_> {
         assessment: Option<&Assessment>,
     ) -> Result<Option<Plan>, journal::Error> {
         let tools = self.parts.tools.specs();
+        self.reasoning.adopt(self.parts.tools.catalogue());
         self.limits.offer(&tools);
         let state = self.recorder.state();
         let investigation = &state.investigation;
@@ -180,7 +178,7 @@ impl Run<'_> {
         let plan = planner::plan(&Input {
             alert: &investigation.alert,
             tools: &tools,
-            catalogue: &self.parts.catalogue,
+            catalogue: self.reasoning.catalogue(),
             recalled,
             assessment,
             asked: &self.asked,

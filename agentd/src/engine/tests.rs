@@ -34,7 +34,6 @@ async fn parts(journal: &Journal, dir: &std::path::Path, bench: &Bench) -> Parts
         journal: journal.clone(),
         memory: Memory::open(config, journal.clone(), clock()).await.unwrap(),
         tools: bench.tools.clone(),
-        catalogue: Arc::new(Catalogue::embedded().unwrap()),
         policy: Policy::default(),
         metrics: Metrics::new(),
         clock,

@@ -132,10 +132,64 @@ pub struct Hypothesis {
     pub explained_by: String,
     /// Signals that should be there and are not.
     pub missing_signals: Vec<String>,
+    /// How the belief came about; none in what earlier versions stored.
+    pub account: Option<Box<Account>>,
+}
+
+/// How a belief came about: numbers that multiply to it, and what each rests on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Account {
+    /// Multiplied they are the belief before rivals are compared.
+    pub factors: Vec<Factor>,
+    /// Belief before rivals are compared, 0 to 1.
+    pub belief: f64,
+    /// What is left of it for rivals that explain the same, 0 to 1; 1 without any.
+    pub rivals: f64,
+    /// What each observation says for it, strongest first.
+    pub shares: Vec<Share>,
+    /// Ids of the harm it explains, the first ones.
+    pub explained: Vec<String>,
+    /// Harm that it explains, in all.
+    pub explained_count: u32,
+    /// Tools that could not be asked about its signals; each costs belief.
+    pub unseen: Vec<String>,
+    /// What would decide.
+    pub question: String,
+    /// When it began, as far as is known.
+    pub start: Option<Timestamp>,
+    /// Edges from the alerted object to the culprit; none when nothing known leads there.
+    pub path: Option<Vec<Relation>>,
+    /// Who brought the cause.
+    pub source: String,
+}
+
+/// One number of a belief.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Factor {
+    /// Word for it, such as `support`.
+    pub name: String,
+    /// Its value, 0 to 1.
+    pub value: f64,
+}
+
+/// What one observation says for a cause.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Share {
+    /// Id of the evidence.
+    pub evidence: String,
+    /// Weight of its clause times the strength of the observation, 0 to 1.
+    pub weight: f64,
+}
+
+impl Account {
+    /// Ids of all evidence it speaks of.
+    pub fn cited(&self) -> impl Iterator<Item = &String> {
+        self.shares.iter().map(|share| &share.evidence).chain(&self.explained)
+    }
 }
 
 /// One cause the agent stands by.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RootCause {
     /// One sentence.
     pub statement: String,
@@ -159,6 +213,8 @@ pub struct RootCause {
     pub path: Vec<Relation>,
     /// Command that confirms it without changing anything.
     pub confirm_command: String,
+    /// How the belief came about; none in what earlier versions stored.
+    pub account: Option<Box<Account>>,
 }
 
 /// One thing that stayed unknown.

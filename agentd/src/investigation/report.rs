@@ -32,6 +32,10 @@ pub struct Conclusion {
     pub timeline: Vec<TimelineEntry>,
     /// Questions that would decide between the alternatives, best first.
     pub deciding_questions: Vec<String>,
+    /// Signals that were seen and that no catalogue knew: shown, without weight.
+    pub unknown_signals: Vec<String>,
+    /// Observations that alternatives and accounts speak of, beside those in `evidence`.
+    pub cited: Vec<Evidence>,
 }
 
 /// What memory gave and learned.

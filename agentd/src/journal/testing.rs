@@ -123,13 +123,7 @@ pub(crate) fn concluded(
         category: category.to_owned(),
         culprit: culprit.clone(),
         confidence: 0.8,
-        evidence: Vec::new(),
-        against: Vec::new(),
-        affected: Vec::new(),
-        hypothesis: String::new(),
-        start: None,
-        path: Vec::new(),
-        confirm_command: String::new(),
+        ..RootCause::default()
     };
     let evidence = signals.iter().map(|signal| Evidence {
         id: format!("e-{signal}"),
@@ -153,6 +147,8 @@ pub(crate) fn concluded(
         alternatives: Vec::new(),
         timeline: Vec::new(),
         deciding_questions: Vec::new(),
+        unknown_signals: Vec::new(),
+        cited: Vec::new(),
     };
     let report = Report {
         conclusion,

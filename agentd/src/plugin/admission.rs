@@ -4,10 +4,7 @@
 
 pub(crate) mod descriptor;
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use agent_proto::tool::v1 as pb;
 use pb::register_request::Transport;
@@ -19,7 +16,13 @@ use super::{
     registry::{Caller, Config, Error},
     semver::Version,
 };
-use crate::tool::Violation;
+use crate::{
+    reasoner::catalogue::{
+        Catalogue, Polarity,
+        guest::{Guest, Offered},
+    },
+    tool::Violation,
+};
 
 /// Revision of `agentd.tool.v1` that this daemon speaks.
 pub(crate) const PROTOCOL: i32 = 1;
@@ -45,6 +48,8 @@ pub(crate) struct Admitted {
     pub(crate) caller_token: String,
     pub(crate) max_calls: u32,
     pub(crate) tools: Vec<Checked>,
+    /// What of its signals and causes counts.
+    pub(crate) guest: Guest,
 }
 
 /// Checks an announcement.
@@ -56,6 +61,7 @@ pub(crate) async fn check(
     request: pb::RegisterRequest,
     caller: &Caller,
     config: &Config,
+    catalogue: &Catalogue,
 ) -> Result<Admitted, Error> {
     if caller.peer.is_some_and(|peer| !local(peer.ip())) {
         return Err(Error::NotLocal);
@@ -85,8 +91,10 @@ pub(crate) async fn check(
     let Some(Target { host, port }) = endpoint else { return Err(Error::RelayUnserved) };
     let Some(direct) = direct else { return Err(Error::RelayUnserved) };
     let address = resolve(&host, port).await?;
-    let known = Words { signals: &config.known_signals };
-    let tools = descriptor::check_all(&catalog, &known);
+    let guest = catalogue.admit(&offered(&catalog));
+    let mut words = catalogue.clone();
+    words.host(&guest);
+    let tools = descriptor::check_all(&catalog, &words);
     Ok(Admitted {
         instance_id: request.instance_id,
         plugin: catalog.plugin,
@@ -98,14 +106,25 @@ pub(crate) async fn check(
             some => some.min(MAX_CALLS),
         },
         tools,
+        guest,
     })
 }
 
-/// Words that descriptors are checked against.
-#[derive(Debug)]
-pub(crate) struct Words<'a> {
-    /// Signals of the catalogue in force.
-    pub(crate) signals: &'a BTreeSet<String>,
+/// The words that a plugin brings, as they came.
+fn offered(catalog: &pb::PluginCatalog) -> Offered {
+    let polarity = |signal: &pb::SignalDescriptor| match signal.polarity() {
+        pb::SignalPolarity::Unspecified | pb::SignalPolarity::Neutral => Polarity::Neutral,
+        pb::SignalPolarity::Harm => Polarity::Harm,
+        pb::SignalPolarity::Health => Polarity::Health,
+        pb::SignalPolarity::Change => Polarity::Change,
+    };
+    let signals = catalog.signals.iter();
+    Offered {
+        plugin: catalog.plugin.clone(),
+        version: catalog.version.clone(),
+        signals: signals.map(|s| (s.name.clone(), s.meaning.clone(), polarity(s))).collect(),
+        documents: catalog.cause_documents.clone(),
+    }
 }
 
 fn check_catalog(catalog: &pb::PluginCatalog, wrong: &mut Vec<Violation>) {

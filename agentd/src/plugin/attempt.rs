@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
-use super::{CallCx, CallUpdate, Redact, instance::Place};
+use super::{CallCx, CallUpdate, Redact, ear::Ear, instance::Place};
 use crate::tool::{Call, CallOutput, Failure, ToolSpec};
 
 /// A call asked for, on its way to becoming an attempt.
@@ -30,6 +30,8 @@ pub(crate) struct Ask {
     pub(crate) record: Record,
     /// Masks secrets in texts.
     pub(crate) redact: Redact,
+    /// Listens to the signals of the answer.
+    pub(crate) ear: Ear,
 }
 
 /// One attempt, with its place at an instance.

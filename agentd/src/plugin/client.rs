@@ -141,5 +141,7 @@ async fn read(
     if let Ok(Ok(Some(_))) = timeout(ENDING, stream.message()).await {
         return Err(Fault::sent(reading.went_on()));
     }
-    last.map_err(Fault::sent)
+    let mut output = last.map_err(Fault::sent)?;
+    attempt.ask.ear.listen(&spec.id.plugin, &mut output);
+    Ok(output)
 }

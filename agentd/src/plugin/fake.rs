@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     guard::{Cleared, policy::Policy},
+    reasoner::catalogue::Catalogue,
     tool::{Call, CallOutput, Failure, ToolSpec},
 };
 
@@ -210,7 +211,8 @@ pub(crate) fn keep(text: &str) -> Cow<'_, str> {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let registry = Registry::new(Config::default());
+        let catalogue = Arc::new(Catalogue::embedded().unwrap());
+        let registry = Registry::new(Config { catalogue, ..Config::default() });
         // Room for all of a test, which looks only afterwards.
         let (updates, told) = mpsc::channel(10_000);
         Self { tools: Tools::new(registry.clone(), keep), registry, updates, told }

@@ -29,11 +29,16 @@ pub use self::{
 pub use super::instance::Readiness;
 use super::{
     admission::{self, Admitted, PROTOCOL, descriptor::Checked},
-    clean, client, health,
+    clean, client,
+    ear::{Ear, Heard},
+    health,
     instance::{Bell, Instance, Made},
     luck, wire,
 };
-use crate::tool::{ToolRef, ToolSpec};
+use crate::{
+    reasoner::catalogue::Catalogue,
+    tool::{ToolRef, ToolSpec},
+};
 
 /// How the registry keeps leases and whom it lets in.
 #[derive(Clone)]
@@ -46,8 +51,8 @@ pub struct Config {
     pub reserved: Vec<String>,
     /// What supervised plugins present as bearer token; none in a daemon that supervises nothing.
     pub supervised_token: Option<String>,
-    /// Signals of the catalogue in force, to warn of others.
-    pub known_signals: BTreeSet<String>,
+    /// The daemon's own signals and causes, to which plugins add theirs.
+    pub catalogue: Arc<Catalogue>,
     /// This daemon, as plugins see it in `RegisterResponse`.
     pub server_id: String,
 }
@@ -79,6 +84,7 @@ struct Shared {
     config: Config,
     bell: Arc<Bell>,
     state: Mutex<State>,
+    heard: Arc<Heard>,
 }
 
 // === impl Config ===
@@ -90,7 +96,7 @@ impl Default for Config {
             renew_interval: Duration::from_secs(10),
             reserved: Vec::new(),
             supervised_token: None,
-            known_signals: BTreeSet::new(),
+            catalogue: Arc::default(),
             server_id: "agentd".to_owned(),
         }
     }
@@ -135,8 +141,8 @@ impl Registry {
     /// An empty registry.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let (bell, state) = (Arc::default(), Mutex::default());
-        Self { shared: Arc::new(Shared { config, bell, state }) }
+        let (bell, state, heard) = (Arc::default(), Mutex::default(), Arc::default());
+        Self { shared: Arc::new(Shared { config, bell, state, heard }) }
     }
 
     /// Enters an instance with its catalog. Must be called within a tokio runtime: a first
@@ -151,7 +157,10 @@ impl Registry {
         caller: &Caller,
     ) -> Result<pb::RegisterResponse, Error> {
         let config = &self.shared.config;
-        let admitted = admission::check(request, caller, config).await?;
+        let plugin = request.catalog.as_ref().map_or("", |catalog| &catalog.plugin);
+        let others = self.swept(Instant::now()).words(&config.catalogue, Some(plugin));
+        let admitted = admission::check(request, caller, config, &others).await?;
+        let warnings = admitted.guest.warnings.clone();
         let catalog_digest =
             super::digest::catalog(admitted.tools.iter().map(|tool| tool.id.digest.as_str()));
         let lease = new_lease();
@@ -166,6 +175,7 @@ impl Registry {
             verdicts,
             max_message_bytes: i32::try_from(client::MAX_MESSAGE).unwrap_or(i32::MAX),
             server_id: config.server_id.clone(),
+            warnings,
         })
     }
 
@@ -200,9 +210,12 @@ impl Registry {
         for tool in accepted {
             state.offer(tool, &instance, &self.shared.bell);
         }
-        state.place(id, Placed::new(lease, instance, health));
+        state.place(id, Placed::new(lease, instance, health, admitted.guest.clone()));
         drop(state);
         told(&plugin, &admitted.tools);
+        for warning in &admitted.guest.warnings {
+            tracing::warn!(plugin, warning, "plugin's words");
+        }
         Ok(admitted.tools.into_iter().map(verdict).collect())
     }
 
@@ -232,6 +245,7 @@ impl Registry {
             renew_interval: Some(wire::duration_to(config.next_renewal())),
             directive: directive.into(),
             server_time: None,
+            warnings: self.shared.heard.untold(&instance.plugin),
         })
     }
 
@@ -293,6 +307,23 @@ impl Registry {
     /// The tool at exactly this version and digest, while any instance offers it.
     pub(crate) fn offer(&self, tool: &ToolRef) -> Option<Arc<Offer>> {
         self.swept(Instant::now()).find(tool)
+    }
+
+    /// Signals and causes in force: the daemon's own, and those of the plugins that are registered.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.swept(Instant::now()).in_force(&self.shared.config.catalogue)
+    }
+
+    /// Signals that plugins spoke and no catalogue knows: name, speaker, times.
+    #[must_use]
+    pub fn unknown_signals(&self) -> Vec<(String, String, u32)> {
+        self.shared.heard.unknown(&self.catalogue())
+    }
+
+    /// An ear for the next call.
+    pub(crate) fn ear(&self) -> Ear {
+        Ear::new(self.catalogue(), Arc::clone(&self.shared.heard))
     }
 
     /// Leases that ran out since the start.

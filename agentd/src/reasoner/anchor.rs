@@ -112,6 +112,8 @@ impl Anchor {
             .iter()
             .filter(|seen| catalogue.polarity(&seen.observation.signal) == Polarity::Harm)
             .filter(|seen| self.current(seen))
+            // A plugin's own words do not move the onset, by which changes are judged.
+            .filter(|seen| !catalogue.is_guest(&seen.observation.signal))
             .filter(|seen| {
                 topology.unit(&seen.observation.subject).is_some_and(|u| self.units.contains(&u))
             })

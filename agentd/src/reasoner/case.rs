@@ -37,6 +37,8 @@ pub struct Placed {
     pub strength: f64,
     /// True for harm of this trouble that wants explaining.
     pub harm: bool,
+    /// True for a word that a plugin brought.
+    pub guest: bool,
 }
 
 /// What one weighing works on.
@@ -104,7 +106,8 @@ impl<'a> Case<'a> {
         }
         self.by_signal.entry(&observation.signal).or_default().push(index);
         let controller = self.topology.controller(&observation.subject);
-        self.placed.push(Placed { unit, peer, controller, polarity, strength, harm });
+        let guest = self.catalogue.is_guest(&observation.signal);
+        self.placed.push(Placed { unit, peer, controller, polarity, strength, harm, guest });
     }
 
     /// An observation with its place.

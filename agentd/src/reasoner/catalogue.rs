@@ -1,18 +1,28 @@
 //! The two catalogues, as data: signals (the words tools speak) and causes (what can be wrong,
-//! which signals speak for and against it, what it explains). Both are YAML embedded in the
-//! program; everything is checked when they are read, and a fault names its document. No name of
-//! any incident stands in them: rules are for mechanisms.
+//! which signals speak for and against it, what it explains). Both are YAML: embedded in the
+//! program, then the operator's own ([`folder`]), then what plugins bring ([`guest`]). Everything
+//! is checked when it is read, and a fault names document and line. No name of any incident
+//! stands in them: rules are for mechanisms.
 
 mod cause;
+pub mod document;
+pub mod folder;
+pub mod guest;
+pub mod markdown;
+pub mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_embed::RustEmbed;
 use serde::Deserialize;
 
-use super::claim::Claim;
-
 pub use cause::{Advice, Cause, Clause, CulpritRule, Explains, Place};
+
+use self::{
+    document::{Fault, Faults},
+    source::Source,
+};
+use super::claim::Claim;
 
 #[derive(RustEmbed)]
 #[folder = "catalogue/"]
@@ -44,72 +54,51 @@ pub struct Signal {
     pub about: String,
     /// One line of meaning.
     pub meaning: String,
+    /// Who brought it.
+    #[serde(skip)]
+    pub source: Source,
 }
 
 /// Both catalogues, checked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Catalogue {
     signals: BTreeMap<String, Signal>,
     causes: Vec<Cause>,
     claims: Vec<Claim>,
 }
 
-/// A fault in a catalogue.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The document is missing or not UTF-8.
-    #[error("{document}: missing or not UTF-8")]
-    Unreadable {
-        /// Which.
-        document: String,
-    },
-    /// The document is not of the catalogue's form.
-    #[error("{document}: {source}")]
-    Form {
-        /// Which.
-        document: String,
-        /// Line and what is wrong there.
-        source: Box<serde_saphyr::Error>,
-    },
-    /// The form is right and the meaning is not.
-    #[error("{document}: {fault}")]
-    Meaning {
-        /// Which.
-        document: String,
-        /// What is wrong and how to mend it.
-        fault: String,
-    },
-}
-
 impl Catalogue {
     /// Reads the embedded catalogues.
     ///
     /// # Errors
-    /// The first fault, with its document. Those embedded are tested to have none.
-    pub fn embedded() -> Result<Self, Error> {
-        let text = |name: &str| -> Result<String, Error> {
-            Embedded::get(name)
-                .and_then(|file| String::from_utf8(file.data.into_owned()).ok())
-                .ok_or_else(|| Error::Unreadable { document: name.to_owned() })
+    /// All faults. Those embedded are tested to have none.
+    pub fn embedded() -> Result<Self, Faults> {
+        let text = |name: &str| -> Result<String, Faults> {
+            let found =
+                Embedded::get(name).and_then(|file| String::from_utf8(file.data.into_owned()).ok());
+            found.ok_or_else(|| Fault::of(name, "missing or not UTF-8").into())
         };
-        let signals: Vec<Signal> = read("signals.yaml", &text("signals.yaml")?)?;
+        let signals = document::signals("signals.yaml", &text("signals.yaml")?)?;
         let mut causes = Vec::new();
         let mut names: Vec<_> = Embedded::iter().filter(|n| n.starts_with("causes/")).collect();
         names.sort();
         for name in names {
-            let cause: Cause = read(&name, &text(&name)?)?;
-            causes.push((name.into_owned(), cause));
+            causes.push((name.to_string(), document::cause(&name, &text(&name)?)?));
         }
-        let claims: Vec<Claim> = read("claims.yaml", &text("claims.yaml")?)?;
-        Self::checked(signals, causes)?.with_claims(claims)
+        let claims = document::read("claims.yaml", &text("claims.yaml")?)?;
+        Self::default().extended(signals, causes)?.with_claims(claims)
     }
 
     /// The same with the table of what alerts claim.
-    fn with_claims(mut self, claims: Vec<Claim>) -> Result<Self, Error> {
+    fn with_claims(mut self, claims: Vec<Claim>) -> Result<Self, Faults> {
         let named = claims.iter().flat_map(|claim| claim.harm.iter().chain(&claim.health));
-        if let Some(unknown) = unknown_pattern(&self.signals, named) {
-            let fault = format!("no signal of signals.yaml is called {unknown}");
-            return Err(Error::Meaning { document: "claims.yaml".to_owned(), fault });
+        let faults: Vec<Fault> = named
+            .filter(|pattern| !self.knows_any(pattern))
+            .map(|pattern| document::unknown_signal(pattern, self.signals.keys()))
+            .map(|said| Fault::of("claims.yaml", &said))
+            .collect();
+        if !faults.is_empty() {
+            return Err(Faults(faults));
         }
         self.claims = claims;
         Ok(self)
@@ -117,12 +106,10 @@ impl Catalogue {
 
     /// The same signals and claims with other causes.
     #[cfg(test)]
-    pub(super) fn with_causes(self, documents: &[String]) -> Result<Self, Error> {
-        let signals = self.signals.into_values().collect();
-        let read = |text: &String| Ok((text.clone(), read(text, text)?));
-        let causes: Result<Vec<(String, Cause)>, Error> = documents.iter().map(read).collect();
-        let own = Self::checked(signals, causes?)?;
-        Ok(Self { claims: self.claims, ..own })
+    pub(super) fn with_causes(self, documents: &[String]) -> Result<Self, Faults> {
+        let read = |text: &String| Ok((text.clone(), document::cause("test", text)?));
+        let causes: Result<Vec<(String, Cause)>, Faults> = documents.iter().map(read).collect();
+        Self { causes: Vec::new(), ..self }.extended(Vec::new(), causes?)
     }
 
     /// What alerts may claim, the particular before the general.
@@ -131,21 +118,35 @@ impl Catalogue {
         &self.claims
     }
 
-    fn checked(signals: Vec<Signal>, causes: Vec<(String, Cause)>) -> Result<Self, Error> {
-        let mut known = BTreeMap::new();
+    /// This catalogue and these: of one name or id the new one holds. The new causes are checked
+    /// against all signals and causes together.
+    ///
+    /// # Errors
+    /// All faults, with document and line.
+    fn extended(&self, signals: Vec<Signal>, causes: Vec<(String, Cause)>) -> Result<Self, Faults> {
+        let mut whole = self.clone();
         for signal in signals {
-            if let Some(twice) = known.insert(signal.signal.clone(), signal) {
-                let fault = format!("signal {} is there twice", twice.signal);
-                return Err(Error::Meaning { document: "signals.yaml".to_owned(), fault });
+            whole.signals.insert(signal.signal.clone(), signal);
+        }
+        let known = self.causes.iter().chain(causes.iter().map(|(_, new)| new));
+        let ids: BTreeSet<String> = known.map(|cause| cause.id.clone()).collect();
+        let mut faults = Vec::new();
+        let mut new: BTreeMap<String, String> = BTreeMap::new();
+        for (document, cause) in &causes {
+            let wrong = check(cause, &whole.signals, &ids);
+            faults.extend(wrong.into_iter().map(|wrong| wrong.within(document, cause)));
+            if let Some(other) = new.insert(cause.id.clone(), document.clone()) {
+                let said = format!("id {} stands in {other} too; an id has one document", cause.id);
+                faults.push(Wrong::at(&cause.id, said).within(document, cause));
             }
         }
-        let ids: BTreeSet<String> = causes.iter().map(|(_, cause)| cause.id.clone()).collect();
-        for (document, cause) in &causes {
-            check(cause, &known, &ids)
-                .map_err(|fault| Error::Meaning { document: document.clone(), fault })?;
+        if !faults.is_empty() {
+            return Err(Faults(faults));
         }
-        let causes = causes.into_iter().map(|(_, cause)| cause).collect();
-        Ok(Self { signals: known, causes, claims: Vec::new() })
+        whole.causes.retain(|known| !new.contains_key(&known.id));
+        whole.causes.extend(causes.into_iter().map(|(_, cause)| cause));
+        whole.causes.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(whole)
     }
 
     /// Every signal known, by name.
@@ -176,6 +177,25 @@ impl Catalogue {
         self.signals.contains_key(signal)
     }
 
+    /// Whether a pattern, which may end in `*`, is or takes in a signal of this catalogue.
+    #[must_use]
+    pub fn knows_any(&self, pattern: &str) -> bool {
+        let one = [pattern.to_owned()];
+        self.signals.keys().any(|signal| matches_any(&one, signal))
+    }
+
+    /// Whether a plugin brought the signal.
+    #[must_use]
+    pub fn is_guest(&self, signal: &str) -> bool {
+        self.signals.get(signal).is_some_and(|known| known.source.is_guest())
+    }
+
+    /// A signal by name.
+    #[must_use]
+    pub fn signal(&self, name: &str) -> Option<&Signal> {
+        self.signals.get(name)
+    }
+
     /// What a signal tells; one nobody knows is neutral.
     #[must_use]
     pub fn polarity(&self, signal: &str) -> Polarity {
@@ -192,45 +212,49 @@ pub fn matches_any(patterns: &[String], signal: &str) -> bool {
     })
 }
 
-fn read<T: serde::de::DeserializeOwned>(document: &str, text: &str) -> Result<T, Error> {
-    let strict = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, strict)
-        .map_err(|source| Error::Form { document: document.to_owned(), source: Box::new(source) })
+/// What is wrong in a document, with a word that stands where it is wrong.
+struct Wrong {
+    at: String,
+    said: String,
 }
 
-/// The first pattern that no signal fits.
-fn unknown_pattern<'a>(
-    signals: &BTreeMap<String, Signal>,
-    mut patterns: impl Iterator<Item = &'a String>,
-) -> Option<&'a String> {
-    patterns.find(|pattern| {
-        let one = std::slice::from_ref(*pattern);
-        !signals.keys().any(|signal| matches_any(one, signal))
-    })
+impl Wrong {
+    fn at(word: &str, said: String) -> Self {
+        Self { at: word.to_owned(), said }
+    }
+
+    fn within(self, document: &str, cause: &Cause) -> Fault {
+        let line = document::line_of(&cause.document, &self.at);
+        Fault { line, ..Fault::of(document, &self.said) }
+    }
 }
 
-fn check(
-    cause: &Cause,
-    signals: &BTreeMap<String, Signal>,
-    ids: &BTreeSet<String>,
-) -> Result<(), String> {
+/// All that is wrong with the meaning of a cause.
+fn check(cause: &Cause, signals: &BTreeMap<String, Signal>, ids: &BTreeSet<String>) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
     let clauses = || cause.speaks_for.iter().chain(&cause.against);
     let rest = cause.explains.patterns().chain(&cause.quote);
-    let named = clauses().flat_map(|c| &c.any).chain(rest);
-    if let Some(unknown) = unknown_pattern(signals, named) {
-        return Err(format!("no signal of signals.yaml is called {unknown}"));
+    let named: BTreeSet<&String> = clauses().flat_map(|c| &c.any).chain(rest).collect();
+    for pattern in named {
+        let one = std::slice::from_ref(pattern);
+        if !signals.keys().any(|signal| matches_any(one, signal)) {
+            wrong.push(Wrong::at(pattern, document::unknown_signal(pattern, signals.keys())));
+        }
     }
-    if let Some(clause) = clauses().find(|c| !(0.0..=1.0).contains(&c.weight)) {
-        return Err(format!("weight {} of {:?} is not within 0 and 1", clause.weight, clause.any));
+    for clause in clauses().filter(|c| !(0.0..=1.0).contains(&c.weight)) {
+        let said = format!("weight {} of {:?} is not within 0 and 1", clause.weight, clause.any);
+        wrong.push(Wrong::at(&clause.weight.to_string(), said));
     }
     if !cause.speaks_for.iter().any(Clause::names_culprit) {
-        let fault = "at least one clause of \"for\" must be required and without \"at\": it names the culprit";
-        return Err(fault.to_owned());
+        let said = "at least one clause of \"for\" must be required and without \"at\": it names \
+                    the culprit";
+        wrong.push(Wrong::at("for:", said.to_owned()));
     }
-    match cause.yields_to.iter().find(|id| !ids.contains(*id)) {
-        Some(unknown) => Err(format!("yields_to names {unknown}, which is no cause")),
-        None => Ok(()),
+    for unknown in cause.yields_to.iter().filter(|id| !ids.contains(*id)) {
+        let said = format!("yields_to names {unknown}, which is no cause");
+        wrong.push(Wrong::at(unknown, said));
     }
+    wrong
 }
 
 #[cfg(test)]
@@ -238,10 +262,11 @@ mod tests {
     use super::*;
     use crate::fact::Observation;
 
-    fn cause(yaml: &str) -> Result<Catalogue, Error> {
-        let signals: Vec<Signal> =
-            read("signals.yaml", "[{signal: a.b, polarity: harm, about: x, meaning: y}]").unwrap();
-        Catalogue::checked(signals, vec![("causes/x.yaml".to_owned(), read("x", yaml)?)])
+    fn cause(yaml: &str) -> Result<Catalogue, Faults> {
+        let signals = "[{signal: a.b, polarity: harm, about: x, meaning: y}]";
+        let signals = document::signals("signals.yaml", signals)?;
+        let cause = document::cause("causes/x.yaml", yaml)?;
+        Catalogue::default().extended(signals, vec![("causes/x.yaml".to_owned(), cause)])
     }
 
     const GOOD: &str = "
@@ -266,7 +291,7 @@ question: q
     fn a_fault_in_a_cause_is_named() {
         cause(GOOD).unwrap();
         for (from, to, told) in [
-            ("a.b]", "a.c]", "no signal of signals.yaml is called a.c"),
+            ("a.b]", "a.c]", "causes/x.yaml:5: there is no signal a.c; did you mean a.b?"),
             ("0.9", "1.9", "not within 0 and 1"),
             (", required: true", "", "must be required"),
             ("question: q", "question: q\nyields_to: [z]", "which is no cause"),
@@ -290,7 +315,8 @@ question: q
 
     #[test]
     fn a_clause_looks_at_signal_and_attributes() {
-        let clause: Clause = read("c", "{any: ['a.*'], where: {why: [taint, affinity]}}").unwrap();
+        let clause = "{any: ['a.*'], where: {why: [taint, affinity]}}";
+        let clause: Clause = serde_saphyr::from_str(clause).unwrap();
         let mut seen = Observation { signal: "a.b".to_owned(), ..Observation::default() };
         assert!(!clause.matches(&seen));
         seen.attributes.insert("why".to_owned(), "resources, taint".to_owned());

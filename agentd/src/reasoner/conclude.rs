@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    account::{self, foreign},
     case::Case,
     health,
     select::{Choice, FLOOR, Rejection},
@@ -29,6 +30,8 @@ const ALTERNATIVES: usize = 6;
 const KEPT: usize = 64;
 /// Most observations cited for one cause.
 const CITED: usize = 8;
+/// Most observations shown whose signals no catalogue knows.
+const FOREIGN: usize = 4;
 
 /// The hypotheses in the words of the domain, strongest first.
 pub fn hypotheses(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> Vec<Hypothesis> {
@@ -40,10 +43,11 @@ pub fn hypotheses(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> 
         .filter(|(index, _)| *index < KEPT || stands(*index))
         .map(|(index, w)| {
             let rejected = choice.rejected.get(&index);
+            let confidence = choice.confidence.get(index).copied().unwrap_or_default();
             Hypothesis {
                 id: w.id.clone(),
                 statement: fill(&w.cause.statement, &values(case, w)),
-                confidence: choice.confidence.get(index).copied().unwrap_or_default(),
+                confidence,
                 category: w.cause.category().to_owned(),
                 culprit: w.culprit.clone(),
                 evidence: cite(case, w.evidence.iter().map(|(i, _)| *i).take(CITED)),
@@ -56,6 +60,7 @@ pub fn hypotheses(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> 
                     }
                 },
                 missing_signals: missing(case, w),
+                account: Some(Box::new(account::of(case, w, confidence))),
             }
         })
         .collect();
@@ -91,6 +96,11 @@ pub fn conclude(
         |h: &&Hypothesis| !conclusion.root_causes.iter().any(|cause| cause.hypothesis == h.id);
     conclusion.alternatives =
         hypotheses.iter().filter(stands).take(ALTERNATIVES).cloned().collect();
+    // Words no catalogue knows have no weight; a person may know what they mean.
+    let foreign = foreign(case).take(FOREIGN).filter_map(|i| evidence(case, i, 0.0, false));
+    conclusion.evidence.extend(foreign);
+    conclusion.unknown_signals = account::unknown_signals(case);
+    conclusion.cited = account::cited(case, &conclusion);
     conclusion
 }
 
@@ -114,6 +124,8 @@ fn found(case: &Case<'_>, standing: &[(&Weighed<'_>, f64)]) -> Conclusion {
         recommendations,
         alternatives: Vec::new(),
         deciding_questions: Vec::new(),
+        unknown_signals: Vec::new(),
+        cited: Vec::new(),
     }
 }
 
@@ -138,6 +150,7 @@ fn root_cause(case: &Case<'_>, weighed: &Weighed<'_>, confidence: f64) -> RootCa
         start: weighed.start,
         path: weighed.path.clone().unwrap_or_default(),
         confirm_command: fill_command(&weighed.cause.confirm, &values),
+        account: Some(Box::new(account::of(case, weighed, confidence))),
     }
 }
 
@@ -187,6 +200,8 @@ fn well(
         recommendations: Vec::new(),
         alternatives: Vec::new(),
         deciding_questions: Vec::new(),
+        unknown_signals: Vec::new(),
+        cited: Vec::new(),
     }
 }
 
@@ -228,17 +243,8 @@ fn open(
         ));
     }
     let symptoms = case.symptoms();
-    let foreign = case
-        .facts
-        .seen()
-        .iter()
-        .enumerate()
-        .filter(|(_, seen)| !case.catalogue.knows(&seen.observation.signal))
-        .map(|(index, _)| index);
-    // Facts of words no catalogue knows have no weight; a person may know what they mean.
-    let shown: Vec<usize> = symptoms.iter().copied().take(CITED).chain(foreign.take(4)).collect();
-    let evidence: Vec<Evidence> =
-        shown.iter().filter_map(|i| evidence(case, *i, 0.0, false)).collect();
+    let shown = symptoms.iter().take(CITED);
+    let evidence: Vec<Evidence> = shown.filter_map(|i| evidence(case, *i, 0.0, false)).collect();
     let mut questions: Vec<String> = Vec::new();
     for w in weighed.iter().take(3) {
         questions.push(fill(&w.cause.question, &values(case, w)));
@@ -253,6 +259,8 @@ fn open(
         recommendations: Vec::new(),
         alternatives: Vec::new(),
         deciding_questions: questions,
+        unknown_signals: Vec::new(),
+        cited: Vec::new(),
     }
 }
 
@@ -348,7 +356,12 @@ fn weighted(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<Evidence> {
     speaks_for.chain(against).collect()
 }
 
-fn evidence(case: &Case<'_>, index: usize, weight: f64, contradicts: bool) -> Option<Evidence> {
+pub(super) fn evidence(
+    case: &Case<'_>,
+    index: usize,
+    weight: f64,
+    contradicts: bool,
+) -> Option<Evidence> {
     let seen = case.facts.seen().get(index)?;
     Some(Evidence {
         id: seen.id.clone(),

@@ -21,6 +21,8 @@ pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
     let answered = health
         .iter()
         .filter_map(|index| case.facts.seen().get(*index))
+        // A plugin's own words stand beside, they do not answer alone.
+        .filter(|seen| !case.catalogue.is_guest(&seen.observation.signal))
         .any(|seen| wanted.is_empty() || matches_any(&wanted, &seen.observation.signal));
     let tools: BTreeSet<_> = health
         .iter()

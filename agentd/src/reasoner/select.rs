@@ -53,7 +53,9 @@ pub fn choose(case: &Case<'_>, hypotheses: &[Weighed<'_>]) -> Choice {
     let near: BTreeSet<usize> = case
         .all()
         .filter(|(index, seen, placed)| {
+            // What a plugin's own words tell makes no cause of others worth less.
             placed.harm
+                && !placed.guest
                 && (case.symptoms().contains(index)
                     || case.anchor.neighbour(&seen.observation.subject))
         })
@@ -86,7 +88,9 @@ pub fn choose(case: &Case<'_>, hypotheses: &[Weighed<'_>]) -> Choice {
         .filter_map(|(index, _)| hypotheses.get(*index))
         .flat_map(|h| h.explained.iter().copied())
         .collect();
-    choice.unexplained = case.symptoms().difference(&explained).copied().collect();
+    let own = |index: &usize| case.get(*index).is_some_and(|(_, placed)| !placed.guest);
+    let open = case.symptoms().difference(&explained).copied();
+    choice.unexplained = open.filter(own).collect();
     choice
 }
 
@@ -136,6 +140,8 @@ fn discount_rivals(hypotheses: &[Weighed<'_>], candidates: &[usize], confidence:
         .skip(1)
         .filter_map(|index| hypotheses.get(*index))
         .filter(|h| h.explained.intersection(&top.explained).next().is_some())
+        // A plugin's cause is told beside another, it does not talk it down.
+        .filter(|h| top.cause.source.is_guest() || !h.cause.source.is_guest())
         // Two that each explain what the other cannot are two faults, not rivals for one.
         .filter(|h| h.explained.is_subset(&top.explained) || top.explained.is_subset(&h.explained))
         .map(|h| h.belief)

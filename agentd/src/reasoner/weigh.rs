@@ -16,7 +16,7 @@ use super::{
     anchor::Match,
     case::{Case, SLACK},
     catalogue::{Cause, Clause, CulpritRule, Place, Polarity, matches_any},
-    facts::Seen,
+    facts::{Blind, Seen},
     spread::Spread,
     topology::Unit,
 };
@@ -24,6 +24,8 @@ use crate::fact::{Entity, Relation};
 
 /// Relevance of what does not bear out what an alert without a name claims.
 const BESIDE_THE_CLAIM: f64 = 0.4;
+/// Most hypotheses of one plugin's causes.
+const PER_GUEST: usize = 16;
 
 /// One candidate cause with its belief and what it rests on. Indices are into
 /// [`super::facts::Facts::seen`].
@@ -81,7 +83,19 @@ impl Terms {
     /// Their product, with coverage counting for a quarter.
     #[must_use]
     pub fn belief(&self) -> f64 {
-        self.support * self.opposition * self.relevance * (0.75 + 0.25 * self.coverage) * self.sight
+        self.factors().into_iter().map(|(_, value)| value).product()
+    }
+
+    /// What is multiplied, with its name.
+    #[must_use]
+    pub fn factors(&self) -> [(&'static str, f64); 5] {
+        [
+            ("support", self.support),
+            ("opposition", self.opposition),
+            ("relevance", self.relevance),
+            ("coverage", 0.75 + 0.25 * self.coverage),
+            ("sight", self.sight),
+        ]
     }
 }
 
@@ -105,6 +119,13 @@ impl<'a> Case<'a> {
             b.belief
                 .total_cmp(&a.belief)
                 .then_with(|| (&a.cause.id, &a.culprit).cmp(&(&b.cause.id, &b.culprit)))
+        });
+        // A plugin that accuses everybody must not crowd out the others.
+        let mut guests: BTreeMap<String, usize> = BTreeMap::new();
+        found.retain(|h| {
+            let told = guests.entry(h.cause.source.to_string()).or_default();
+            *told += 1;
+            !h.cause.source.is_guest() || *told <= PER_GUEST
         });
         found
     }
@@ -150,8 +171,9 @@ impl<'a> Case<'a> {
         let own_harm = evidence.iter().map(|(index, _)| *index);
         explained.extend(own_harm.filter(|i| self.get(*i).is_some_and(|(_, p)| p.harm)));
         let (against, opposition) = self.opposition(cause, &culprit, unit);
-        let covered = self.weight_of(self.symptoms().intersection(&explained));
-        let coverage = share(covered, self.weight_of(self.symptoms()));
+        let knowable: BTreeSet<usize> = self.knowable(cause).collect();
+        let covered = self.weight_of(knowable.intersection(&explained));
+        let coverage = share(covered, self.weight_of(&knowable));
         let touches = spread.touches(&self.anchor.units);
         let path = unit.and_then(|unit| {
             let directed = ways.needs.get(&unit);
@@ -174,8 +196,18 @@ impl<'a> Case<'a> {
             start,
             path,
             terms,
-            belief: terms.belief(),
+            belief: terms.belief().min(cause.source.ceiling()),
         })
+    }
+
+    /// The alerted unit's harm that a cause could know of: what a plugin's own words tell is not
+    /// held against the causes of others.
+    fn knowable(&self, cause: &Cause) -> impl Iterator<Item = usize> {
+        let guest = cause.source.is_guest();
+        self.symptoms()
+            .iter()
+            .copied()
+            .filter(move |index| guest || self.get(*index).is_some_and(|(_, placed)| !placed.guest))
     }
 
     /// Observations that speak for a cause with their strengths; none when a required one lacks.
@@ -337,12 +369,16 @@ impl<'a> Case<'a> {
 
     /// Less belief for each source that could not be asked about the very signals of the cause.
     fn sight(&self, cause: &Cause) -> f64 {
-        let wanted = |signal: &String| {
+        (0..self.unseen(cause).count().min(4)).fold(1.0, |belief, _| belief * 0.95)
+    }
+
+    /// The sources that could not be asked about the very signals of the cause.
+    pub(super) fn unseen(&self, cause: &Cause) -> impl Iterator<Item = &Blind> {
+        let wanted = move |signal: &String| {
             let of = |clauses: &[Clause]| clauses.iter().any(|c| matches_any(&c.any, signal));
             of(&cause.speaks_for) || of(&cause.against)
         };
-        let blind = self.facts.blindness().iter().filter(|b| b.signals.iter().any(wanted)).count();
-        (0..blind.min(4)).fold(1.0, |belief, _| belief * 0.95)
+        self.facts.blindness().iter().filter(move |b| b.signals.iter().any(wanted))
     }
 }
 

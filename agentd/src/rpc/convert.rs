@@ -3,6 +3,7 @@
 //! value, unknown event payloads as [`Kind::Unknown`](crate::investigation::event::Kind::Unknown).
 
 pub mod alert;
+pub mod belief;
 pub mod event;
 pub mod report;
 

@@ -2,6 +2,7 @@
 //! is done, and every fault is told at once. What later steps bring answers UNIMPLEMENTED.
 
 mod check;
+mod explain;
 mod page;
 mod stream;
 
@@ -14,7 +15,11 @@ use tonic::{Request, Response, Status};
 use agent_proto::v1::{self, agent_service_server::AgentService};
 
 use super::{convert::alert as convert, status::Problem};
-use crate::{engine::Engine, investigation::Investigation, journal::Journal};
+use crate::{
+    engine::{self, Engine},
+    investigation::Investigation,
+    journal::{self, Journal},
+};
 
 /// Serves `agentd.v1.AgentService`.
 #[derive(Clone)]
@@ -76,6 +81,18 @@ impl AgentService for Investigations {
         let investigation = self.read(&request.get_ref().name)?;
         let investigation = Some(convert::write_investigation(&investigation));
         Ok(Response::new(v1::GetInvestigationResponse { investigation }))
+    }
+
+    async fn explain_investigation(
+        &self,
+        request: Request<v1::ExplainInvestigationRequest>,
+    ) -> Result<Response<v1::ExplainInvestigationResponse>, Status> {
+        let id = check::name(&request.get_ref().name)?;
+        let lost = |error| Status::from(Problem::from(&engine::Error::Journal(error)));
+        let state = self.journal.state(id).map_err(lost)?;
+        let state = state.ok_or_else(|| lost(journal::Error::NotFound { id }))?;
+        let explanation = Some(explain::explain(&state));
+        Ok(Response::new(v1::ExplainInvestigationResponse { explanation }))
     }
 
     async fn list_investigations(

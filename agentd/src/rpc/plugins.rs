@@ -1,6 +1,8 @@
 //! `PluginRegistryService`, where plugins announce themselves, and `CatalogService`, where people
 //! see them. Convert, call, convert: what is decided is decided in `plugin::registry`.
 
+mod words;
+
 use agent_proto::{tool::v1 as tool, v1 as pb};
 use jiff::{SignedDuration, Timestamp};
 use tonic::{Request, Response, Status};
@@ -21,6 +23,7 @@ use crate::{
 
 const TOOLS: Sizes = Sizes { usual: 100, most: 1000 };
 const PLUGINS: Sizes = Sizes { usual: 50, most: 500 };
+const WORDS: Sizes = Sizes { usual: 200, most: 1000 };
 
 /// Both services over one registry.
 #[derive(Debug, Clone)]
@@ -151,16 +154,36 @@ impl pb::catalog_service_server::CatalogService for Plugins {
 
     async fn list_signals(
         &self,
-        _: Request<pb::ListSignalsRequest>,
+        request: Request<pb::ListSignalsRequest>,
     ) -> Result<Response<pb::ListSignalsResponse>, Status> {
-        Err(later("signals are listed once plugins may bring their own"))
+        let request = request.get_ref();
+        let asked =
+            Asked { size: request.page_size, token: &request.page_token, filter: "signals" };
+        let Page { items, next } = page(words::signals(&self.registry), words::key, asked, WORDS)?;
+        Ok(Response::new(pb::ListSignalsResponse { signals: items, next_page_token: next }))
     }
 
     async fn list_causes(
         &self,
-        _: Request<pb::ListCausesRequest>,
+        request: Request<pb::ListCausesRequest>,
     ) -> Result<Response<pb::ListCausesResponse>, Status> {
-        Err(later("causes are listed once operators and plugins may bring their own"))
+        let request = request.get_ref();
+        let asked = Asked { size: request.page_size, token: &request.page_token, filter: "causes" };
+        let mut all: Vec<_> = self.registry.catalogue().causes().iter().map(words::cause).collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        let Page { items, next } = page(all, |cause| cause.id.clone(), asked, WORDS)?;
+        Ok(Response::new(pb::ListCausesResponse { causes: items, next_page_token: next }))
+    }
+
+    async fn get_cause(
+        &self,
+        request: Request<pb::GetCauseRequest>,
+    ) -> Result<Response<pb::GetCauseResponse>, Status> {
+        let id = &request.get_ref().id;
+        let known = self.registry.catalogue();
+        let cause = known.cause(id).ok_or_else(|| Problem::not_found("cause", id))?;
+        let shown = pb::CauseInfo { document: cause.document.to_string(), ..words::cause(cause) };
+        Ok(Response::new(pb::GetCauseResponse { cause: Some(shown) }))
     }
 }
 
@@ -215,6 +238,7 @@ fn plugin_to(plugin: PluginView, now: Timestamp) -> pb::PluginInfo {
     pb::PluginInfo {
         name: format!("plugins/{}", plugin.name),
         instances: plugin.instances.into_iter().map(|one| instance_to(one, now)).collect(),
+        warnings: plugin.warnings,
     }
 }
 

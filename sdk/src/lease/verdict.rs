@@ -26,6 +26,7 @@ pub(crate) fn check(response: &RegisterResponse, url: &str) -> Result<(), Error>
         });
     }
     let (mut accepted, mut rejections) = (0, Vec::new());
+    advise(&response.warnings);
     for verdict in &response.verdicts {
         let tool = verdict.tool.as_ref().map_or("", |tool| tool.tool.as_str());
         for warning in &verdict.warnings {
@@ -46,6 +47,13 @@ pub(crate) fn check(response: &RegisterResponse, url: &str) -> Result<(), Error>
         return Err(Error::NoToolAccepted { url: url.to_owned(), rejections });
     }
     Ok(())
+}
+
+/// Logs what agentd advises on signals and causes.
+pub(crate) fn advise(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(warning, "agentd has advice on signals and causes");
+    }
 }
 
 fn rejection(verdict: &ToolVerdict) -> String {

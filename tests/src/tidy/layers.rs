@@ -12,7 +12,7 @@ use super::{
 /// Layers from the words up to the roof, by top module of `agentd/src`.
 const LAYERS: [&[&str]; 6] = [
     // `eval` is pure and hangs beside the words: it scores answers.
-    &["alert", "fact", "investigation", "tool", "eval"],
+    &["alert", "fact", "investigation", "nearest", "tool", "eval"],
     &["store", "journal", "audit", "redact", "guard", "llm", "telemetry"],
     &["plugin", "memory", "planner", "reasoner"],
     &["engine"],

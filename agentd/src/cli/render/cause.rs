@@ -69,7 +69,7 @@ fn lead(page: &mut Page, report: &Report, cause: &RootCause, alert: Option<&Aler
 }
 
 /// Confidence in words.
-fn confidence(share: f64) -> &'static str {
+pub(super) fn confidence(share: f64) -> &'static str {
     match share {
         s if s >= 0.9 => "almost certain",
         s if s >= 0.75 => "very likely",

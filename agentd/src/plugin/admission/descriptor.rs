@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use agent_proto::tool::v1 as pb;
 use serde_json::Value;
 
-use super::{Words, violation, word};
+use super::{violation, word};
 use crate::{
     plugin::{digest, semver::Version},
+    reasoner::catalogue::Catalogue,
     tool::{Failure, FailureClass, ToolRef, Violation},
 };
 
@@ -34,9 +35,8 @@ pub(crate) struct Checked {
 }
 
 /// Looks at all tools of `catalog`. One bad tool never sinks the others.
-pub(crate) fn check_all(catalog: &pb::PluginCatalog, known: &Words<'_>) -> Vec<Checked> {
+pub(crate) fn check_all(catalog: &pb::PluginCatalog, words: &Catalogue) -> Vec<Checked> {
     let mut seen = BTreeSet::new();
-    let own: BTreeSet<&str> = catalog.signals.iter().map(|signal| signal.name.as_str()).collect();
     catalog
         .tools
         .iter()
@@ -46,7 +46,7 @@ pub(crate) fn check_all(catalog: &pb::PluginCatalog, known: &Words<'_>) -> Vec<C
                 let said = "stands in the catalog twice with this version";
                 checked.reject(vec![violation("name", "DUPLICATE", said)]);
             }
-            checked.warnings = warnings(&checked.descriptor, known, &own);
+            checked.warnings = warnings(&checked.descriptor, words);
             checked
         })
         .collect()
@@ -177,11 +177,7 @@ fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn warnings(
-    descriptor: &pb::ToolDescriptor,
-    known: &Words<'_>,
-    own: &BTreeSet<&str>,
-) -> Vec<String> {
+fn warnings(descriptor: &pb::ToolDescriptor, words: &Catalogue) -> Vec<String> {
     let mut said = Vec::new();
     if descriptor.side_effect() == pb::SideEffect::Unspecified {
         said.push(
@@ -205,7 +201,7 @@ fn warnings(
         .iter()
         .flat_map(|applies| &applies.emits)
         .map(String::as_str)
-        .filter(|signal| !known.signals.contains(*signal) && !own.contains(signal))
+        .filter(|signal| !words.knows_any(signal))
         .collect();
     if !unknown.is_empty() {
         let unknown: Vec<&str> = unknown.into_iter().take(20).collect();

@@ -15,6 +15,15 @@ fn direct(endpoint: &str) -> Option<Transport> {
     }))
 }
 
+/// The check with the catalogue that is built in.
+async fn check(
+    request: pb::RegisterRequest,
+    caller: &Caller,
+    config: &Config,
+) -> Result<Admitted, Error> {
+    super::check(request, caller, config, &Catalogue::embedded().unwrap()).await
+}
+
 async fn refused(request: pb::RegisterRequest) -> Error {
     check(request, &Caller::default(), &Config::default()).await.unwrap_err()
 }
@@ -132,9 +141,8 @@ async fn a_reserved_namespace_wants_the_token_of_this_run() {
 }
 
 fn verdicts(tools: Vec<pb::ToolDescriptor>) -> Vec<Checked> {
-    let signals = ["log.error".to_owned()].into();
     let catalog = pb::PluginCatalog { plugin: "probe".to_owned(), tools, ..Default::default() };
-    descriptor::check_all(&catalog, &Words { signals: &signals })
+    descriptor::check_all(&catalog, &Catalogue::embedded().unwrap())
 }
 
 #[test]
@@ -205,7 +213,7 @@ fn advice_comes_as_warnings_and_an_empty_version_is_the_first() {
         input_schema_json: r#"{"type":"object","properties":{"a":{},"b":{"description":"b"}}}"#
             .to_owned(),
         applies: vec![pb::Applicability {
-            emits: vec!["log.error".to_owned(), "odd.signal".to_owned()],
+            emits: vec!["log.timeout".to_owned(), "odd.signal".to_owned()],
             ..Default::default()
         }],
         ..descriptor("look")
@@ -216,7 +224,7 @@ fn advice_comes_as_warnings_and_an_empty_version_is_the_first() {
     for word in ["side_effect is unset", "without a description: a", "odd.signal"] {
         assert!(said.contains(word), "{said} lacks {word}");
     }
-    assert!(!said.contains("log.error"), "{said}");
+    assert!(!said.contains("log.timeout"), "{said}");
     let silent = verdicts(vec![descriptor("look")]).remove(0);
     assert!(silent.warnings[0].contains("no applies"), "{:?}", silent.warnings);
 }

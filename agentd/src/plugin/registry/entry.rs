@@ -24,6 +24,7 @@ use crate::{
         stack::{self, ToolStack},
         wire::spec::tool_spec,
     },
+    reasoner::catalogue::{Catalogue, guest::Guest},
     tool::{Failure, FailureClass, ToolRef, ToolSpec},
 };
 
@@ -41,6 +42,7 @@ pub(crate) struct Offer {
 pub(super) struct Placed {
     lease: String,
     instance: Arc<Instance>,
+    guest: Guest,
     // Held so that the question for its health ends with the place.
     _health: AbortOnDropHandle<()>,
 }
@@ -50,6 +52,8 @@ pub(super) struct Placed {
 pub(super) struct State {
     instances: BTreeMap<String, Placed>,
     tools: BTreeMap<ToolRef, Arc<Offer>>,
+    /// Signals and causes in force, until somebody comes or goes.
+    in_force: Option<Arc<Catalogue>>,
     /// Leases that ran out since the start.
     pub(super) expired: u64,
 }
@@ -99,9 +103,14 @@ impl Offer {
 // === impl Placed ===
 
 impl Placed {
-    pub(super) fn new(lease: &str, instance: Arc<Instance>, health: JoinHandle<()>) -> Self {
+    pub(super) fn new(
+        lease: &str,
+        instance: Arc<Instance>,
+        health: JoinHandle<()>,
+        guest: Guest,
+    ) -> Self {
         let _health = AbortOnDropHandle::new(health);
-        Self { lease: lease.to_owned(), instance, _health }
+        Self { lease: lease.to_owned(), instance, guest, _health }
     }
 }
 
@@ -157,6 +166,7 @@ impl State {
 
     /// Places an instance whose tools are offered already; one of the same id gives way.
     pub(super) fn place(&mut self, id: String, placed: Placed) {
+        self.in_force = None;
         if let Some(old) = self.instances.insert(id, placed) {
             self.withdraw(&old.instance);
         }
@@ -201,11 +211,48 @@ impl State {
 
     fn withdraw(&mut self, instance: &Arc<Instance>) {
         instance.depart();
+        self.in_force = None;
         for tool in &instance.offers {
             if self.tools.get(tool).is_some_and(|offer| !offer.pool.leave(instance)) {
                 self.tools.remove(tool);
             }
         }
+    }
+
+    /// `base` and what the plugins that are placed bring, but for the plugin `without`. Of several
+    /// versions of one plugin the newest speaks.
+    pub(super) fn words(&self, base: &Catalogue, without: Option<&str>) -> Catalogue {
+        let mut newest: BTreeMap<&str, &Placed> = BTreeMap::new();
+        let version = |placed: &Placed| placed.instance.version.parse::<Version>().ok();
+        for placed in self.instances.values() {
+            let held = newest.entry(&placed.instance.plugin).or_insert(placed);
+            if version(placed) > version(held) {
+                *held = placed;
+            }
+        }
+        let mut words = base.clone();
+        for (plugin, placed) in newest {
+            if without != Some(plugin) {
+                words.host(&placed.guest);
+            }
+        }
+        words
+    }
+
+    /// All signals and causes in force.
+    pub(super) fn in_force(&mut self, base: &Catalogue) -> Arc<Catalogue> {
+        if let Some(known) = &self.in_force {
+            return Arc::clone(known);
+        }
+        let words = Arc::new(self.words(base, None));
+        self.in_force = Some(Arc::clone(&words));
+        words
+    }
+
+    /// What the authors of a plugin that is placed should mend in its words.
+    pub(super) fn warnings(&self, plugin: &str) -> BTreeSet<String> {
+        let placed = self.instances.values().filter(|placed| placed.instance.plugin == plugin);
+        placed.flat_map(|placed| placed.guest.warnings.iter().cloned()).collect()
     }
 
     /// The tool at exactly this version and digest.

@@ -46,6 +46,8 @@ pub struct PluginView {
     pub name: String,
     /// Instances, by id.
     pub instances: Vec<InstanceView>,
+    /// What its author should mend in its words.
+    pub warnings: Vec<String>,
 }
 
 /// One instance.
@@ -115,6 +117,7 @@ impl Registry {
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginView> {
         let now = Instant::now();
+        let words = self.catalogue();
         let state = self.swept(now);
         let mut by_name: BTreeMap<&str, Vec<InstanceView>> = BTreeMap::new();
         for held in state.instances() {
@@ -122,7 +125,11 @@ impl Registry {
         }
         by_name
             .into_iter()
-            .map(|(name, instances)| PluginView { name: name.to_owned(), instances })
+            .map(|(name, instances)| {
+                let mut warnings: Vec<String> = state.warnings(name).into_iter().collect();
+                warnings.extend(self.shared.heard.advice(name, &words));
+                PluginView { name: name.to_owned(), instances, warnings }
+            })
             .collect()
     }
 }

@@ -21,6 +21,7 @@ use crate::{
         CallCx, CallUpdate,
         attempt::Record,
         client,
+        ear::Ear,
         fake::keep,
         instance::{Bell, Instance, Made},
     },
@@ -149,6 +150,7 @@ impl Rig {
             attempt: 1,
             refusals: 0,
             redact: keep,
+            ear: Ear::default(),
         };
         self.stack.clone().oneshot(ask).await.map_err(|fault| fault.failure)
     }

@@ -1,11 +1,11 @@
 //! The form of one cause document: what can be wrong, which object it blames, what speaks for and
 //! against it, what it explains. Data only; the meaning is given by the weighing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 
-use super::matches_any;
+use super::{matches_any, source::Source};
 use crate::{
     fact::Observation,
     investigation::finding::{Horizon, Severity},
@@ -177,6 +177,12 @@ pub struct Cause {
     /// What to do later.
     #[serde(default)]
     pub later: Vec<Advice>,
+    /// Who brought it.
+    #[serde(skip)]
+    pub source: Source,
+    /// The document it was read from.
+    #[serde(skip)]
+    pub document: Arc<str>,
 }
 
 // === impl Clause ===

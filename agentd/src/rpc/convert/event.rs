@@ -2,7 +2,7 @@
 
 use agent_proto::v1::{self, event::Payload};
 
-use super::{Unreadable, alert, count, int, known, report};
+use super::{Unreadable, alert, belief, count, int, known, report};
 use crate::{
     investigation::{
         event::{
@@ -80,7 +80,7 @@ fn write_kind(kind: &Kind) -> Option<Payload> {
         }
         Kind::HypothesisUpdated(hypothesis, before) => {
             Payload::HypothesisUpdated(v1::HypothesisUpdated {
-                hypothesis: Some(report::write_hypothesis(hypothesis)),
+                hypothesis: Some(belief::write_hypothesis(hypothesis)),
                 previous_confidence: *before,
             })
         }
@@ -135,7 +135,7 @@ fn read_kind(payload: Payload) -> Result<Kind, Unreadable> {
             Kind::ToolCallFinished(Box::new(read_finished(*message)))
         }
         Payload::HypothesisUpdated(message) => Kind::HypothesisUpdated(
-            message.hypothesis.map(report::read_hypothesis).unwrap_or_default(),
+            message.hypothesis.map(belief::read_hypothesis).unwrap_or_default(),
             message.previous_confidence,
         ),
         Payload::EvidenceRecorded(message) => Kind::EvidenceRecorded(Box::new(

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use agent_proto::v1;
 
-use super::{Unreadable, alert, count, int, known};
+use super::{
+    Unreadable, alert,
+    belief::{read_cause, read_hypothesis, write_cause, write_hypothesis},
+    count, int, known,
+};
 use crate::{
     investigation::{
         Usage,
         finding::{
-            EndReason, EpisodeMatch, Evidence, Gap, Horizon, Hypothesis, Recommendation, RootCause,
-            Severity, StepOutcome, StepSummary, TimelineEntry, Verdict,
+            EndReason, EpisodeMatch, Evidence, Gap, Horizon, Recommendation, Severity, StepOutcome,
+            StepSummary, TimelineEntry, Verdict,
         },
         report::{Conclusion, MemoryOutcome, Report},
     },
@@ -45,6 +49,8 @@ pub fn write_report(report: &Report) -> v1::Report {
         )]),
         ended_by: write_end(report.ended_by).into(),
         deciding_questions: said.deciding_questions.clone(),
+        unknown_signals: said.unknown_signals.clone(),
+        cited: said.cited.iter().map(write_evidence).collect(),
     }
 }
 
@@ -66,6 +72,8 @@ pub fn read_report(message: v1::Report) -> Result<Report, Unreadable> {
             alternatives: message.alternatives.into_iter().map(read_hypothesis).collect(),
             timeline: all(message.timeline, read_entry)?,
             deciding_questions: message.deciding_questions,
+            unknown_signals: message.unknown_signals,
+            cited: all(message.cited, read_evidence)?,
         },
         gaps: all(message.gaps, read_gap)?,
         steps: message_steps(plan.steps),
@@ -128,70 +136,6 @@ fn read_end(reason: v1::EndReason) -> EndReason {
         v1::EndReason::Repetition => EndReason::Repetition,
         v1::EndReason::Cancelled => EndReason::Cancelled,
         v1::EndReason::DaemonRestarted => EndReason::DaemonRestarted,
-    }
-}
-
-fn write_cause(cause: &RootCause) -> v1::RootCause {
-    v1::RootCause {
-        statement: cause.statement.clone(),
-        category: cause.category.clone(),
-        culprit: Some(wire::entity_to(&cause.culprit)),
-        confidence: cause.confidence,
-        evidence_ids: cause.evidence.clone(),
-        affected: cause.affected.iter().map(wire::entity_to).collect(),
-        hypothesis_id: cause.hypothesis.clone(),
-        against_evidence_ids: cause.against.clone(),
-        start_time: cause.start.map(wire::timestamp_to),
-        path: cause.path.iter().map(wire::relation_to).collect(),
-        confirm_command: cause.confirm_command.clone(),
-    }
-}
-
-fn read_cause(message: v1::RootCause) -> Result<RootCause, Unreadable> {
-    Ok(RootCause {
-        statement: message.statement,
-        category: message.category,
-        culprit: wire::entity_from(message.culprit.ok_or(Unreadable::missing("culprit"))?),
-        confidence: message.confidence,
-        evidence: message.evidence_ids,
-        against: message.against_evidence_ids,
-        affected: message.affected.into_iter().map(wire::entity_from).collect(),
-        hypothesis: message.hypothesis_id,
-        start: message.start_time.as_ref().and_then(|t| wire::timestamp_from(Some(t))),
-        path: message.path.into_iter().filter_map(wire::relation_from).collect(),
-        confirm_command: message.confirm_command,
-    })
-}
-
-/// A candidate cause as messages have it.
-#[must_use]
-pub fn write_hypothesis(hypothesis: &Hypothesis) -> v1::Hypothesis {
-    v1::Hypothesis {
-        id: hypothesis.id.clone(),
-        statement: hypothesis.statement.clone(),
-        confidence: hypothesis.confidence,
-        evidence_ids: hypothesis.evidence.clone(),
-        category: hypothesis.category.clone(),
-        culprit: Some(wire::entity_to(&hypothesis.culprit)),
-        rejection: hypothesis.rejection.clone(),
-        against_evidence_ids: hypothesis.against.clone(),
-        explained_by: hypothesis.explained_by.clone(),
-        missing_signals: hypothesis.missing_signals.clone(),
-    }
-}
-
-pub(super) fn read_hypothesis(message: v1::Hypothesis) -> Hypothesis {
-    Hypothesis {
-        id: message.id,
-        statement: message.statement,
-        confidence: message.confidence,
-        category: message.category,
-        culprit: message.culprit.map(wire::entity_from).unwrap_or_default(),
-        evidence: message.evidence_ids,
-        against: message.against_evidence_ids,
-        rejection: message.rejection,
-        explained_by: message.explained_by,
-        missing_signals: message.missing_signals,
     }
 }
 

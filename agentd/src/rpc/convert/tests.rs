@@ -93,6 +93,23 @@ fn hypothesis() -> Hypothesis {
         rejection: "weak".to_owned(),
         explained_by: "h2".to_owned(),
         missing_signals: vec!["log.oom".to_owned()],
+        account: Some(Box::new(account(None))),
+    }
+}
+
+fn account(path: Option<Vec<Relation>>) -> Account {
+    Account {
+        factors: vec![Factor { name: "support".to_owned(), value: 0.9 }],
+        belief: 0.9,
+        rivals: 0.8,
+        shares: vec![Share { evidence: "e1".to_owned(), weight: 0.7 }],
+        explained: vec!["e1".to_owned()],
+        explained_count: 3,
+        unseen: vec!["logs.look".to_owned()],
+        question: "q".to_owned(),
+        start: Some(time("2026-01-02T03:00:00Z")),
+        path,
+        source: "agentd".to_owned(),
     }
 }
 
@@ -116,6 +133,7 @@ fn root_cause() -> RootCause {
         affected: vec![Entity::new("Service", "ns", "a")],
         hypothesis: "h1".to_owned(),
         start: Some(time("2026-01-02T03:00:00Z")),
+        account: Some(Box::new(account(Some(vec![path.clone()])))),
         path: vec![path],
         confirm_command: "kubectl get".to_owned(),
     }
@@ -144,6 +162,8 @@ fn report() -> Report {
                 evidence: "e1".to_owned(),
             }],
             deciding_questions: vec!["q?".to_owned()],
+            unknown_signals: vec!["x.y".to_owned()],
+            cited: vec![evidence()],
         },
         gaps: vec![gap()],
         steps: vec![StepSummary {
