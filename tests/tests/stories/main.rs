@@ -18,6 +18,7 @@ mod eval;
 mod grpcurl;
 mod hostile;
 mod memory;
+mod own_words;
 mod python;
 mod registration;
 mod renamed;
