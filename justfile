@@ -58,6 +58,10 @@ bench-reason *ARGS:
 bench *ARGS:
     cargo run --release -p agent-tests --bin bench_call -- {{ARGS}}
 
+# The reference of signals and causes, after a change of the catalogues.
+catalogue:
+    cargo build --bin agentd && (target/debug/agentd signals --markdown; echo; target/debug/agentd causes --markdown) > CATALOGUE.md
+
 # Lint of the wire; needs buf.
 proto:
     buf lint proto

@@ -9,6 +9,8 @@
 
 use std::collections::BTreeSet;
 
+use agentd::reasoner::catalogue::markdown;
+
 use agent_tests::tidy::{
     Fault, incidents, layers, manifests, names,
     rust::{blanked, modules_for_tests},
@@ -143,4 +145,16 @@ fn no_path_of_one_machine_stands_in_the_project() {
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(tree::root().join(name)).unwrap_or_default()
+}
+
+#[test]
+fn the_reference_of_signals_and_causes_is_what_the_catalogues_say() {
+    let words = agentd::reasoner::catalogue::Catalogue::embedded().unwrap();
+    let (signals, causes) = (markdown::signals(&words), markdown::causes(&words));
+    let kept = std::fs::read_to_string(tree::root().join("CATALOGUE.md")).unwrap();
+    assert!(
+        kept == format!("{signals}\n{causes}"),
+        "CATALOGUE.md is behind the catalogues; `just catalogue` makes it anew, that is\n  \
+         (agentd signals --markdown; echo; agentd causes --markdown) > CATALOGUE.md"
+    );
 }
