@@ -5,7 +5,9 @@
 
 mod accept;
 mod executor;
+mod lessons;
 mod limits;
+mod recalled;
 mod recorder;
 mod recovery;
 mod run;
@@ -35,11 +37,13 @@ use crate::{
         event::{Event, Kind},
     },
     journal::{self, Journal},
-    memory::Memory,
+    memory::{self, Memory},
     plugin::Tools,
     store::{Begun, RequestKey},
     telemetry::metrics::Metrics,
 };
+
+pub use lessons::{Judged, Search};
 
 /// What the engine is bounded by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +130,12 @@ pub enum Error {
     /// The journal refused or was lost.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// Memory did not do what it was asked.
+    #[error(transparent)]
+    Memory(#[from] memory::Error),
+    /// The true cause of a judgement is told in no known form.
+    #[error(transparent)]
+    Cause(#[from] memory::feedback::BadCause),
     /// The daemon is going down.
     #[error("the daemon is stopping; ask again when it is back")]
     Stopping,

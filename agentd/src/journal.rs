@@ -29,7 +29,7 @@ use crate::{
         event::{Event, Kind as Said, Seq},
     },
     store::{
-        self, Begun, Entry, EventLog, Kind, Mark, Refusal, RequestKey, Write, Written,
+        self, Begun, Entry, EventLog, Kind, Mark, Records, Refusal, RequestKey, Write, Written,
         directory::Directory, memory::MemoryLog, redb::RedbLog,
     },
 };
@@ -242,6 +242,15 @@ impl Journal {
     /// Writes what the trees of memory should hold. Blocks: for the thread that owns them.
     pub(crate) fn set_marks(&self, marks: Vec<(&'static str, Mark)>) -> Result<(), Error> {
         self.committer.write_blocking(Write::Marks(marks)).map(|_| ())
+    }
+
+    /// Writes records of memory, which outlive the events they were made from. Durable when it
+    /// returns. Blocks: for the thread that owns memory.
+    pub(crate) fn remember(&self, records: Records) -> Result<Begun, Error> {
+        match self.committer.write_blocking(Write::Records(records))? {
+            Written::Begun(begun) => Ok(begun),
+            Written::Done => Ok(Begun::New),
+        }
     }
 
     fn entry(&self, event: &Event) -> Entry {

@@ -1,17 +1,23 @@
-//! Memory: what earlier investigations found (episodes), and where the running ones stand (working
-//! memory). A fold of the journal, kept in sled so that a start need not read the whole journal;
+//! Memory: what earlier investigations found (episodes), what people said of them (feedback), what
+//! recurs among them (patterns), and where the running ones stand (working memory). Episodes and
+//! feedback are records of their own in the journal and outlive the events they were made from;
+//! cases, patterns and notes are their fold, kept in sled so that a start need not read all records;
 //! damaged or missing it is moved aside, said loudly, and made anew with the same answers. Not the
 //! truth, and not a judge: what is recalled is checked first, never believed.
 //!
-//! Invariant: what memory answers depends on the journal alone. Nothing is written to a tree that
-//! is not in the journal already.
+//! Invariant: what memory answers depends on the journal's records alone. Nothing is written to a
+//! tree that is not in the journal already.
 
+pub mod case;
 pub mod episode;
+pub mod feedback;
 mod index;
 mod keeper;
+mod record;
 pub mod similarity;
 #[cfg(test)]
 mod tests;
+mod words;
 pub mod working;
 
 use std::{
@@ -24,13 +30,21 @@ use uuid::Uuid;
 
 use crate::{
     alert::Alert,
-    investigation::{Investigation, InvestigationId, finding::EpisodeMatch, state::State},
+    investigation::{
+        Investigation, InvestigationId,
+        finding::{EpisodeMatch, LearnedPattern},
+        state::State,
+    },
     journal::{self, Journal},
-    store::{self, Kind, sled::Trees},
+    store::{self, Kind, RequestKey, sled::Trees},
 };
+use case::Case;
 use episode::Episode;
+use feedback::Feedback;
 use index::Index;
+pub use index::{Asked, Hit};
 use keeper::Keeper;
+use record::Record;
 use working::{Checkpoint, NOTE_KEPT, Note, Working};
 
 /// Where memory lives and how long notes are told.
@@ -58,6 +72,15 @@ struct Shared {
     // `None` while they are made anew.
     trees: RwLock<Option<Trees>>,
     repairs: RwLock<Vec<Repair>>,
+}
+
+/// What memory tells about an alert.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recalled {
+    /// Earlier cases, best first.
+    pub cases: Vec<EpisodeMatch>,
+    /// What recurring cases teach, strongest first.
+    pub patterns: Vec<LearnedPattern>,
 }
 
 /// A damage that was found and mended.
@@ -90,6 +113,12 @@ pub enum Error {
         /// The investigation.
         id: InvestigationId,
     },
+    /// It ended without a report: there is no outcome to judge.
+    #[error("{} ended without a report; there is nothing to judge", id.resource())]
+    NoReport {
+        /// The investigation.
+        id: InvestigationId,
+    },
     /// Memory is shutting down.
     #[error("memory is closed")]
     Closed,
@@ -114,7 +143,7 @@ impl Error {
         match self {
             Self::Journal { source } => source.kind(),
             Self::Store { source } => source.kind(),
-            Self::NotFinished { .. } => Kind::Conflict,
+            Self::NotFinished { .. } | Self::NoReport { .. } => Kind::Conflict,
             Self::Closed => Kind::Unavailable,
         }
     }
@@ -125,7 +154,7 @@ impl Error {
         match self {
             Self::Journal { source } => source.retryable(),
             Self::Store { source } => source.retryable(),
-            Self::NotFinished { .. } | Self::Closed => false,
+            Self::NotFinished { .. } | Self::NoReport { .. } | Self::Closed => false,
         }
     }
 }
@@ -162,16 +191,56 @@ impl Memory {
         Ok(Self { shared, keeper: Arc::new(keeper) })
     }
 
-    /// Earlier cases like the alert, best first, at most five, each with its reason; `signals` are
-    /// those observed so far. Reads at most five values from disk.
+    /// Earlier cases like the alert, best first, at most five, each with its reason, and what
+    /// recurring ones teach; `signals` are those observed so far. Reads at most five values from
+    /// disk.
     #[must_use]
-    pub fn recall(&self, alert: &Alert, signals: &[String]) -> Vec<EpisodeMatch> {
-        let ranked = self.shared.cases().rank(alert, signals);
+    pub fn recall(&self, alert: &Alert, signals: &[String], now: Timestamp) -> Recalled {
+        let (ranked, patterns) = {
+            let cases = self.shared.cases();
+            (cases.rank(alert, signals, now), cases.patterns(alert, signals, now))
+        };
         let told = ranked.into_iter().filter_map(|one| {
-            let episode = self.episode(one.id)?;
-            Some(episode.recalled(one.score, one.reason))
+            let case = self.case(one.id)?;
+            Some(case.recalled(one.score, one.reason))
         });
-        told.collect()
+        Recalled { cases: told.collect(), patterns }
+    }
+
+    /// All cases that fit, most alike first. Reads nothing from disk: see [`Memory::case`].
+    #[must_use]
+    pub fn search(&self, asked: &Asked) -> Vec<Hit> {
+        self.shared.cases().search(asked)
+    }
+
+    /// What recurs among some cases, strongest first.
+    #[must_use]
+    pub fn recurring(&self, ids: &[Uuid], now: Timestamp, most: usize) -> Vec<LearnedPattern> {
+        self.shared.cases().recurring(ids, now, most)
+    }
+
+    /// One case; `None` when it is not remembered.
+    #[must_use]
+    pub fn case(&self, id: Uuid) -> Option<Case> {
+        let stored = self.shared.stored(id);
+        if stored.is_none() && self.shared.cases().places(id).is_some() {
+            self.keeper.suspect();
+        }
+        stored.or_else(|| self.shared.retold(id))
+    }
+
+    /// Keeps what people said of an outcome, for good. A repeat of the request within 24 hours
+    /// keeps nothing more. What was said before is kept as well; the last counts.
+    ///
+    /// # Errors
+    /// When there is no such investigation, when it has not ended or has no report, when the
+    /// request id stands for other content, or when journal or trees failed.
+    pub async fn judge(
+        &self,
+        feedback: Feedback,
+        request: Option<RequestKey>,
+    ) -> Result<(), Error> {
+        self.keeper.judge(feedback, request).await
     }
 
     /// Remembers a finished investigation, as the journal has it, and gives the name of its
@@ -229,25 +298,45 @@ impl Memory {
     pub fn repairs(&self) -> Vec<Repair> {
         self.shared.repairs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    /// An episode from its tree; when that fails, from the journal it was made from.
-    fn episode(&self, id: Uuid) -> Option<Episode> {
-        let stored = match self.shared.trees().as_ref() {
-            Some(trees) => trees.get(keeper::EPISODES, id.as_bytes()),
-            None => Ok(None),
-        };
-        let read = stored.ok().flatten().and_then(|bytes| Episode::decode(&bytes));
-        if let Some(episode) = read.filter(|episode| episode.id == id) {
-            return Some(episode);
-        }
-        self.keeper.suspect();
-        Episode::of(&self.shared.journal.investigation(InvestigationId(id)).ok()?)
-    }
 }
 
 // === impl Shared ===
 
 impl Shared {
+    /// A case from its tree; when that fails, from the records it is made of.
+    fn case(&self, id: Uuid) -> Option<Case> {
+        self.stored(id).or_else(|| self.retold(id))
+    }
+
+    fn stored(&self, id: Uuid) -> Option<Case> {
+        let stored = match self.trees().as_ref() {
+            Some(trees) => trees.get(keeper::CASES, id.as_bytes()),
+            None => Ok(None),
+        };
+        let read = stored.ok().flatten().and_then(|bytes| Case::decode(&bytes));
+        read.filter(|case| case.episode.id == id)
+    }
+
+    fn retold(&self, id: Uuid) -> Option<Case> {
+        let places = self.cases().places(id)?;
+        let Record::Episode(episode) = self.record(places.episode)? else { return None };
+        let mut case = Case::new(*episode, places.episode);
+        for place in [places.resolution, places.feedback] {
+            if let Some(Record::Feedback(feedback)) = self.record(place) {
+                case.hear(*feedback, place);
+            }
+        }
+        case.places = places;
+        Some(case.fitting())
+    }
+
+    fn record(&self, position: u64) -> Option<Record> {
+        let before = position.checked_sub(1)?;
+        let found = self.journal.records_after(before, 1).ok()?;
+        let (_, bytes) = found.into_iter().find(|(place, _)| *place == position)?;
+        Record::decode(&bytes)
+    }
+
     fn cases(&self) -> RwLockReadGuard<'_, Index> {
         self.cases.read().unwrap_or_else(PoisonError::into_inner)
     }

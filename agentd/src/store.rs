@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod directory;
+mod kept;
 mod kind;
 pub mod memory;
 mod numbers;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+pub use kept::{Mark, Point, Records, Sum};
 pub use kind::Kind;
 
 use crate::investigation::{InvestigationId, event::Seq};
@@ -83,34 +85,6 @@ pub enum Begun {
     Existing(InvestigationId),
 }
 
-/// Content of one tree of memory: how many entries, and the exclusive or of their digests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sum {
-    /// Entries.
-    pub entries: u64,
-    /// Exclusive or over `sled::entry_digest` of each entry.
-    pub digest: [u8; 32],
-}
-
-/// A point up to which memory has taken the log in, and what one tree holds then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Point {
-    /// Position of the last finished investigation that was taken in; 0 before the first.
-    pub position: u64,
-    /// What the tree holds.
-    pub sum: Sum,
-}
-
-/// What a tree should hold. Written before the tree itself is, so a kill between the two leaves
-/// the tree at `before`, which is as good as at `now`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mark {
-    /// After the newest write.
-    pub now: Point,
-    /// Before the newest write.
-    pub before: Point,
-}
-
 /// One thing to write. All that is in it is written, or none of it.
 #[derive(Debug, Clone)]
 pub enum Write {
@@ -130,12 +104,14 @@ pub enum Write {
     },
     /// What the trees of memory should hold.
     Marks(Vec<(&'static str, Mark)>),
+    /// Further records of memory.
+    Records(Records),
 }
 
 /// What came of a [`Write`] that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// Of a start.
+    /// Of a start, and of records.
     Begun(Begun),
     /// Of anything else.
     Done,
@@ -254,6 +230,18 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn mark(&self, tree: &str) -> Result<Option<Mark>, Error>;
+
+    /// Records of memory numbered above `position`, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn records(&self, position: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, Error>;
+
+    /// How far the finished investigations have been taken in as records; 0 before the first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn learnt(&self) -> Result<u64, Error>;
 }
 
 /// A store that cannot be opened, read or written. The text says what to do.

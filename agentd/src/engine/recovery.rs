@@ -67,7 +67,11 @@ async fn close(recorder: &mut Recorder) -> Result<(), Error> {
         cited: Vec::new(),
     };
     let took = Duration::try_from(now.duration_since(state.investigation.created));
-    let memory = MemoryOutcome { similar: state.recalled.clone(), ..MemoryOutcome::default() };
+    let memory = MemoryOutcome {
+        similar: state.recalled.clone(),
+        patterns: state.patterns.clone(),
+        ..MemoryOutcome::default()
+    };
     let report = Report::compose(
         state,
         conclusion,

@@ -10,6 +10,7 @@ use super::{
     Config, Parts,
     executor::{Answer, Executor},
     limits::Limits,
+    recalled::{self, Outcome},
     recorder::{Happened, Recorder},
     shown::{ENDED_EARLY, NOTHING_ASKED, unknown_target},
 };
@@ -24,6 +25,7 @@ use crate::{
         state::State,
     },
     journal,
+    memory::Recalled,
     planner::{self, Failed, Input, question::Window},
     reasoner::{Assessment, Reasoning},
     tool::FailureClass,
@@ -74,6 +76,8 @@ pub(super) async fn run(
         began,
     };
     let mut recalled = run.recall().await?;
+    // What the first questions were chosen by, whatever turns up later.
+    let asked_by = recalled.clone();
     let mut assessment = None;
     let ended_by = loop {
         if let Some(reason) = run.bound() {
@@ -88,8 +92,11 @@ pub(super) async fn run(
         if plan.revision == 1 {
             recalled = run.recall_by_signals(recalled).await?;
         }
-        let settled = weighed.settled
-            || (weighed.conclusion.verdict == Verdict::Healthy && plan.revision > 1);
+        let settled = if plan.revision > 1 {
+            weighed.settled || weighed.conclusion.verdict == Verdict::Healthy
+        } else {
+            weighed.settled && recalled::may_end(&asked_by, &weighed.conclusion)
+        };
         assessment = Some(weighed);
         if settled {
             break EndReason::Concluded;
@@ -107,44 +114,62 @@ pub(super) async fn run(
 }
 
 impl Run<'_> {
-    async fn recall(&mut self) -> Result<Vec<EpisodeMatch>, journal::Error> {
+    async fn recall(&mut self) -> Result<Recalled, journal::Error> {
         if let Err(error) = self.parts.memory.catch_up().await {
             tracing::warn!(%error, "memory is behind the journal");
         }
         let alert = &self.recorder.state().investigation.alert;
-        let matches = self.parts.memory.recall(alert, &[]);
-        let mut summary = match matches.first() {
+        let recalled = self.parts.memory.recall(alert, &[], self.recorder.now());
+        let mut summary = match recalled.cases.first() {
             None => "no earlier case is like this".to_owned(),
             Some(best) => format!(
                 "{} earlier case(s) are like this, the best {:.0} %: {}",
-                matches.len(),
+                recalled.cases.len(),
                 best.similarity * 100.0,
                 best.reason
             ),
         };
+        if let Some(pattern) = recalled.patterns.first() {
+            summary.push_str(&format!("; {}", pattern.statement));
+        }
         if let Some(note) = self.parts.memory.note(alert, self.recorder.now()) {
             summary.push_str(&format!("; lately: {}", note.text));
         }
-        let happened = Happened::new(Kind::MemoryRecalled(matches.clone()), summary);
-        self.recorder.record(happened).await?;
-        Ok(matches)
+        self.record_recalled(&recalled, summary).await?;
+        Ok(recalled)
     }
 
-    /// Now that signals are known, cases that the alert alone does not resemble may turn up.
-    async fn recall_by_signals(
-        &mut self,
-        recalled: Vec<EpisodeMatch>,
-    ) -> Result<Vec<EpisodeMatch>, journal::Error> {
+    /// Now that signals are known, cases and patterns that the alert alone does not resemble may
+    /// turn up.
+    async fn recall_by_signals(&mut self, before: Recalled) -> Result<Recalled, journal::Error> {
         let signals: Vec<String> =
             self.reasoning.facts.signals().into_iter().map(str::to_owned).collect();
         let alert = &self.recorder.state().investigation.alert;
-        let matches = self.parts.memory.recall(alert, &signals);
-        let known = |m: &EpisodeMatch| recalled.iter().any(|old| old.episode == m.episode);
-        let Some(new) = matches.iter().find(|m| !known(m)) else { return Ok(recalled) };
-        let summary = format!("by what was seen, a further case is like this: {}", new.reason);
-        let happened = Happened::new(Kind::MemoryRecalled(matches.clone()), summary);
-        self.recorder.record(happened).await?;
-        Ok(matches)
+        let now = self.parts.memory.recall(alert, &signals, self.recorder.now());
+        let known = |m: &EpisodeMatch| before.cases.iter().any(|old| old.episode == m.episode);
+        let further = now.cases.iter().find(|m| !known(m));
+        let pattern = now.patterns.iter().find(|pattern| !before.patterns.contains(pattern));
+        let summary = match (further, pattern) {
+            (None, None) => return Ok(before),
+            (Some(case), _) => {
+                format!("by what was seen, a further case is like this: {}", case.reason)
+            }
+            (None, Some(pattern)) => format!("by what was seen: {}", pattern.statement),
+        };
+        let cases = if further.is_some() { now.cases } else { before.cases };
+        let recalled = Recalled { cases, patterns: now.patterns };
+        self.record_recalled(&recalled, summary).await?;
+        Ok(recalled)
+    }
+
+    async fn record_recalled(
+        &mut self,
+        recalled: &Recalled,
+        summary: String,
+    ) -> Result<(), journal::Error> {
+        let kind = Kind::MemoryRecalled(recalled.cases.clone(), recalled.patterns.clone());
+        self.recorder.record(Happened::new(kind, summary)).await?;
+        Ok(())
     }
 
     /// The bound that is met, if one is.
@@ -165,7 +190,7 @@ impl Run<'_> {
 
     async fn plan(
         &mut self,
-        recalled: &[EpisodeMatch],
+        recalled: &Recalled,
         assessment: Option<&Assessment>,
     ) -> Result<Option<Plan>, journal::Error> {
         let tools = self.parts.tools.specs();
@@ -179,7 +204,7 @@ impl Run<'_> {
             alert: &investigation.alert,
             tools: &tools,
             catalogue: self.reasoning.catalogue(),
-            recalled,
+            recalled: &recalled.cases,
             assessment,
             asked: &self.asked,
             failed: &self.failed,
@@ -234,7 +259,7 @@ impl Run<'_> {
         circles
     }
 
-    async fn weigh(&mut self, recalled: &[EpisodeMatch]) -> Result<Assessment, journal::Error> {
+    async fn weigh(&mut self, recalled: &Recalled) -> Result<Assessment, journal::Error> {
         let now = self.recorder.now();
         let alert = self.recorder.state().investigation.alert.clone();
         let assessment = self.reasoning.assess(&alert, now);
@@ -247,7 +272,7 @@ impl Run<'_> {
             for id in &hypothesis.evidence {
                 happened.extend(self.cite(id, &assessment));
             }
-            let remembered = recalled.iter().any(|case| case.category == hypothesis.category);
+            let remembered = recalled.cases.iter().any(|case| case.category == hypothesis.category);
             let summary = format!(
                 "{:.0} %{}: {}",
                 hypothesis.confidence * 100.0,
@@ -291,7 +316,7 @@ impl Run<'_> {
     async fn conclude(
         mut self,
         assessment: Assessment,
-        recalled: &[EpisodeMatch],
+        recalled: &Recalled,
         ended_by: EndReason,
     ) -> Result<(), journal::Error> {
         if let Some((asked, nearest)) = &assessment.unknown {
@@ -309,20 +334,16 @@ impl Run<'_> {
         }
         let verdict = conclusion.verdict;
         let calls = state.investigation.usage.tool_calls;
-        let saved = recalled
-            .iter()
-            .filter(|case| {
-                conclusion.root_causes.first().is_some_and(|cause| {
-                    cause.category == case.category && case.culprit.as_ref() == Some(&cause.culprit)
-                })
-            })
-            .map(|case| case.tool_calls.saturating_sub(calls))
-            .max();
+        let told = Outcome {
+            recalled,
+            conclusion: &conclusion,
+            hypotheses: &assessment.hypotheses,
+            calls,
+        };
         let memory = MemoryOutcome {
             episode: format!("episodes/{}", state.investigation.id),
-            similar: recalled.to_vec(),
             total_episodes: self.parts.memory.total().saturating_add(1),
-            tool_calls_saved: saved.unwrap_or_default(),
+            ..told.told()
         };
         let took = self.began.elapsed();
         let summary = conclusion.summary.clone();

@@ -13,7 +13,7 @@ use pb::call_response::Update;
 
 use super::*;
 use crate::{
-    investigation::finding::{EndReason, Verdict},
+    investigation::finding::{EndReason, Judgement, Verdict},
     plugin::fake::{Bench, Fake, Way, accepted, descriptor},
 };
 
@@ -242,6 +242,51 @@ async fn a_case_that_only_shows_the_same_signals_is_recalled_once_they_are_seen(
     assert!(log.contains("MemoryRecalled: by what was seen, a further case"), "{log}");
     let similar = &ended.report.as_ref().unwrap().memory.similar;
     assert!(similar[0].reason.contains("container.oom_killed"), "{similar:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_evidence_showed_before_saves_questions_and_what_people_told_saves_none() {
+    let story = Story::new(Bounds::default()).await;
+    let nothing = pb::CallResult { result_json: "{}".to_owned(), ..Default::default() };
+    let fake = Fake::start(&[
+        ("look", Way::Says(killed())),
+        ("pull", Way::Says(vec![accepted(), Update::Result(nothing)])),
+    ]);
+    let tools = vec![
+        tool("look", &["container.oom_killed"]),
+        tool("pull", &["container.image_pull_failed"]),
+    ];
+    story.bench.register(&fake, tools).await;
+    let mut known = Vec::new();
+    for (told, calls, saved) in [
+        ("", 2, 0),
+        ("", 1, 1),
+        // The same cause, but told by people: evidence has to show it anew, in full.
+        ("category:oom_killed Deployment/n/cart", 2, 0),
+        ("category:image_pull_failure Deployment/n/cart", 2, 0),
+    ] {
+        for id in known.iter().filter(|_| !told.is_empty()) {
+            let judged = Judged {
+                id: *id,
+                judgement: Judgement::Incorrect,
+                cause: told.to_owned(),
+                resolution: String::new(),
+                comment: String::new(),
+                request_id: None,
+                principal: "tests".to_owned(),
+            };
+            story.engine.judge(judged).await.unwrap();
+        }
+        let ended = story.run(alert()).await;
+        let report = ended.report.as_ref().unwrap();
+        assert_eq!(report.conclusion.root_causes[0].category, "oom_killed", "{told}");
+        let memory = &report.memory;
+        assert_eq!((ended.usage.tool_calls, memory.tool_calls_saved), (calls, saved), "{told}");
+        let lie = told.contains("image_pull_failure");
+        let named = "Not confirmed this time: image_pull_failure of Deployment n/cart";
+        assert_eq!(memory.statement.contains(named), lie, "{told}: {}", memory.statement);
+        known.push(ended.id);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

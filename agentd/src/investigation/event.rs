@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     Investigation, InvestigationId,
-    finding::{EpisodeMatch, Evidence, Gap, Hypothesis, StepOutcome},
+    finding::{EpisodeMatch, Evidence, Gap, Hypothesis, LearnedPattern, StepOutcome},
     plan::Plan,
 };
 use crate::{
@@ -41,8 +41,8 @@ pub struct Event {
 pub enum Kind {
     /// Work began; the investigation as accepted.
     Started(Box<Investigation>),
-    /// Earlier cases were found, best first.
-    MemoryRecalled(Vec<EpisodeMatch>),
+    /// Earlier cases were found, best first, and what recurring ones teach.
+    MemoryRecalled(Vec<EpisodeMatch>, Vec<LearnedPattern>),
     /// A plan was made or changed; all steps.
     PlanUpdated(Plan),
     /// A step began.

@@ -282,8 +282,83 @@ pub struct EpisodeMatch {
     pub resolution: String,
     /// Why it matched.
     pub reason: String,
-    /// Tool calls that case took.
+    /// Tool calls that case took when it was new: without what memory saved.
     pub tool_calls: u32,
+    /// True when category and cause are what people said afterwards, not what was found then.
+    pub corrected: bool,
+    /// What this investigation made of its cause.
+    pub check: Check,
+}
+
+/// What became of a recalled cause in the investigation that recalled it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Check {
+    /// It was not decided, or there was no cause to check.
+    #[default]
+    Open,
+    /// The same cause stands again.
+    Confirmed,
+    /// Another verdict stands.
+    NotConfirmed,
+}
+
+/// What people say of an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Judgement {
+    /// The cause was right.
+    Correct,
+    /// Partly right.
+    Partly,
+    /// The cause was wrong.
+    Incorrect,
+}
+
+impl Judgement {
+    /// The word people and metrics see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Correct => "correct",
+            Self::Partly => "partly",
+            Self::Incorrect => "wrong",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Correct, Self::Partly, Self::Incorrect].into_iter().find(|one| one.as_str() == word)
+    }
+}
+
+/// What recurring cases teach: an alert and the cause it had more than once. A hint which cause to
+/// check first, never a belief.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LearnedPattern {
+    /// One line for people.
+    pub statement: String,
+    /// Type of the alerts.
+    pub kind: String,
+    /// Alerted service; empty when the cases are of several.
+    pub service: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Category of the cause; empty when it is known in words alone.
+    pub category: String,
+    /// What it blamed.
+    pub culprit: Option<Entity>,
+    /// Signals that most of the cases showed, the rarest first.
+    pub signals: Vec<String>,
+    /// Cases with this cause.
+    pub seen: u32,
+    /// Of these, those that people confirmed or named the cause of.
+    pub confirmed: u32,
+    /// Cases that were concluded so and that people said were not so.
+    pub contradicted: u32,
+    /// Share among the cases of the same alert, 0 to 1.
+    pub share: f64,
+    /// When the last one ended.
+    pub last: Timestamp,
 }
 
 /// How one step ended.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{
     finding::{
-        EndReason, EpisodeMatch, Evidence, Gap, Hypothesis, Recommendation, RootCause, Severity,
-        StepSummary, TimelineEntry, Verdict,
+        EndReason, EpisodeMatch, Evidence, Gap, Hypothesis, LearnedPattern, Recommendation,
+        RootCause, Severity, StepSummary, TimelineEntry, Verdict,
     },
     state::State,
 };
@@ -45,6 +45,10 @@ pub struct MemoryOutcome {
     pub episode: String,
     /// Earlier cases used, best first.
     pub similar: Vec<EpisodeMatch>,
+    /// What recurring cases teach about this alert, strongest first.
+    pub patterns: Vec<LearnedPattern>,
+    /// What came of what was recalled, a sentence or two; empty when nothing was.
+    pub statement: String,
     /// Episodes stored in all.
     pub total_episodes: u32,
     /// Tool calls saved against the first run of this case.

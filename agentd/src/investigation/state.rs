@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     Investigation,
     event::{Event, Kind, Seq},
-    finding::{EpisodeMatch, Evidence, Gap, Hypothesis, StepOutcome, StepSummary},
+    finding::{EpisodeMatch, Evidence, Gap, Hypothesis, LearnedPattern, StepOutcome, StepSummary},
 };
 
 /// What is known after some events.
@@ -18,6 +18,8 @@ pub struct State {
     pub investigation: Investigation,
     /// Earlier cases recalled, best first.
     pub recalled: Vec<EpisodeMatch>,
+    /// What recurring cases teach about the alert, strongest first.
+    pub patterns: Vec<LearnedPattern>,
     /// Why the plan is as it is: the reasons of all revisions, in order.
     pub plan_reason: String,
     /// Steps in the order they began, as far as they got.
@@ -73,6 +75,7 @@ impl State {
         Ok(Self {
             investigation,
             recalled: Vec::new(),
+            patterns: Vec::new(),
             plan_reason: String::new(),
             steps: Vec::new(),
             gaps: Vec::new(),
@@ -112,7 +115,10 @@ impl State {
         }
         match &event.kind {
             Kind::Started(_) => return Err(Error::Hole { last, got: event.seq }),
-            Kind::MemoryRecalled(matches) => self.recalled.clone_from(matches),
+            Kind::MemoryRecalled(matches, patterns) => {
+                self.recalled.clone_from(matches);
+                self.patterns.clone_from(patterns);
+            }
             Kind::PlanUpdated(plan) => self.replan(plan),
             Kind::StepStarted => self.begin_step(event),
             Kind::StepFinished(outcome) => self.end_step(event, *outcome),

@@ -116,7 +116,7 @@ impl Live {
                 Write::Append { entries, .. } => {
                     (entries.last(), entries.last().is_some_and(|entry| entry.last))
                 }
-                Write::Marks(_) => (None, false),
+                Write::Marks(_) | Write::Records(_) => (None, false),
             };
             let Some(entry) = last else { continue };
             if let Some(sender) = followed.senders.get(&entry.investigation) {

@@ -167,6 +167,20 @@ impl Journal {
         Ok(self.shared.log.mark(tree)?)
     }
 
+    /// Records of memory numbered above `position`, in order, at most `limit`.
+    pub(crate) fn records_after(
+        &self,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Bytes)>, Error> {
+        Ok(self.shared.log.records(position, limit)?)
+    }
+
+    /// The position among the finished investigations up to which there are records.
+    pub(crate) fn learnt(&self) -> Result<u64, Error> {
+        Ok(self.shared.log.learnt()?)
+    }
+
     pub(crate) fn head(&self, id: InvestigationId) -> Result<Option<Head>, Error> {
         Ok(self.shared.log.head(id)?)
     }

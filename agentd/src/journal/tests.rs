@@ -117,6 +117,12 @@ impl EventLog for Gate {
     fn mark(&self, tree: &str) -> Result<Option<Mark>, store::Error> {
         self.log.mark(tree)
     }
+    fn records(&self, position: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, store::Error> {
+        self.log.records(position, limit)
+    }
+    fn learnt(&self) -> Result<u64, store::Error> {
+        self.log.learnt()
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! An episode: what is remembered of one finished investigation. A pure function of it, so that
-//! memory can be made anew from the journal and gives the same answers.
+//! An episode: what is remembered of one finished investigation. A pure function of it, made once
+//! when it has ended and kept as a record of its own, so that it outlives the events. Not what
+//! people said of it afterwards: see [`super::case`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,17 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fact::Entity,
-    investigation::{
-        Investigation, InvestigationId, Phase,
-        finding::{EpisodeMatch, Verdict},
-    },
-    store::sled::MAX_VALUE,
+    investigation::{Investigation, InvestigationId, Phase, finding::Verdict},
 };
 
 /// Longest sentence kept, in bytes.
-const MAX_SENTENCE: usize = 2 * 1024;
+pub(super) const MAX_SENTENCE: usize = 2 * 1024;
 /// Longest name or label value kept, in bytes.
-const MAX_WORD: usize = 256;
+pub(super) const MAX_WORD: usize = 256;
+/// Longest line on what it was about, in bytes.
+const MAX_ABOUT: usize = 512;
 /// Most labels kept, in key order.
 const MAX_LABELS: usize = 64;
 /// Most signals kept, in order of name.
@@ -63,6 +62,12 @@ pub struct Episode {
     pub severity: String,
     /// Tool calls it took.
     pub tool_calls: u32,
+    /// Tool calls that memory saved it.
+    #[serde(default)]
+    pub calls_saved: u32,
+    /// What it was about, one line.
+    #[serde(default)]
+    pub about: String,
     /// When it ended.
     #[serde(with = "stamp")]
     pub ended: Timestamp,
@@ -109,11 +114,15 @@ impl Episode {
         if !matches!(investigation.phase, Phase::Succeeded | Phase::Partial) {
             return None;
         }
+        // Nobody was asked: there is nothing to remember.
+        Self::judged(investigation).filter(|episode| episode.tool_calls > 0)
+    }
+
+    /// The episode of an investigation that people judged, which makes it worth remembering
+    /// whatever it came to; `None` without a report or an end.
+    #[must_use]
+    pub fn judged(investigation: &Investigation) -> Option<Self> {
         let (report, ended) = (investigation.report.as_ref()?, investigation.ended?);
-        if report.tool_calls == 0 {
-            // Nobody was asked: there is nothing to remember.
-            return None;
-        }
         let (alert, conclusion) = (&investigation.alert, &report.conclusion);
         let main = conclusion.root_causes.first();
         let signals = conclusion.evidence.iter().map(|evidence| SeenSignal {
@@ -137,43 +146,10 @@ impl Episode {
             confidence: main.map_or(0.0, |cause| cause.confidence),
             severity: conclusion.severity.as_str().to_owned(),
             tool_calls: report.tool_calls,
+            calls_saved: report.memory.tool_calls_saved,
+            about: cut(&alert.headline(), MAX_ABOUT),
             ended,
         })
-    }
-
-    /// The stored form: JSON below the limit of a tree. An alert made of escapes may pass the limit
-    /// all the same; its labels and signals are then left out, for they only serve the ranking.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let written = |episode: &Self| serde_json::to_vec(episode).unwrap_or_default();
-        let bytes = written(self);
-        if bytes.len() <= MAX_VALUE {
-            return bytes;
-        }
-        written(&Self { labels: BTreeMap::new(), signals: BTreeSet::new(), ..self.clone() })
-    }
-
-    /// Reads the stored form; `None` when it is none.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
-    }
-
-    /// The episode as a recalled case. One without a conclusion names no category and no culprit:
-    /// nothing of it is worth checking first.
-    #[must_use]
-    pub fn recalled(&self, similarity: f64, reason: String) -> EpisodeMatch {
-        let concluded = self.outcome != Outcome::Inconclusive;
-        EpisodeMatch {
-            episode: resource(InvestigationId(self.id)),
-            similarity,
-            category: if concluded { self.category.clone() } else { String::new() },
-            culprit: self.culprit.as_ref().filter(|_| concluded).map(Culprit::entity),
-            root_cause: self.cause.clone(),
-            resolution: String::new(),
-            reason,
-            tool_calls: self.tool_calls,
-        }
     }
 }
 
@@ -185,10 +161,20 @@ impl Outcome {
             Verdict::Inconclusive => Self::Inconclusive,
         }
     }
+
+    /// The word people see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cause => Verdict::RootCauseFound.as_str(),
+            Self::Healthy => Verdict::Healthy.as_str(),
+            Self::Inconclusive => Verdict::Inconclusive.as_str(),
+        }
+    }
 }
 
 impl Culprit {
-    fn of(entity: &Entity) -> Self {
+    pub(super) fn of(entity: &Entity) -> Self {
         Self {
             kind: cut(&entity.kind, MAX_WORD),
             namespace: cut(&entity.namespace, MAX_WORD),
@@ -198,7 +184,9 @@ impl Culprit {
         }
     }
 
-    fn entity(&self) -> Entity {
+    /// As the object it is.
+    #[must_use]
+    pub fn entity(&self) -> Entity {
         Entity {
             kind: self.kind.clone(),
             namespace: self.namespace.clone(),

@@ -1,50 +1,53 @@
-//! The index of recall: every remembered case in a compact form in RAM, found by service, type and
+//! The index of memory: every case in a compact form in RAM, found by service, type and
 //! fingerprint, so that recall reads from disk only the few cases it tells. Rebuilt at every open
-//! from the trees; nothing in it that is not in them.
+//! from the trees; nothing in it that is not in them. How cases are compared is `rank`'s and
+//! `search`'s; what recurs among them is `patterns`'.
 //!
-//! Cost: names are kept once and cases hold numbers, some 200 bytes a case with five labels and
-//! five signals, so about 20 MB for 100,000 cases. Ranking looks only at cases that share service,
-//! type or fingerprint with the alert; at all of them when the alert names neither service nor type.
-//! Measured on 2 shared cores with optimisation, 20,000 cases of three types: 0.9 ms a recall
-//! (6,700 cases compared), 0.18 s to open, 0.9 s to make all anew from the journal.
+//! Cost: names are kept once and cases hold numbers, some 400 bytes a case with five labels, five
+//! signals and forty words, so about 40 MB for 100,000 cases.
 
-use std::collections::{BTreeSet, HashMap};
+mod patterns;
+mod rank;
+mod search;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    episode::{Episode, Outcome},
-    similarity::{Compared, Comparison, FLOOR, MOST, VOLATILE},
+    case::{Case, Places},
+    episode::Outcome,
+    similarity::VOLATILE,
+    words::{NOTHING, Word, Words, words_of},
 };
-use crate::alert::Alert;
+use crate::{fact::Entity, investigation::finding::Judgement};
 
-/// Signals named in a reason.
-const NAMED: usize = 3;
+pub use search::{Asked, Hit};
+
+/// Most words of one case that a search looks at, the first in alphabetical order.
+const MAX_WORDS: usize = 512;
+/// What stands between the parts of an object that is kept as one text.
+const JOINT: char = '\u{1f}';
 
 /// All cases.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     words: Words,
-    cases: Vec<Case>,
-    known: BTreeSet<Uuid>,
+    entries: Vec<Entry>,
+    known: BTreeMap<Uuid, u32>,
     by_service: HashMap<Word, Vec<u32>>,
     by_kind: HashMap<Word, Vec<u32>>,
     by_fingerprint: HashMap<Word, Vec<u32>>,
     /// In how many cases a signal was seen.
     seen: HashMap<Word, u32>,
+    /// In how many cases a word stands.
+    said: HashMap<Word, u32>,
 }
 
-/// One case worth telling.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Ranked {
-    pub(super) id: Uuid,
-    pub(super) score: f64,
-    pub(super) reason: String,
-}
-
+/// One case in numbers.
 #[derive(Debug)]
-struct Case {
+struct Entry {
     id: Uuid,
     ended: Timestamp,
     outcome: Outcome,
@@ -55,61 +58,104 @@ struct Case {
     fingerprint: Word,
     labels: Box<[(Word, Word)]>,
     signals: Box<[Word]>,
+    /// Everything that a search looks at, in order of number.
+    text: Box<[Word]>,
+    /// The cause as known by now; words stand for the category where there is none.
+    cause: Blamed,
+    /// What the evidence said.
+    found: Blamed,
+    judged: Option<Judgement>,
+    corrected: bool,
+    places: Places,
 }
 
-/// A text by number; 0 is the empty one.
+/// A cause in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Word(u32);
-
-const NOTHING: Word = Word(0);
-/// A text that no case has: equal to none of theirs.
-const STRANGE: Word = Word(u32::MAX);
-
-/// Every text once.
-#[derive(Debug)]
-struct Words {
-    numbers: HashMap<Box<str>, Word>,
+struct Blamed {
+    /// The category, or the words that stand for it.
+    category: Word,
+    culprit: Word,
+    /// True when it was told in words alone.
+    worded: bool,
 }
 
-/// The alert and the signals asked about, in numbers.
-struct Query {
-    kind: Word,
-    service: Word,
-    namespace: Word,
-    cluster: Word,
-    fingerprint: Word,
-    labels: Vec<(Word, Word)>,
-    signals: Vec<Asked>,
-}
-
-/// A signal asked about.
-struct Asked {
-    word: Word,
-    name: String,
-    /// Its rarity.
-    weight: f64,
-}
+/// No cause.
+const NOBODY: Blamed = Blamed { category: NOTHING, culprit: NOTHING, worded: false };
 
 // === impl Index ===
 
 impl Index {
     pub(super) fn len(&self) -> usize {
-        self.cases.len()
+        self.entries.len()
     }
 
-    /// Takes a case in. An investigation ends once, so a known one is the same one.
-    pub(super) fn insert(&mut self, episode: &Episode) {
-        if !self.known.insert(episode.id) {
+    /// The records that a case is made from; `None` when it is not known.
+    pub(super) fn places(&self, id: Uuid) -> Option<Places> {
+        self.entry(id).map(|entry| entry.places)
+    }
+
+    /// Takes a case in, new or further judged. An older state of a known one is left aside: trees
+    /// that are made anew bring those first.
+    pub(super) fn put(&mut self, case: &Case) {
+        let known = self.known.get(&case.episode.id).copied();
+        let entry = self.entry_of(case);
+        if let Some(place) = known {
+            self.replace(place, entry);
             return;
         }
+        // More cases than a u32 counts would not fit into memory.
+        let place = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.known.insert(entry.id, place);
+        for (map, word) in [
+            (&mut self.by_service, entry.service),
+            (&mut self.by_kind, entry.kind),
+            (&mut self.by_fingerprint, entry.fingerprint),
+        ] {
+            if word != NOTHING {
+                map.entry(word).or_default().push(place);
+            }
+        }
+        count(&mut self.seen, &entry.signals);
+        count(&mut self.said, &entry.text);
+        self.entries.push(entry);
+    }
+
+    /// Of a known case only what people say changes.
+    fn replace(&mut self, place: u32, entry: Entry) {
+        let place = usize::try_from(place).ok();
+        let Some(old) = place.and_then(|place| self.entries.get_mut(place)) else { return };
+        if old.places >= entry.places {
+            return;
+        }
+        for word in &old.text {
+            if let Some(cases) = self.said.get_mut(word) {
+                *cases = cases.saturating_sub(1);
+            }
+        }
+        count(&mut self.said, &entry.text);
+        *old = entry;
+    }
+
+    fn entry_of(&mut self, case: &Case) -> Entry {
+        let episode = &case.episode;
         let words = &mut self.words;
         let labels = episode.labels.iter().filter(|(key, _)| stable(key));
         let signals: BTreeSet<Word> =
             episode.signals.iter().map(|seen| words.take(&seen.signal)).collect();
-        let case = Case {
+        let text: BTreeSet<String> = case.texts().iter().flat_map(|text| words_of(text)).collect();
+        let text: BTreeSet<Word> =
+            text.iter().take(MAX_WORDS).map(|word| words.take(word)).collect();
+        let found =
+            Blamed::of(words, &episode.category, episode.culprit.as_ref().map(|c| c.entity()));
+        let cause = match (case.category(), case.corrected()) {
+            // In words alone: still the same cause when the same words are said again.
+            ("", true) => Blamed { worded: true, ..Blamed::of(words, &case.cause(), None) },
+            (category, _) => Blamed::of(words, category, case.culprit()),
+        };
+        Entry {
             id: episode.id,
             ended: episode.ended,
-            outcome: episode.outcome,
+            outcome: case.outcome(),
             kind: words.take(&episode.kind),
             service: words.take(&episode.service),
             namespace: words.take(&episode.namespace),
@@ -117,169 +163,67 @@ impl Index {
             fingerprint: words.take(&episode.fingerprint),
             labels: labels.map(|(key, value)| (words.take(key), words.take(value))).collect(),
             signals: signals.into_iter().collect(),
-        };
-        // More cases than a u32 counts would not fit into memory.
-        let place = u32::try_from(self.cases.len()).unwrap_or(u32::MAX);
-        for (map, word) in [
-            (&mut self.by_service, case.service),
-            (&mut self.by_kind, case.kind),
-            (&mut self.by_fingerprint, case.fingerprint),
-        ] {
-            if word != NOTHING {
-                map.entry(word).or_default().push(place);
-            }
-        }
-        for signal in &case.signals {
-            *self.seen.entry(*signal).or_default() += 1;
-        }
-        self.cases.push(case);
-    }
-
-    /// The cases most like the alert, best first; equal ones newest first.
-    pub(super) fn rank(&self, alert: &Alert, signals: &[String]) -> Vec<Ranked> {
-        let query = self.query(alert, signals);
-        let judged = self.candidates(&query).map(|case| {
-            let comparison = self.compare(&query, case);
-            (comparison.score(), comparison, case)
-        });
-        let mut likely: Vec<_> = judged.filter(|(score, ..)| *score >= FLOOR).collect();
-        likely.sort_by(|(a, _, one), (b, _, other)| {
-            b.total_cmp(a).then(other.ended.cmp(&one.ended)).then(other.id.cmp(&one.id))
-        });
-        likely.truncate(MOST);
-        let ranked = likely.into_iter().map(|(score, comparison, case)| {
-            let reason = comparison.reason(&self.rarest_shared(&query, case));
-            Ranked { id: case.id, score, reason }
-        });
-        ranked.collect()
-    }
-
-    fn query(&self, alert: &Alert, signals: &[String]) -> Query {
-        let word = |text: &str| self.words.find(text);
-        let labels = alert.labels.iter().filter(|(key, _)| stable(key));
-        // A set: in a fixed order, and a signal asked about twice counts once.
-        let asked = signals.iter().collect::<BTreeSet<_>>().into_iter().map(|name| {
-            let word = word(name);
-            Asked { word, name: name.clone(), weight: self.rarity(word) }
-        });
-        Query {
-            kind: word(&alert.kind),
-            service: word(&alert.service),
-            namespace: word(&alert.namespace),
-            cluster: word(&alert.cluster),
-            fingerprint: word(&alert.identity()),
-            labels: labels.map(|(key, value)| (word(key), word(value))).collect(),
-            signals: asked.collect(),
+            text: text.into_iter().collect(),
+            cause,
+            found,
+            judged: case.judgement(),
+            corrected: case.corrected(),
+            places: case.places,
         }
     }
 
-    fn candidates(&self, query: &Query) -> Box<dyn Iterator<Item = &Case> + '_> {
-        if query.kind == NOTHING && query.service == NOTHING {
-            return Box::new(self.cases.iter());
-        }
-        let mut places: Vec<u32> = Vec::new();
-        for (map, word) in [
-            (&self.by_service, query.service),
-            (&self.by_kind, query.kind),
-            (&self.by_fingerprint, query.fingerprint),
-        ] {
-            places.extend(map.get(&word).into_iter().flatten());
-        }
-        places.sort_unstable();
-        places.dedup();
-        let found = places.into_iter().filter_map(|place| usize::try_from(place).ok());
-        Box::new(found.filter_map(|place| self.cases.get(place)))
+    fn entry(&self, id: Uuid) -> Option<&Entry> {
+        self.at(*self.known.get(&id)?)
     }
 
-    fn compare(&self, query: &Query, case: &Case) -> Comparison {
-        let namespace = match compare(query.cluster, case.cluster) {
-            Compared::Other => Compared::Other,
-            Compared::Same | Compared::Unknown => compare(query.namespace, case.namespace),
-        };
-        Comparison {
-            same_alert: query.fingerprint == case.fingerprint,
-            kind: compare(query.kind, case.kind),
-            service: compare(query.service, case.service),
-            namespace,
-            labels: shared_labels(&query.labels, &case.labels),
-            signals: shared_signals(query, case),
-            outcome: case.outcome,
-        }
-    }
-
-    /// Names of the signals in common, the rarest first.
-    fn rarest_shared<'q>(&self, query: &'q Query, case: &Case) -> Vec<&'q str> {
-        let shared = query.signals.iter().filter(|one| case.signals.contains(&one.word));
-        let mut shared: Vec<&Asked> = shared.collect();
-        shared.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.name.cmp(&b.name)));
-        shared.into_iter().take(NAMED).map(|one| one.name.as_str()).collect()
+    fn at(&self, place: u32) -> Option<&Entry> {
+        self.entries.get(usize::try_from(place).ok()?)
     }
 
     /// The rarer a signal among the cases, the more it says: ln(1 + cases / cases with it).
     fn rarity(&self, signal: Word) -> f64 {
-        let with = self.seen.get(&signal).copied().unwrap_or(1).max(1);
-        let all = u32::try_from(self.cases.len()).unwrap_or(u32::MAX);
-        (f64::from(all) / f64::from(with)).ln_1p()
+        self.rare(self.seen.get(&signal).copied())
+    }
+
+    fn rare(&self, with: Option<u32>) -> f64 {
+        let all = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        (f64::from(all) / f64::from(with.unwrap_or(1).max(1))).ln_1p()
     }
 }
 
-/// How much of the weight of the signals asked about the case has.
-fn shared_signals(query: &Query, case: &Case) -> Option<f64> {
-    let (mut all, mut shared) = (0.0, 0.0);
-    for asked in &query.signals {
-        all += asked.weight;
-        if case.signals.contains(&asked.word) {
-            shared += asked.weight;
-        }
+fn count(cases: &mut HashMap<Word, u32>, words: &[Word]) {
+    for word in words {
+        *cases.entry(*word).or_default() += 1;
     }
-    (all > 0.0).then(|| shared / all)
 }
 
 fn stable(label: &str) -> bool {
     !VOLATILE.contains(&label)
 }
 
-fn compare(asked: Word, known: Word) -> Compared {
-    if asked == NOTHING || known == NOTHING {
-        Compared::Unknown
-    } else if asked == known {
-        Compared::Same
-    } else {
-        Compared::Other
-    }
-}
+// === impl Blamed ===
 
-/// Share of equal values among the labels that both sides have.
-fn shared_labels(asked: &[(Word, Word)], known: &[(Word, Word)]) -> Option<f64> {
-    let (mut common, mut equal) = (0_u32, 0_u32);
-    for (key, value) in asked {
-        if let Some((_, other)) = known.iter().find(|(name, _)| name == key) {
-            common += 1;
-            equal += u32::from(other == value);
+impl Blamed {
+    fn of(words: &mut Words, category: &str, culprit: Option<Entity>) -> Self {
+        let culprit = culprit.map(|c| {
+            [c.kind, c.namespace, c.name, c.cluster, c.container].join(&JOINT.to_string())
+        });
+        Self {
+            category: words.take(category),
+            culprit: culprit.map_or(NOTHING, |culprit| words.take(&culprit)),
+            worded: false,
         }
     }
-    (common > 0).then(|| f64::from(equal) / f64::from(common))
-}
 
-// === impl Words ===
-
-impl Default for Words {
-    fn default() -> Self {
-        Self { numbers: HashMap::from([(Box::from(""), NOTHING)]) }
-    }
-}
-
-impl Words {
-    fn take(&mut self, text: &str) -> Word {
-        if let Some(word) = self.numbers.get(text) {
-            return *word;
-        }
-        let word = Word(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX));
-        self.numbers.insert(Box::from(text), word);
-        word
-    }
-
-    fn find(&self, text: &str) -> Word {
-        self.numbers.get(text).copied().unwrap_or(STRANGE)
+    fn culprit(self, words: &Words) -> Option<Entity> {
+        let mut parts = words.text(self.culprit).split(JOINT).map(str::to_owned);
+        let mut next = || parts.next().unwrap_or_default();
+        (self.culprit != NOTHING).then(|| Entity {
+            kind: next(),
+            namespace: next(),
+            name: next(),
+            cluster: next(),
+            container: next(),
+        })
     }
 }

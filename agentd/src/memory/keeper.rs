@@ -1,9 +1,11 @@
-//! The keeper: one thread that owns the writing of memory. Learning is catching up with the
-//! journal, in the order of ending, so a live run, a start after a crash and a rebuild are the same
-//! code. Not a reader's way: recall goes to the index and the trees directly.
+//! The keeper: one thread that owns the writing of memory. What has ended becomes an episode and
+//! what people say a feedback: records in the journal, durable first. The trees are folded from the
+//! records in their order, so a live run, a start after a crash and a rebuild are the same code. Not
+//! a reader's way: recall goes to the index and the trees directly.
 //!
-//! Order of a write: the marks of what the trees will hold are made durable in the journal, then
-//! the trees are written and flushed. A kill in between leaves trees that match the mark before.
+//! Order of a write: the records are durable in the journal; the marks of what the trees will hold
+//! are made durable there as well; then the trees are written and flushed. A kill in between leaves
+//! trees that match the mark before.
 
 mod fold;
 mod trees;
@@ -17,20 +19,21 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Config, Error, Shared, working::Checkpoint};
+use super::{Config, Error, Shared, feedback::Feedback, working::Checkpoint};
 use crate::{
     investigation::InvestigationId,
-    store::{self, Point},
+    store::{self, Point, RequestKey},
 };
 
-/// Tree of the episodes.
-pub(super) const EPISODES: &str = "episodes";
+/// Tree of the cases. The first version kept `episodes`, made from events: a tree of another name
+/// is dropped, and this one is filled from the records.
+pub(super) const CASES: &str = "cases";
 /// Tree of checkpoints and notes.
 const WORKING: &str = "working";
 /// Mark of the files of a closed memory: what noise anywhere in them is found by.
 pub(super) const FILES: &str = "files";
 /// All trees.
-const TREES: &[&str] = &[EPISODES, WORKING];
+const TREES: &[&str] = &[CASES, WORKING];
 
 /// Jobs that may wait; the next caller waits for a place.
 const QUEUE: usize = 256;
@@ -47,6 +50,8 @@ type Answer = oneshot::Sender<Result<(), Error>>;
 enum Job {
     /// An investigation has ended; none: whatever has ended since.
     Learn(Option<InvestigationId>, Answer),
+    /// People judged an outcome.
+    Judge(Box<Feedback>, Option<RequestKey>, Answer),
     /// A round has ended.
     Checkpoint(Checkpoint, Answer),
     /// A reader found something that cannot be: look at the trees again.
@@ -95,6 +100,14 @@ impl Keeper {
 
     pub(super) async fn catch_up(&self) -> Result<(), Error> {
         self.ask(|answer| Job::Learn(None, answer)).await
+    }
+
+    pub(super) async fn judge(
+        &self,
+        feedback: Feedback,
+        request: Option<RequestKey>,
+    ) -> Result<(), Error> {
+        self.ask(|answer| Job::Judge(Box::new(feedback), request, answer)).await
     }
 
     pub(super) async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), Error> {
@@ -164,6 +177,9 @@ impl Desk {
                     checkpoints.push(checkpoint);
                     answers.push(answer);
                 }
+                Job::Judge(feedback, request, answer) => {
+                    let _ = answer.send(self.judge(*feedback, request));
+                }
                 Job::Suspect => self.check(),
             }
         }
@@ -187,7 +203,7 @@ impl Desk {
         if self.shared.journal.ended(id)? { Ok(()) } else { Err(Error::NotFinished { id }) }
     }
 
-    /// How far the journal has been taken in by all trees.
+    /// How far the records have been taken in by all trees.
     fn position(&self) -> u64 {
         self.points.iter().map(|(_, point)| point.position).min().unwrap_or(0)
     }

@@ -152,9 +152,6 @@ impl Comparison {
         if !other.is_empty() {
             parts.push(format!("another {}", listed(&other)));
         }
-        if self.outcome == Outcome::Inconclusive {
-            parts.push("no cause was found then".to_owned());
-        }
         parts.join("; ")
     }
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod judged;
+
 use std::{fs, io::Write as _, path::Path};
 
 use super::*;
@@ -79,7 +81,10 @@ fn questions() -> Vec<(Alert, Vec<String>)> {
 }
 
 fn answers(memory: &Memory) -> Vec<Vec<EpisodeMatch>> {
-    questions().iter().map(|(alert, signals)| memory.recall(alert, signals)).collect()
+    questions()
+        .iter()
+        .map(|(alert, signals)| memory.recall(alert, signals, minute(20)).cases)
+        .collect()
 }
 
 #[tokio::test]
@@ -97,7 +102,7 @@ async fn the_same_alert_a_month_later_is_recalled_whatever_its_pods_are_called()
     again.start = Some(minute(60 * 24 * 30));
     again.description = "other words".to_owned();
 
-    let found = memory.recall(&again, &["container.oom_killed".to_owned()]);
+    let found = memory.recall(&again, &["container.oom_killed".to_owned()], minute(20)).cases;
     assert_eq!(found.len(), 1);
     assert!(found[0].similarity > 0.9, "{found:?}");
     assert_eq!(found[0].category, "oom_killed");
@@ -107,12 +112,12 @@ async fn the_same_alert_a_month_later_is_recalled_whatever_its_pods_are_called()
         found[0].reason,
         "same type, service and namespace; same signal container.oom_killed; same labels"
     );
-    let elsewhere = memory.recall(&alert("high_memory", "search"), &[]);
+    let elsewhere = memory.recall(&alert("high_memory", "search"), &[], minute(20)).cases;
     assert_eq!(elsewhere, [], "another service with nothing else in common");
-    let otherwise = memory.recall(&alert("certificate_expiring", "cart"), &[]);
+    let otherwise = memory.recall(&alert("certificate_expiring", "cart"), &[], minute(20)).cases;
     assert_eq!(otherwise, [], "another type with nothing else in common");
     let symptoms = ["container.oom_killed".to_owned()];
-    let elsewhere = memory.recall(&alert("high_memory", "search"), &symptoms);
+    let elsewhere = memory.recall(&alert("high_memory", "search"), &symptoms, minute(20)).cases;
     assert!(elsewhere[0].similarity < 0.5, "{elsewhere:?}");
 }
 
@@ -125,7 +130,7 @@ async fn the_newest_of_equal_cases_comes_first_and_five_are_told_at_most() {
         let done = concluded(id(n), &alert("high_memory", "cart"), "oom_killed", &[], at);
         live_through(&journal, &memory, done).await;
     }
-    let found = memory.recall(&alert("high_memory", "cart"), &[]);
+    let found = memory.recall(&alert("high_memory", "cart"), &[], minute(20)).cases;
     let wanted = [7, 6, 5, 4, 3].map(|n| format!("episodes/{}", id(n).0));
     assert_eq!(found.into_iter().map(|one| one.episode).collect::<Vec<_>>(), wanted);
 }
@@ -137,7 +142,7 @@ async fn a_case_without_a_conclusion_is_told_low_and_names_no_cause() {
     let cart = alert("high_memory", "cart");
     live_through(&journal, &memory, concluded(id(1), &cart, "", &[], 1)).await;
     live_through(&journal, &memory, concluded(id(2), &cart, "healthy", &[], 2)).await;
-    let found = memory.recall(&cart, &[]);
+    let found = memory.recall(&cart, &[], minute(20)).cases;
     assert_eq!(found[0].episode, format!("episodes/{}", id(2).0));
     assert!(found[1].similarity <= 0.5 && found[1].category.is_empty());
     assert_eq!(found[1].culprit, None);
@@ -237,7 +242,7 @@ async fn what_ended_while_memory_was_not_told_is_learnt_at_the_start() {
     drop((memory, journal));
     let (_journal, memory) = home.open(minute(21)).await;
     assert_eq!((memory.total(), memory.repairs()), (13, Vec::new()));
-    assert_eq!(memory.recall(&done.alert, &[])[0].category, "disk_full");
+    assert_eq!(memory.recall(&done.alert, &[], minute(20)).cases[0].category, "disk_full");
     assert_eq!(answers(&memory), before);
 }
 
@@ -387,7 +392,7 @@ async fn a_tree_that_changes_under_the_running_memory_is_made_anew() {
     let wanted = answers(&memory);
     for n in 0..12 {
         let trees = memory.shared.trees();
-        trees.as_ref().unwrap().set("episodes", id(n).0.as_bytes(), Some(b"noise")).unwrap();
+        trees.as_ref().unwrap().set("cases", id(n).0.as_bytes(), Some(b"noise")).unwrap();
     }
     assert_eq!(answers(&memory), wanted);
     let done = concluded(id(99), &alert("disk_full", "mail"), "disk_full", &[], 20);
@@ -413,7 +418,7 @@ async fn trees_that_are_behind_their_marks_by_one_write_are_as_good() {
         next.sum.entries += 1;
         Mark { now: next, before: now }
     };
-    let marks = vec![(keeper::EPISODES, ahead(keeper::EPISODES))];
+    let marks = vec![(keeper::CASES, ahead(keeper::CASES))];
     drop(memory);
     let writer = journal.clone();
     tokio::task::spawn_blocking(move || writer.set_marks(marks)).await.unwrap().unwrap();
@@ -430,8 +435,8 @@ async fn a_tree_that_differs_from_its_mark_by_one_entry_is_made_anew() {
     let wanted = answers(&memory);
     drop((memory, journal));
     {
-        let trees = Trees::open(&home.memory_dir(), &["episodes", "working"]).unwrap();
-        trees.set("episodes", id(3).0.as_bytes(), None).unwrap();
+        let trees = Trees::open(&home.memory_dir(), &["cases", "working"]).unwrap();
+        trees.set("cases", id(3).0.as_bytes(), None).unwrap();
         trees.flush().unwrap();
     }
     home.forget_files().await;
@@ -465,10 +470,12 @@ fn an_episode_fits_a_tree_whatever_its_alert_holds_and_survives_its_encoding() {
     let report = done.report.as_mut().unwrap();
     report.conclusion.root_causes[0].statement = "€".repeat(100_000);
     let episode = Episode::of(&done).unwrap();
-    let bytes = episode.encode();
+    let case = Case::new(episode.clone(), 1).fitting();
+    let bytes = case.encode();
     assert!(bytes.len() <= crate::store::sled::MAX_VALUE, "{}", bytes.len());
-    assert_eq!(Episode::decode(&bytes).unwrap().cause, episode.cause);
+    assert_eq!(Case::decode(&bytes), Some(case));
     assert!(episode.cause.ends_with("€…"));
     let plain = Episode::of(&concluded(id(2), &alert("a", "b"), "healthy", &["x.y"], 1)).unwrap();
-    assert_eq!(Episode::decode(&plain.encode()), Some(plain));
+    let case = Case::new(plain, 1);
+    assert_eq!(case.clone().fitting(), case);
 }

@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::episode::{cut, stamp};
+use super::{
+    case::Case,
+    episode::{Outcome, cut, stamp},
+};
 use crate::{
     alert::Alert,
-    investigation::{
-        Investigation, InvestigationId, Phase, finding::Hypothesis, finding::Verdict, state::State,
-    },
+    investigation::{InvestigationId, Phase, finding::Hypothesis, state::State},
 };
 
 /// How long a note is told when nothing else is configured: a repeat within the hour is most likely
@@ -93,25 +94,26 @@ impl Checkpoint {
 // === impl Note ===
 
 impl Note {
-    /// The note that a finished investigation leaves for repeats of its alert; `None` without a
-    /// report or an end.
+    /// The note that a case leaves for repeats of its alert.
     #[must_use]
-    pub fn of(investigation: &Investigation, kept: SignedDuration) -> Option<Self> {
-        let (report, ended) = (investigation.report.as_ref()?, investigation.ended?);
-        if investigation.phase == Phase::Cancelled {
-            return None;
-        }
-        let conclusion = &report.conclusion;
-        let said = match (conclusion.verdict, conclusion.root_causes.first()) {
-            (Verdict::RootCauseFound, Some(cause)) => {
-                format!("{} on {}", cause.category, cause.culprit)
+    pub fn of(case: &Case, kept: SignedDuration) -> Self {
+        let episode = &case.episode;
+        let found = match (episode.outcome, &episode.culprit) {
+            (Outcome::Cause, Some(culprit)) => {
+                format!("{} on {}", episode.category, culprit.entity())
             }
-            (verdict, _) => verdict.as_str().to_owned(),
+            (outcome, _) => outcome.as_str().to_owned(),
         };
-        let at = ended.strftime("%H:%M");
-        let text = format!("concluded {at} UTC: {said} ({})", investigation.id.resource());
-        let expires = ended.saturating_add(kept).unwrap_or(Timestamp::MAX);
-        Some(Self { text: cut(&text, MAX_TEXT), id: investigation.id.0, expires })
+        let at = episode.ended.strftime("%H:%M");
+        let mut text = format!("concluded {at} UTC: {found} ({})", case.id().resource());
+        if case.judgement().is_some() {
+            text.push_str(&format!("; {}", case.standing()));
+        }
+        if case.corrected() {
+            text.push_str(&format!(": {}", case.cause()));
+        }
+        let expires = episode.ended.saturating_add(kept).unwrap_or(Timestamp::MAX);
+        Self { text: cut(&text, MAX_TEXT), id: episode.id, expires }
     }
 }
 

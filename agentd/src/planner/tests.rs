@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     guard::policy::tests::spec,
+    investigation::finding::Check,
     reasoner::{Reasoning, catalogue::Catalogue},
     tool::SideEffect,
 };
@@ -119,6 +120,8 @@ fn a_like_case_is_checked_with_the_fewest_questions_and_the_rest_comes_after() {
         resolution: String::new(),
         reason: String::new(),
         tool_calls: 9,
+        corrected: false,
+        check: Check::Open,
     }];
     let names = |plan: Vec<(String, String)>| -> Vec<String> {
         plan.into_iter().map(|(name, _)| name).collect()

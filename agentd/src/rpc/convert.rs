@@ -5,6 +5,7 @@
 pub mod alert;
 pub mod belief;
 pub mod event;
+pub mod memory;
 pub mod report;
 
 use bytes::Bytes;

@@ -3,6 +3,7 @@
 
 mod check;
 mod explain;
+mod memory;
 mod page;
 mod stream;
 
@@ -19,6 +20,7 @@ use crate::{
     engine::{self, Engine},
     investigation::Investigation,
     journal::{self, Journal},
+    memory::episode,
 };
 
 /// Serves `agentd.v1.AgentService`.
@@ -125,15 +127,24 @@ impl AgentService for Investigations {
 
     async fn submit_feedback(
         &self,
-        _: Request<v1::SubmitFeedbackRequest>,
+        request: Request<v1::SubmitFeedbackRequest>,
     ) -> Result<Response<v1::SubmitFeedbackResponse>, Status> {
-        Err(Problem::later("feedback comes with the learning memory").into())
+        let judged = memory::judged(request.into_inner())?;
+        let feedback =
+            self.engine.judge(judged).await.map_err(|e| Status::from(Problem::from(&e)))?;
+        Ok(Response::new(v1::SubmitFeedbackResponse {
+            episode: episode::resource(feedback.of()),
+            understood: feedback.understood(),
+        }))
     }
 
     async fn search_episodes(
         &self,
-        _: Request<v1::SearchEpisodesRequest>,
+        request: Request<v1::SearchEpisodesRequest>,
     ) -> Result<Response<v1::SearchEpisodesResponse>, Status> {
-        Err(Problem::later("searching earlier cases comes with the learning memory").into())
+        let request = request.into_inner();
+        let search = memory::search(&request)?;
+        let hits = self.engine.search(search).await.map_err(|e| Status::from(Problem::from(&e)))?;
+        memory::page(&self.engine, hits, &request).map(Response::new)
     }
 }

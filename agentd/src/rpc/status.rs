@@ -10,7 +10,7 @@ use std::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use crate::{engine, journal, plugin::registry, store, tool::Violation};
+use crate::{engine, journal, memory, plugin::registry, store, tool::Violation};
 
 /// Domain of the daemon's reasons.
 pub const DOMAIN: &str = "agentd";
@@ -249,10 +249,35 @@ impl From<&journal::Error> for Problem {
     }
 }
 
+impl From<&memory::Error> for Problem {
+    fn from(error: &memory::Error) -> Self {
+        use memory::Error as E;
+        match error {
+            E::Journal { source } => Self::from(source.as_ref()),
+            E::NotFinished { id } => {
+                let said = format!("{} has not ended; judge it when it has", id.resource());
+                Self::new(Kind::Precondition, "NOT_FINISHED", said)
+                    .with("investigation", id.resource())
+            }
+            E::NoReport { id } => Self::new(Kind::Precondition, "NO_REPORT", error.to_string())
+                .with("investigation", id.resource()),
+            E::Store { .. } => Self::new(Kind::from(error.kind()), "MEMORY", error.to_string()),
+            E::Closed => Self::new(Kind::Unavailable, "STOPPING", error.to_string())
+                .retry_after(Duration::from_secs(1)),
+        }
+    }
+}
+
 impl From<&engine::Error> for Problem {
     fn from(error: &engine::Error) -> Self {
         match error {
             engine::Error::Journal(error) => Self::from(error),
+            engine::Error::Memory(error) => Self::from(error),
+            engine::Error::Cause(error) => Self::invalid(vec![Violation {
+                field: "actual_root_cause".to_owned(),
+                description: error.to_string(),
+                reason: "MALFORMED".to_owned(),
+            }]),
             engine::Error::Stopping => Self::new(Kind::Unavailable, "STOPPING", error.to_string())
                 .retry_after(Duration::from_secs(1)),
         }
@@ -299,6 +324,23 @@ mod tests {
         let shown = status.get_details_bad_request().unwrap().field_violations;
         assert!(shown.last().unwrap().description.contains("more"), "{shown:?}");
         assert!(status.get_details_error_info().is_some());
+    }
+
+    #[test]
+    fn a_judgement_that_cannot_be_kept_is_told_by_what_is_in_its_way() {
+        use crate::{investigation::InvestigationId, memory::Error as E};
+        let id = InvestigationId(uuid::Uuid::from_u128(7));
+        let unknown = std::sync::Arc::new(journal::Error::NotFound { id });
+        for (error, code, reason) in [
+            (E::Journal { source: unknown }, Code::NotFound, "NOT_FOUND"),
+            (E::NotFinished { id }, Code::FailedPrecondition, "NOT_FINISHED"),
+            (E::NoReport { id }, Code::FailedPrecondition, "NO_REPORT"),
+            (E::Closed, Code::Unavailable, "STOPPING"),
+        ] {
+            let status = Status::from(Problem::from(&error));
+            assert_eq!(status.code(), code, "{reason}");
+            assert_eq!(status.get_details_error_info().unwrap().reason, reason);
+        }
     }
 
     #[test]

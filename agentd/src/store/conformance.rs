@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Begun, Entry, EventLog, Mark, Point, Refusal, RequestKey, Sum, Write, Written,
+    Begun, Entry, EventLog, Mark, Point, Records, Refusal, RequestKey, Sum, Write, Written,
     directory::Directory, memory::MemoryLog, redb::RedbLog,
 };
 use crate::investigation::{InvestigationId, event::Seq};
@@ -229,6 +229,51 @@ fn attachments_and_marks_are_kept<B: Bench>() {
     assert_eq!((log.mark("a").unwrap(), log.mark("b").unwrap()), (Some(mark), None));
 }
 
+fn records(of: &[&'static str], learnt: Option<u64>) -> Records {
+    let records = of.iter().map(|text| Bytes::from_static(text.as_bytes())).collect();
+    Records { records, learnt, request: None }
+}
+
+fn records_are_numbered_in_order_and_read_from_any_place<B: Bench>() {
+    let bench = B::new();
+    let log = bench.open();
+    assert_eq!((log.records(0, 9).unwrap(), log.learnt().unwrap()), (vec![], 0));
+    let batch = [
+        Write::Records(records(&["a", "b"], Some(3))),
+        Write::Records(records(&[], Some(5))),
+        Write::Records(records(&["c"], None)),
+    ];
+    for answer in log.commit(&batch).unwrap() {
+        assert_eq!(answer, Ok(Written::Begun(Begun::New)));
+    }
+    drop(log);
+    let log = bench.open();
+    let told = |position, limit| -> Vec<(u64, Bytes)> { log.records(position, limit).unwrap() };
+    let [a, b, c] = ["a", "b", "c"].map(|text| Bytes::from_static(text.as_bytes()));
+    assert_eq!(told(0, 9), [(1, a), (2, b.clone()), (3, c)]);
+    assert_eq!(told(1, 1), [(2, b)]);
+    assert_eq!(told(u64::MAX, 1), []);
+    assert_eq!(log.learnt().unwrap(), 5);
+}
+
+fn a_request_keeps_its_records_once<B: Bench>() {
+    let bench = B::new();
+    let log = bench.open();
+    let keep = |content: u8, n: u128| {
+        let Write::Start { request, .. } = asked(1000, content, n) else { panic!("no start") };
+        Write::Records(Records {
+            request: Some((request.unwrap(), id(n))),
+            ..records(&["x"], None)
+        })
+    };
+    assert_eq!(one(&log, keep(1, 1)), Ok(Written::Begun(Begun::New)));
+    assert_eq!(one(&log, keep(1, 1)), Ok(Written::Begun(Begun::Existing(id(1)))));
+    assert_eq!(one(&log, keep(2, 1)), Err(Refusal::RequestReused { id: id(1) }));
+    assert_eq!(log.records(0, 9).unwrap().len(), 1);
+    // One id is one request, whatever it asked for.
+    assert_eq!(one(&log, asked(2000, 3, 2)), Err(Refusal::RequestReused { id: id(1) }));
+}
+
 fn everything_acknowledged_is_there_after_a_drop_without_farewell<B: Bench>() {
     let bench = B::new();
     for round in 1..=5 {
@@ -273,5 +318,7 @@ all! {
     lists_are_newest_first_and_go_on_from_any_place
     what_has_ended_stands_in_order_of_ending_and_the_rest_is_unfinished
     attachments_and_marks_are_kept
+    records_are_numbered_in_order_and_read_from_any_place
+    a_request_keeps_its_records_once
     everything_acknowledged_is_there_after_a_drop_without_farewell
 }

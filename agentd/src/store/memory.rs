@@ -10,7 +10,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    Begun, Entry, Error, EventLog, Head, Mark, Refusal, RequestKey, Write, Written, numbers,
+    Begun, Entry, Error, EventLog, Head, Mark, Records, Refusal, RequestKey, Write, Written,
+    numbers,
 };
 use crate::investigation::{InvestigationId, event::Seq};
 
@@ -28,6 +29,8 @@ struct Disk {
     finished: BTreeMap<u64, InvestigationId>,
     requests: BTreeMap<Vec<u8>, Request>,
     marks: BTreeMap<&'static str, Mark>,
+    records: BTreeMap<u64, Bytes>,
+    learnt: u64,
 }
 
 #[derive(Debug)]
@@ -96,6 +99,16 @@ impl EventLog for MemoryLog {
     fn mark(&self, tree: &str) -> Result<Option<Mark>, Error> {
         Ok(self.disk().marks.get(tree).copied())
     }
+
+    fn records(&self, position: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, Error> {
+        let disk = self.disk();
+        let found = disk.records.range((Excluded(position), Unbounded)).take(limit);
+        Ok(found.map(|(position, bytes)| (*position, bytes.clone())).collect())
+    }
+
+    fn learnt(&self) -> Result<u64, Error> {
+        Ok(self.disk().learnt)
+    }
 }
 
 impl Disk {
@@ -109,18 +122,45 @@ impl Disk {
                 self.marks.extend(marks.iter().copied());
                 Ok(Written::Done)
             }
+            Write::Records(records) => self.record(records).map(Written::Begun),
         }
     }
 
-    fn start(&mut self, entry: &Entry, request: Option<&RequestKey>) -> Result<Begun, Refusal> {
-        if let Some(request) = request {
-            self.requests.retain(|_, known| known.expires > request.asked());
-            if let Some(known) = self.requests.get(&request.bytes()) {
-                if known.content_hash == request.content_hash {
-                    return Ok(Begun::Existing(known.id));
-                }
-                return Err(Refusal::RequestReused { id: known.id });
+    /// The investigation that a request stands for already.
+    fn known(&mut self, request: &RequestKey) -> Result<Option<InvestigationId>, Refusal> {
+        self.requests.retain(|_, known| known.expires > request.asked());
+        match self.requests.get(&request.bytes()) {
+            None => Ok(None),
+            Some(known) if known.content_hash == request.content_hash => Ok(Some(known.id)),
+            Some(known) => Err(Refusal::RequestReused { id: known.id }),
+        }
+    }
+
+    fn keep(&mut self, request: &RequestKey, id: InvestigationId) {
+        let (content_hash, expires) = (request.content_hash, request.expires());
+        self.requests.insert(request.bytes(), Request { id, content_hash, expires });
+    }
+
+    fn record(&mut self, given: &Records) -> Result<Begun, Refusal> {
+        if let Some((request, id)) = &given.request {
+            if let Some(known) = self.known(request)? {
+                return Ok(Begun::Existing(known));
             }
+            self.keep(request, *id);
+        }
+        for bytes in &given.records {
+            let position = self.records.last_key_value().map_or(1, |(last, _)| last + 1);
+            self.records.insert(position, bytes.clone());
+        }
+        self.learnt = given.learnt.unwrap_or(self.learnt);
+        Ok(Begun::New)
+    }
+
+    fn start(&mut self, entry: &Entry, request: Option<&RequestKey>) -> Result<Begun, Refusal> {
+        if let Some(request) = request
+            && let Some(known) = self.known(request)?
+        {
+            return Ok(Begun::Existing(known));
         }
         let id = entry.investigation;
         let head = self.heads.get(&id).copied().unwrap_or(numbers::UNBORN);
@@ -129,8 +169,7 @@ impl Disk {
             self.put(entry);
         }
         if let Some(request) = request {
-            let (content_hash, expires) = (request.content_hash, request.expires());
-            self.requests.insert(request.bytes(), Request { id, content_hash, expires });
+            self.keep(request, id);
         }
         Ok(Begun::New)
     }

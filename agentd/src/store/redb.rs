@@ -3,7 +3,8 @@
 //! an async thread; commits sync the disk and must not.
 //!
 //! ```text
-//! meta         "format"                             -> 1
+//! meta         "format"                             -> 2
+//!              "learnt"                             -> finished position up to which there are records
 //! events       investigation 16 bytes ‖ seq u32 BE  -> the encoded event
 //! attachments  the same key                         -> what is too large for the event
 //! heads        investigation                        -> last seq, position when finished or 0
@@ -12,7 +13,11 @@
 //! requests     request id 16 bytes ‖ principal      -> investigation, content hash, expiry in ms
 //! ages         expiry, request key                  -> ()        so that old requests are met
 //! marks        tree of memory                       -> two points of (position, entries, digest)
+//! records      number, from 1                       -> a record of memory: an episode, a feedback
 //! ```
+//! Format 1 had no records: a file of it gets the table when it is opened, and memory fills it from
+//! the events.
+//!
 //! Ids are UUIDs of version 7: key order is order of creation.
 //!
 //! Invariant: after a failed write nothing is read or written through the old handle; the file is
@@ -38,7 +43,11 @@ use super::{
 use crate::investigation::{InvestigationId, event::Seq};
 
 /// Version of the layout above.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// The oldest layout that is brought up to it.
+const OLDEST: u64 = 1;
+/// Key in `meta` of the finished position up to which there are records.
+const LEARNT: &str = "learnt";
 /// Bytes that redb may keep of the file; half of it holds a transaction being written.
 const CACHE: usize = 16 << 20;
 
@@ -56,6 +65,7 @@ const FINISHED: TableDefinition<'_, u64, Id> = TableDefinition::new("finished");
 const REQUESTS: TableDefinition<'_, &[u8], (Id, [u8; 32], u64)> = TableDefinition::new("requests");
 const AGES: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("ages");
 const MARKS: TableDefinition<'_, &str, (StoredPoint, StoredPoint)> = TableDefinition::new("marks");
+const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 
 type Opener = Box<dyn Fn() -> Result<Database, redb::DatabaseError> + Send + Sync>;
 
@@ -274,6 +284,26 @@ impl EventLog for RedbLog {
             }))
         })
     }
+
+    fn records(&self, position: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, Error> {
+        let Some(first) = position.checked_add(1) else { return Ok(Vec::new()) };
+        self.view(|transaction| {
+            let records = transaction.open_table(RECORDS)?;
+            let mut found = Vec::new();
+            for stored in records.range(first..)?.take(limit) {
+                let (position, bytes) = stored?;
+                found.push((position.value(), Bytes::copy_from_slice(bytes.value())));
+            }
+            Ok(found)
+        })
+    }
+
+    fn learnt(&self) -> Result<u64, Error> {
+        self.view(|transaction| {
+            let meta = transaction.open_table(META)?;
+            Ok(meta.get(LEARNT)?.map_or(0, |stored| stored.value()))
+        })
+    }
 }
 
 fn event_key(id: InvestigationId, seq: Seq) -> EventKey {
@@ -305,5 +335,7 @@ fn stored_point(point: Point) -> StoredPoint {
     (point.position, point.sum.entries, point.sum.digest)
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

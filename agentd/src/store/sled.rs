@@ -26,6 +26,8 @@ pub const MAX_VALUE: usize = 64 * 1024;
 const CACHE: u64 = 8 << 20;
 /// Bytes of a file hashed at once.
 const PIECE: usize = 64 * 1024;
+/// The tree that sled keeps in every database.
+const SLEDS_OWN: &[u8] = b"__sled__default";
 /// Damaged directories looked for when one more is moved aside.
 const MAX_ASIDE: u32 = 10_000;
 
@@ -78,7 +80,8 @@ impl Sum {
 // === impl Trees ===
 
 impl Trees {
-    /// Opens the trees of a directory, or makes them.
+    /// Opens the trees of a directory, or makes them; drops those of other names, which an earlier
+    /// version kept.
     ///
     /// # Errors
     /// [`Error::Damaged`] when sled refuses or panics, [`Error::Io`] and its like when the
@@ -96,6 +99,12 @@ impl Trees {
                 .iter()
                 .map(|name| Ok((*name, database.open_tree(name)?)))
                 .collect::<sled::Result<_>>()?;
+            for name in database.tree_names() {
+                let wanted = names.iter().any(|one| one.as_bytes() == name.as_ref());
+                if !wanted && name.as_ref() != SLEDS_OWN {
+                    database.drop_tree(name)?;
+                }
+            }
             Ok(Self { dir: dir.to_owned(), trees, database })
         })
     }
@@ -273,6 +282,21 @@ mod tests {
         assert_eq!(found.unwrap(), sum);
         assert_eq!(seen, [(b"k1".to_vec(), b"uno".to_vec())]);
         assert_eq!(trees.visit("b", |_, _| {}).unwrap(), Sum::default());
+    }
+
+    #[test]
+    fn trees_of_an_earlier_version_are_dropped_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let trees = Trees::open(dir.path(), &["a", "old"]).unwrap();
+        for tree in ["a", "old"] {
+            trees.set(tree, b"k", Some(b"v")).unwrap();
+        }
+        trees.flush().unwrap();
+        drop(trees);
+        drop(Trees::open(dir.path(), NAMES).unwrap());
+        let trees = Trees::open(dir.path(), &["a", "old"]).unwrap();
+        assert_eq!(trees.get("a", b"k").unwrap().as_deref(), Some(b"v".as_slice()));
+        assert_eq!(trees.get("old", b"k").unwrap(), None);
     }
 
     #[test]

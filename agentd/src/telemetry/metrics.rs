@@ -51,7 +51,7 @@ const fn row(
 }
 
 /// All metrics: what is exposed and what is documented is this table.
-pub const TABLE: [Described; 10] = [
+pub const TABLE: [Described; 11] = [
     INVESTIGATIONS,
     INVESTIGATION_SECONDS,
     INVESTIGATION_STEPS,
@@ -61,6 +61,7 @@ pub const TABLE: [Described; 10] = [
     CALL_SECONDS,
     INSTANCES,
     LEASES,
+    FEEDBACK,
     ERRORS,
 ];
 const INVESTIGATIONS: Described =
@@ -97,6 +98,12 @@ const INSTANCES: Described = row(
 );
 const LEASES: Described =
     row("agentd_lease_expirations_total", "counter", &[], "Leases of plugins that ran out.");
+const FEEDBACK: Described = row(
+    "agentd_feedback_total",
+    "counter",
+    &["judgement"],
+    "Outcomes judged by people: correct, partly or wrong.",
+);
 const ERRORS: Described = row(
     "agentd_errors_total",
     "counter",
@@ -110,6 +117,11 @@ const CALL_BOUNDS: [f64; 10] = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.
 const RUN_BOUNDS: [f64; 9] = [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 /// Upper bounds in steps.
 const STEP_BOUNDS: [f64; 7] = [1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Judgement {
+    judgement: String,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Verdict {
@@ -164,6 +176,7 @@ pub struct Metrics {
     call_seconds: Family<Tool, Histogram, CallSeconds>,
     instances: Family<Instance, Gauge>,
     leases: Counter,
+    feedback: Family<Judgement, Counter>,
     errors: Family<Kind, Counter>,
 }
 
@@ -189,6 +202,7 @@ impl Metrics {
         let investigations = Family::<Verdict, Counter>::default();
         let calls = Family::<Call, Counter>::default();
         let errors = Family::<Kind, Counter>::default();
+        let feedback = Family::<Judgement, Counter>::default();
         let instances = Family::<Instance, Gauge>::default();
         let call_seconds = Family::<Tool, Histogram, _>::new_with_constructor(CallSeconds);
         let (seconds, steps) = (Histogram::new(RUN_BOUNDS), Histogram::new(STEP_BOUNDS));
@@ -203,6 +217,7 @@ impl Metrics {
         expose(into, CALL_SECONDS, Family::clone(&call_seconds));
         expose(into, INSTANCES, Family::clone(&instances));
         expose(into, LEASES, Counter::<u64>::clone(&leases));
+        expose(into, FEEDBACK, Family::clone(&feedback));
         expose(into, ERRORS, Family::clone(&errors));
         Self {
             registry: Arc::new(registry),
@@ -216,6 +231,7 @@ impl Metrics {
             call_seconds,
             instances,
             leases,
+            feedback,
             errors,
         }
     }
@@ -271,6 +287,11 @@ impl Metrics {
         self.leases.inc();
     }
 
+    /// People judged an outcome. `judgement` is one of the closed list.
+    pub fn feedback(&self, judgement: &str) {
+        self.feedback.get_or_create(&Judgement { judgement: judgement.to_owned() }).inc();
+    }
+
     /// A fault of the daemon itself. `kind` is one of the closed list.
     pub fn error(&self, kind: &str) {
         self.errors.get_or_create(&Kind { kind: kind.to_owned() }).inc();
@@ -307,6 +328,7 @@ mod tests {
         metrics.tool_call("probe", "look", "ok", Duration::from_millis(30));
         metrics.plugin_instances("probe", "ready", 1);
         metrics.lease_expired();
+        metrics.feedback("correct");
         metrics.error("internal");
         metrics
     }

@@ -5,12 +5,12 @@ use std::{fs, path::Path};
 
 use uuid::Uuid;
 
-use super::{Changes, Desk, EPISODES, FILES, TREES, WORKING};
+use super::{CASES, Changes, Desk, FILES, TREES, WORKING};
 use crate::{
     investigation::InvestigationId,
     memory::{
         Error, Repair,
-        episode::Episode,
+        case::Case,
         index::Index,
         working::{Checkpoint, Note, Working, checkpoint_key},
     },
@@ -101,7 +101,7 @@ impl Desk {
     }
 
     /// Writes changes: marks first, then the trees. On damage the trees are made anew from the
-    /// journal, which holds all that the changes were made of.
+    /// records, which hold all that the changes were made of.
     pub(super) fn apply(&mut self, changes: &Changes, position: u64) -> Result<(), Error> {
         if changes.is_empty() && position == self.position() {
             return Ok(());
@@ -165,14 +165,14 @@ impl Desk {
             reason,
             memory = %self.config.dir.display(),
             moved_to = aside.as_ref().map(|path| path.display().to_string()),
-            "memory is damaged or missing; it is made anew from the journal, nothing is lost"
+            "memory is damaged or missing; it is made anew from the journal's records, nothing is lost"
         );
         self.shared.said(Repair { reason: reason.to_owned(), aside });
         Ok(())
     }
 
-    /// Empty trees, and marks that say so. The index keeps its cases and notes: they are the
-    /// journal's. Checkpoints are only written when they differ, so they are forgotten here.
+    /// Empty trees, and marks that say so. The index keeps its cases and notes: they are those of
+    /// the records. Checkpoints are only written when they differ, so they are forgotten here.
     fn make_anew(&mut self) -> Result<(), Error> {
         let names = TREES.iter().chain([&FILES]);
         let blank = names.map(|tree| (*tree, Mark::default())).collect();
@@ -204,8 +204,8 @@ impl Desk {
         }
         let trees = Trees::open(&self.config.dir, TREES).map_err(|error| error.to_string())?;
         let (mut cases, mut working, mut strange) = (Index::default(), Working::default(), 0_u64);
-        let episodes = trees.visit(EPISODES, |key, value| match Episode::decode(value) {
-            Some(episode) if episode.id.as_bytes() == key => cases.insert(&episode),
+        let told = trees.visit(CASES, |key, value| match Case::decode(value) {
+            Some(case) if case.episode.id.as_bytes() == key => cases.put(&case),
             _ => strange += 1,
         });
         let notes = trees.visit(WORKING, |key, value| {
@@ -214,7 +214,7 @@ impl Desk {
             }
         });
         let mut points = Vec::new();
-        for ((tree, mark), sum) in marks.iter().zip([episodes, notes]) {
+        for ((tree, mark), sum) in marks.iter().zip([told, notes]) {
             let sum = sum.map_err(|error| error.to_string())?;
             points.push((*tree, matching(tree, mark.unwrap_or_default(), sum)?));
         }

@@ -2,7 +2,7 @@
 
 use agent_proto::v1::{self, event::Payload};
 
-use super::{Unreadable, alert, belief, count, int, known, report};
+use super::{Unreadable, alert, belief, count, int, known, memory, report};
 use crate::{
     investigation::{
         event::{
@@ -54,8 +54,9 @@ fn write_kind(kind: &Kind) -> Option<Payload> {
         Kind::Started(investigation) => Payload::Started(Box::new(v1::InvestigationStarted {
             investigation: Some(alert::write_investigation(investigation)),
         })),
-        Kind::MemoryRecalled(matches) => Payload::MemoryRecalled(v1::MemoryRecalled {
-            matches: matches.iter().map(report::write_match).collect(),
+        Kind::MemoryRecalled(matches, patterns) => Payload::MemoryRecalled(v1::MemoryRecalled {
+            matches: matches.iter().map(memory::write_match).collect(),
+            patterns: patterns.iter().map(memory::write_pattern).collect(),
         }),
         Kind::PlanUpdated(plan) => Payload::PlanUpdated(write_plan(plan)),
         Kind::StepStarted => Payload::StepStarted(v1::StepStarted {}),
@@ -111,9 +112,10 @@ fn read_kind(payload: Payload) -> Result<Kind, Unreadable> {
     };
     Ok(match payload {
         Payload::Started(message) => Kind::Started(investigation(message.investigation)?),
-        Payload::MemoryRecalled(message) => {
-            Kind::MemoryRecalled(message.matches.into_iter().map(report::read_match).collect())
-        }
+        Payload::MemoryRecalled(message) => Kind::MemoryRecalled(
+            message.matches.into_iter().map(memory::read_match).collect(),
+            message.patterns.into_iter().filter_map(memory::read_pattern).collect(),
+        ),
         Payload::PlanUpdated(message) => Kind::PlanUpdated(read_plan(message)),
         Payload::StepStarted(_) => Kind::StepStarted,
         Payload::StepFinished(message) => {

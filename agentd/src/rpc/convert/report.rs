@@ -7,16 +7,16 @@ use agent_proto::v1;
 use super::{
     Unreadable, alert,
     belief::{read_cause, read_hypothesis, write_cause, write_hypothesis},
-    count, int, known,
+    count, int, known, memory,
 };
 use crate::{
     investigation::{
         Usage,
         finding::{
-            EndReason, EpisodeMatch, Evidence, Gap, Horizon, Recommendation, Severity, StepOutcome,
-            StepSummary, TimelineEntry, Verdict,
+            EndReason, Evidence, Gap, Horizon, Recommendation, Severity, StepOutcome, StepSummary,
+            TimelineEntry, Verdict,
         },
-        report::{Conclusion, MemoryOutcome, Report},
+        report::{Conclusion, Report},
     },
     plugin::wire,
 };
@@ -42,7 +42,7 @@ pub fn write_report(report: &Report) -> v1::Report {
             steps: report.steps.iter().map(write_step).collect(),
             duration: Some(wire::duration_to(report.duration)),
         }),
-        memory: Some(write_memory(&report.memory)),
+        memory: Some(memory::write_memory(&report.memory)),
         usage_by_stage: BTreeMap::from([(
             "execute".to_owned(),
             alert::write_usage(Usage { tool_calls: report.tool_calls }),
@@ -83,7 +83,7 @@ pub fn read_report(message: v1::Report) -> Result<Report, Unreadable> {
             .as_ref()
             .and_then(|d| wire::duration_from(Some(d)))
             .unwrap_or_default(),
-        memory: read_memory(message.memory.unwrap_or_default()),
+        memory: memory::read_memory(message.memory.unwrap_or_default()),
         tool_calls: count(execute),
         ended_by: read_end(known(message.ended_by)),
     })
@@ -290,48 +290,4 @@ fn message_steps(steps: Vec<v1::StepSummary>) -> Vec<StepSummary> {
             }
         })
         .collect()
-}
-
-fn write_memory(memory: &MemoryOutcome) -> v1::MemoryOutcome {
-    v1::MemoryOutcome {
-        episode: memory.episode.clone(),
-        similar: memory.similar.iter().map(write_match).collect(),
-        patterns: Vec::new(),
-        total_episodes: int(memory.total_episodes),
-        tool_calls_saved: int(memory.tool_calls_saved),
-    }
-}
-
-fn read_memory(message: v1::MemoryOutcome) -> MemoryOutcome {
-    MemoryOutcome {
-        episode: message.episode,
-        similar: message.similar.into_iter().map(read_match).collect(),
-        total_episodes: count(message.total_episodes),
-        tool_calls_saved: count(message.tool_calls_saved),
-    }
-}
-
-/// An earlier case as messages have it. Category and culprit stand in its cause's sentence.
-#[must_use]
-pub fn write_match(found: &EpisodeMatch) -> v1::EpisodeMatch {
-    v1::EpisodeMatch {
-        episode: found.episode.clone(),
-        similarity: found.similarity,
-        root_cause: found.root_cause.clone(),
-        resolution: found.resolution.clone(),
-        reason: found.reason.clone(),
-    }
-}
-
-pub(super) fn read_match(message: v1::EpisodeMatch) -> EpisodeMatch {
-    EpisodeMatch {
-        episode: message.episode,
-        similarity: message.similarity,
-        category: String::new(),
-        culprit: None,
-        root_cause: message.root_cause,
-        resolution: message.resolution,
-        reason: message.reason,
-        tool_calls: 0,
-    }
 }

@@ -181,6 +181,8 @@ fn report() -> Report {
         memory: MemoryOutcome {
             episode: "episodes/1".to_owned(),
             similar: vec![recalled()],
+            patterns: vec![pattern()],
+            statement: "the same again".to_owned(),
             total_episodes: 4,
             tool_calls_saved: 3,
         },
@@ -193,13 +195,31 @@ fn recalled() -> EpisodeMatch {
     EpisodeMatch {
         episode: "episodes/0".to_owned(),
         similarity: 0.8,
-        // What clients are not shown does not travel.
-        category: String::new(),
-        culprit: None,
+        category: "oom_killed".to_owned(),
+        culprit: Some(Entity::new("Deployment", "ns", "a")),
         root_cause: "then".to_owned(),
         resolution: "more memory".to_owned(),
         reason: "same type".to_owned(),
-        tool_calls: 0,
+        tool_calls: 7,
+        corrected: true,
+        check: Check::NotConfirmed,
+    }
+}
+
+fn pattern() -> LearnedPattern {
+    LearnedPattern {
+        statement: "again and again".to_owned(),
+        kind: "high_memory".to_owned(),
+        service: "a".to_owned(),
+        namespace: "ns".to_owned(),
+        category: "oom_killed".to_owned(),
+        culprit: Some(Entity::new("Deployment", "ns", "a")),
+        signals: vec!["container.oom_killed".to_owned()],
+        seen: 4,
+        confirmed: 3,
+        contradicted: 1,
+        share: 0.8,
+        last: time("2026-01-02T03:04:05Z"),
     }
 }
 
@@ -271,7 +291,7 @@ fn every_kind() -> Vec<Kind> {
     };
     let mut kinds = vec![
         Kind::Started(investigation(Phase::Running)),
-        Kind::MemoryRecalled(vec![recalled()]),
+        Kind::MemoryRecalled(vec![recalled()], vec![pattern()]),
         Kind::PlanUpdated(plan),
         Kind::StepStarted,
         Kind::ToolCallStarted(started),

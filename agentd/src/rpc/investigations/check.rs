@@ -21,6 +21,8 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(60);
 /// The longest it waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Who asks: identity comes with roles; until then everybody on the loopback is one principal.
+pub(super) const PRINCIPAL: &str = "local";
 /// Names of event payloads, as `kinds` may list them.
 const KINDS: [&str; 21] = [
     "started",
@@ -63,10 +65,10 @@ pub(super) struct Follow {
 
 /// Faults collected so far.
 #[derive(Default)]
-struct Faults(Vec<Violation>);
+pub(super) struct Faults(Vec<Violation>);
 
 impl Faults {
-    fn add(&mut self, field: &str, reason: &str, description: impl Into<String>) {
+    pub(super) fn add(&mut self, field: &str, reason: &str, description: impl Into<String>) {
         self.0.push(Violation {
             field: field.to_owned(),
             description: description.into(),
@@ -74,8 +76,16 @@ impl Faults {
         });
     }
 
-    fn none(self) -> Result<(), Status> {
+    /// Nothing, or all of them as one refusal.
+    pub(super) fn none(self) -> Result<(), Status> {
         if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0).into()) }
+    }
+}
+
+/// A text of at most `max` bytes.
+pub(super) fn bounded(field: &str, text: &str, max: usize, faults: &mut Faults) {
+    if text.len() > max {
+        faults.add(field, "TOO_LONG", format!("has {} bytes; send at most {max}", text.len()));
     }
 }
 
@@ -126,8 +136,7 @@ pub(super) fn investigate(request: v1::InvestigateRequest) -> Result<Asked, Stat
         max_duration,
         max_tool_calls: u32::try_from(budget.max_tool_calls).ok().filter(|calls| *calls > 0),
         labels: request.labels,
-        // Identity comes with roles; until then everybody on the loopback is one principal.
-        principal: "local".to_owned(),
+        principal: PRINCIPAL.to_owned(),
     };
     Ok(Asked { alert, wishes, wait })
 }
@@ -151,7 +160,7 @@ pub(super) fn stream(request: &v1::StreamEventsRequest) -> Result<Follow, Status
     Ok(Follow { id, after, replay_only: request.replay_only, kinds })
 }
 
-fn request_id(given: &str, faults: &mut Faults) -> Option<Uuid> {
+pub(super) fn request_id(given: &str, faults: &mut Faults) -> Option<Uuid> {
     if given.is_empty() {
         return None;
     }

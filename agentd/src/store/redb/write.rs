@@ -5,13 +5,13 @@ use bytes::Bytes;
 use redb::{Database, ReadableTable as _, Table, WriteTransaction};
 
 use super::{
-    AGES, ATTACHMENTS, EVENTS, EventKey, FINISHED, FORMAT, HEADS, Id, MARKS, META, REQUESTS,
-    RUNNING, event_key, head_of, id_of, stored_point,
+    AGES, ATTACHMENTS, EVENTS, EventKey, FINISHED, FORMAT, HEADS, Id, LEARNT, MARKS, META, OLDEST,
+    RECORDS, REQUESTS, RUNNING, event_key, head_of, id_of, stored_point,
 };
 use crate::{
     investigation::{InvestigationId, event::Seq},
     store::{
-        Begun, Entry, Head, Mark, Refusal, RequestKey, Write, Written,
+        Begun, Entry, Head, Mark, Records, Refusal, RequestKey, Write, Written,
         numbers::{UNBORN, fresh},
     },
 };
@@ -19,16 +19,23 @@ use crate::{
 /// Expired requests dropped with each new one: more than one, so that they die out.
 const SWEEP: usize = 8;
 
-/// Makes the tables of a new file and gives the format of the file.
+/// Makes the tables of a new file, brings an older one up to this format, and gives the format of
+/// the file then: another one is left as it is.
 pub(super) fn prepare(database: &Database) -> Result<u64, redb::Error> {
     let transaction = database.begin_write()?;
     let found = {
         let mut meta = transaction.open_table(META)?;
         let found = meta.get("format")?.map(|format| format.value());
-        if found.is_none() {
-            meta.insert("format", FORMAT)?;
+        match found {
+            // A file of this format is opened without writing: its disk may be full.
+            Some(FORMAT) => FORMAT,
+            // Formats so far only gained tables, and those are made below.
+            None | Some(OLDEST..FORMAT) => {
+                meta.insert("format", FORMAT)?;
+                FORMAT
+            }
+            Some(other) => other,
         }
-        found.unwrap_or(FORMAT)
     };
     if found == FORMAT {
         // Opening makes a table; readers may then rely on all of them.
@@ -90,6 +97,8 @@ struct Tables<'t> {
     requests: Table<'t, &'static [u8], (Id, [u8; 32], u64)>,
     ages: Table<'t, (u64, &'static [u8]), ()>,
     marks: Table<'t, &'static str, (super::StoredPoint, super::StoredPoint)>,
+    records: Table<'t, u64, &'static [u8]>,
+    meta: Table<'t, &'static str, u64>,
 }
 
 // === impl Tables ===
@@ -105,6 +114,8 @@ impl<'t> Tables<'t> {
             requests: transaction.open_table(REQUESTS)?,
             ages: transaction.open_table(AGES)?,
             marks: transaction.open_table(MARKS)?,
+            records: transaction.open_table(RECORDS)?,
+            meta: transaction.open_table(META)?,
         })
     }
 
@@ -120,7 +131,25 @@ impl<'t> Tables<'t> {
                 }
                 Ok(Written::Done)
             }
+            Write::Records(records) => self.record(records).map(Written::Begun),
         }
+    }
+
+    fn record(&mut self, given: &Records) -> Result<Begun, Stop> {
+        if let Some((request, id)) = &given.request {
+            if let Some(known) = self.known(request)? {
+                return Ok(Begun::Existing(known));
+            }
+            self.keep(request, *id)?;
+        }
+        for bytes in &given.records {
+            let position = self.records.last()?.map_or(1, |(last, _)| last.value() + 1);
+            self.records.insert(position, bytes.as_ref())?;
+        }
+        if let Some(learnt) = given.learnt {
+            self.meta.insert(LEARNT, learnt)?;
+        }
+        Ok(Begun::New)
     }
 
     fn start(&mut self, entry: &Entry, request: Option<&RequestKey>) -> Result<Begun, Stop> {
@@ -135,15 +164,20 @@ impl<'t> Tables<'t> {
             self.put(entry)?;
         }
         if let Some(request) = request {
-            let (key, expires) = (request.bytes(), request.expires());
-            let value = (*id.0.as_bytes(), request.content_hash, expires);
-            self.requests.insert(key.as_slice(), value)?;
-            self.ages.insert((expires, key.as_slice()), ())?;
+            self.keep(request, id)?;
         }
         Ok(Begun::New)
     }
 
-    /// The investigation that a request began before, if it is not forgotten yet.
+    fn keep(&mut self, request: &RequestKey, id: InvestigationId) -> Result<(), Stop> {
+        let (key, expires) = (request.bytes(), request.expires());
+        let value = (*id.0.as_bytes(), request.content_hash, expires);
+        self.requests.insert(key.as_slice(), value)?;
+        self.ages.insert((expires, key.as_slice()), ())?;
+        Ok(())
+    }
+
+    /// The investigation that a request stands for already, if it is not forgotten yet.
     fn known(&mut self, request: &RequestKey) -> Result<Option<InvestigationId>, Stop> {
         self.sweep(request.asked())?;
         let key = request.bytes();
