@@ -7,9 +7,11 @@ mod catalogue;
 mod client;
 mod config;
 mod demo;
+mod episodes;
 mod error;
 mod eval;
 mod explain;
+mod feedback;
 mod follow;
 mod investigate;
 mod json;
@@ -52,6 +54,8 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Error> {
         Command::Show(args) => show::run(&args, environment, style).await,
         Command::Explain(args) => explain::run(&args, environment, style).await,
         Command::Watch(args) => watch::run(&args, environment).await,
+        Command::Feedback(args) => feedback::run(&args, environment).await,
+        Command::Episodes(args) => episodes::run(&args, environment, style).await,
         Command::Tools(args) => tools::run(&args, environment, style).await,
         Command::Signals(args) => catalogue::signals(&args, environment).await,
         Command::Causes(args) => catalogue::causes(&args, environment, style).await,

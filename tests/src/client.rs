@@ -117,6 +117,28 @@ impl Client {
         Ok(answer.investigation.unwrap_or_default())
     }
 
+    /// Judges the outcome of an investigation.
+    ///
+    /// # Errors
+    /// As the daemon answers.
+    pub async fn judge(
+        &mut self,
+        request: v1::SubmitFeedbackRequest,
+    ) -> Result<v1::SubmitFeedbackResponse, Refusal> {
+        Ok(self.agent.submit_feedback(request).await?.into_inner())
+    }
+
+    /// One page of earlier cases.
+    ///
+    /// # Errors
+    /// As the daemon answers.
+    pub async fn episodes(
+        &mut self,
+        request: v1::SearchEpisodesRequest,
+    ) -> Result<v1::SearchEpisodesResponse, Refusal> {
+        Ok(self.agent.search_episodes(request).await?.into_inner())
+    }
+
     /// Follows the events after `after` to the end of the stream, as they came over the wire.
     ///
     /// # Errors

@@ -63,6 +63,20 @@ pub fn renamed_with_truth(from: &Path, seed: u64) -> Result<(TempDir, String)> {
     Ok((dir, truth))
 }
 
+/// Copies the incident at `from` with objects called as `names` says, old name first: another
+/// incident may then befall objects of the same names.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn called(from: &Path, names: &[(&str, &str)]) -> Result<Staged> {
+    let naming = Naming::given(names);
+    let dir = tempfile::tempdir()?;
+    copy(from, dir.path(), &|text| naming.applied(text))?;
+    let truth = fs::read_to_string(dir.path().join("scenario.json"))?;
+    fs::remove_file(dir.path().join("scenario.json"))?;
+    Ok(Staged::made(dir, Scenario::parse(&truth)?))
+}
+
 /// Names that the objects of a recording are called by, without what Kubernetes made of them:
 /// a pod is renamed by the name it begins with.
 fn names(from: &Path) -> Result<BTreeSet<String>> {

@@ -1,10 +1,13 @@
 //! The words of the command line, and the manual that goes with them. No behaviour.
 
+mod lessons;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Sources, keys::parse_duration};
+pub(super) use lessons::{Episodes, Feedback, Judged};
 
 /// Investigates infrastructure incidents: an alert goes in, plugins are asked, a cause with its
 /// evidence comes out.
@@ -70,6 +73,25 @@ A finished investigation is replayed. A broken connection is taken up again wher
   agentd watch 0198c0de-0000-7000-8000-000000000000
   agentd watch 0198c0de-0000-7000-8000-000000000000 --after 41")]
     Watch(Watch),
+    /// Says whether an outcome was right, what it was, and what helped
+    #[command(after_help = "\
+What you say is kept for good and told when the case is recalled: a case that was wrong is recalled
+with the true cause, one that was right counts more. Say it again to correct it; the last counts.
+--cause takes a category (see `agentd causes`), alone or with the object, or free words.
+
+  agentd feedback 0198c0de-0000-7000-8000-000000000000 correct --resolution 'raised the limit'
+  agentd feedback 0198c0de-0000-7000-8000-000000000000 wrong \\
+      --cause 'category:dns_failure Deployment/my-namespace/my-resolver'
+  agentd feedback 0198c0de-0000-7000-8000-000000000000 wrong --cause 'a switch in rack 4'")]
+    Feedback(Feedback),
+    /// Finds earlier cases: what they were, what people said of them, what helped
+    #[command(after_help = "\
+Without words and --like it lists all cases, newest first.
+
+  agentd episodes 'oom my-service'
+  agentd episodes --like 0198c0de-0000-7000-8000-000000000000
+  agentd episodes --service my-service --patterns")]
+    Episodes(Episodes),
     /// Shows the tools that plugins offer
     Tools(Tools),
     /// Lists the signals in force, what each tells and who brought it

@@ -7,7 +7,8 @@ use agent_proto::v1::{
     Alert, CauseInfo, ExplainInvestigationRequest, Explanation, GetCauseRequest,
     GetInvestigationRequest, GetToolRequest, InvestigateRequest, Investigation, ListCausesRequest,
     ListInvestigationsRequest, ListPluginsRequest, ListSignalsRequest, ListToolsRequest,
-    PluginInfo, SignalInfo, ToolInfo, agent_service_client::AgentServiceClient,
+    PluginInfo, SearchEpisodesRequest, SearchEpisodesResponse, SignalInfo, SubmitFeedbackRequest,
+    SubmitFeedbackResponse, ToolInfo, agent_service_client::AgentServiceClient,
     catalog_service_client::CatalogServiceClient,
 };
 use tonic::{
@@ -22,6 +23,8 @@ use super::{Error, follow::Events};
 const CONNECT: Duration = Duration::from_secs(3);
 /// Largest message taken: a report with all of its evidence.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+/// Most earlier cases on one page.
+const EPISODES: i32 = 100;
 /// Most investigations on one page.
 const PAGE: i32 = 500;
 /// Most signals or causes on one page.
@@ -107,6 +110,46 @@ impl Client {
         let request = ListInvestigationsRequest { page_size, ..Default::default() };
         let ask = || async { self.agent.clone().list_investigations(request.clone()).await };
         Ok(self.answer(twice(ask).await)?.investigations)
+    }
+
+    /// Judges the outcome of an investigation. Asking again after a broken connection judges once.
+    ///
+    /// # Errors
+    /// When the daemon refuses the judgement or is gone.
+    pub(super) async fn judge(
+        &self,
+        judged: SubmitFeedbackRequest,
+    ) -> Result<SubmitFeedbackResponse, Error> {
+        let request = SubmitFeedbackRequest { request_id: Uuid::new_v4().to_string(), ..judged };
+        let ask = || async { self.agent.clone().submit_feedback(request.clone()).await };
+        self.answer(twice(ask).await)
+    }
+
+    /// At most so many earlier cases, most alike first, with what recurs among all that fit.
+    ///
+    /// # Errors
+    /// When the daemon refuses the search or is gone.
+    pub(super) async fn episodes(
+        &self,
+        mut request: SearchEpisodesRequest,
+        most: u16,
+    ) -> Result<SearchEpisodesResponse, Error> {
+        let mut all = SearchEpisodesResponse::default();
+        loop {
+            let left = usize::from(most).saturating_sub(all.episodes.len());
+            request.page_size = i32::try_from(left).unwrap_or(PAGE).min(EPISODES);
+            let ask = || async { self.agent.clone().search_episodes(request.clone()).await };
+            let page = self.answer(twice(ask).await)?;
+            if all.episodes.is_empty() {
+                all.patterns = page.patterns;
+            }
+            all.episodes.extend(page.episodes);
+            all.next_page_token.clone_from(&page.next_page_token);
+            if page.next_page_token.is_empty() || all.episodes.len() >= usize::from(most) {
+                return Ok(all);
+            }
+            request.page_token = page.next_page_token;
+        }
     }
 
     /// All tools, without schemas.

@@ -3,7 +3,10 @@
 
 use std::sync::LazyLock;
 
-use agent_proto::v1::{CauseInfo, Explanation, Investigation, Report, SignalInfo};
+use agent_proto::v1::{
+    CauseInfo, Explanation, Investigation, Report, SearchEpisodesResponse, SignalInfo,
+    SubmitFeedbackResponse,
+};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value;
@@ -51,6 +54,22 @@ pub(super) fn signal(message: &SignalInfo) -> Result<Value, Error> {
 /// Never, with descriptors that belong to the messages.
 pub(super) fn cause(message: &CauseInfo) -> Result<Value, Error> {
     json("agentd.v1.CauseInfo", message)
+}
+
+/// What was made of a judgement.
+///
+/// # Errors
+/// Never, with descriptors that belong to the messages.
+pub(super) fn judged(message: &SubmitFeedbackResponse) -> Result<Value, Error> {
+    json("agentd.v1.SubmitFeedbackResponse", message)
+}
+
+/// Earlier cases.
+///
+/// # Errors
+/// Never, with descriptors that belong to the messages.
+pub(super) fn episodes(message: &SearchEpisodesResponse) -> Result<Value, Error> {
+    json("agentd.v1.SearchEpisodesResponse", message)
 }
 
 fn json(name: &str, message: &impl Message) -> Result<Value, Error> {

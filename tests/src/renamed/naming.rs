@@ -41,6 +41,14 @@ impl Naming {
         Self { pairs }
     }
 
+    /// New names as they are given, old name first.
+    pub(super) fn given(names: &[(&str, &str)]) -> Self {
+        let owned = |(old, new): &(&str, &str)| ((*old).to_owned(), (*new).to_owned());
+        let mut pairs: Vec<(String, String)> = names.iter().map(owned).collect();
+        pairs.sort_by_key(|(old, _)| std::cmp::Reverse(old.len()));
+        Self { pairs }
+    }
+
     /// `text` with every old name replaced. A name can only begin where a word begins, so one look
     /// at each word is enough.
     pub(super) fn applied(&self, text: &str) -> String {

@@ -105,6 +105,33 @@ async fn bare_grpcurl_investigates_follows_and_lists_on_a_kept_demo() {
 }
 
 #[tokio::test]
+async fn bare_grpcurl_judges_an_outcome_and_finds_it_again() {
+    let Some(grpcurl) = grpcurl() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (_demo, address) = kept_demo(&dir.path().join("demo.log")).await;
+    let found =
+        asked(&grpcurl, &address, "agentd.v1.AgentService/ListInvestigations", r#"{"pageSize":1}"#);
+    let found: Value = serde_json::from_str(&found.await).unwrap();
+    let name = found["investigations"][0]["name"].as_str().unwrap();
+    let request = format!(
+        r#"{{"name":"{name}","judgement":"JUDGEMENT_INCORRECT","actualRootCause":"category:disk_full Node/n-1","resolution":"cleared the disk"}}"#
+    );
+    let judged = asked(&grpcurl, &address, "agentd.v1.AgentService/SubmitFeedback", &request).await;
+    let judged: Value = serde_json::from_str(&judged).unwrap();
+    assert!(judged["episode"].as_str().unwrap().starts_with("episodes/"), "{judged}");
+    for request in [r#"{"query":"disk"}"#, r#"{"query":"*","minSimilarity":1}"#] {
+        let cases = asked(&grpcurl, &address, "agentd.v1.AgentService/SearchEpisodes", request);
+        let cases: Value = serde_json::from_str(&cases.await).unwrap();
+        let case = &cases["episodes"][0];
+        assert_eq!(case["name"], judged["episode"], "{cases}");
+        assert_eq!(case["category"], "disk_full", "{cases}");
+        assert_eq!(case["culprit"]["name"], "n-1", "{cases}");
+        assert_eq!(case["judgement"], "JUDGEMENT_INCORRECT", "{cases}");
+        assert_eq!(case["resolution"], "cleared the disk", "{cases}");
+    }
+}
+
+#[tokio::test]
 async fn a_plugin_reflects_what_it_serves_and_is_called_by_its_daemon_only() {
     let Some(grpcurl) = grpcurl() else { return };
     let dir = tempfile::tempdir().unwrap();

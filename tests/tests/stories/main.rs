@@ -15,6 +15,7 @@ mod command_line;
 mod crash;
 mod data_directory;
 mod eval;
+mod feedback;
 mod grpcurl;
 mod hostile;
 mod memory;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agent_proto::v1::{Alert, EpisodeMatch, Investigation};
+use agent_proto::v1::{Alert, EpisodeCheck, EpisodeMatch, Investigation};
 use agent_tests::{
     fleet::{BUNDLED, Fleet, SHORT_LEASES},
     seed::Seed,
@@ -39,6 +39,16 @@ async fn the_second_time_the_case_is_recalled_and_takes_fewer_calls() {
     assert!(twice < once, "{twice} calls after {once}");
     assert_eq!(memory.tool_calls_saved, once - twice);
     assert_eq!(memory.total_episodes, 2);
+    assert_eq!(best.check(), EpisodeCheck::Confirmed);
+    assert!(memory.statement.contains("confirmed again"), "{}", memory.statement);
+    let saved = format!("{} tool call", once - twice);
+    assert!(memory.statement.contains(&saved), "{}", memory.statement);
+    // What is saved is told against the first time, however often it comes again.
+    for _ in 0..6 {
+        let again = client.investigate(staged.scenario.alert(), LONG).await.unwrap();
+        let memory = report(&again).memory.clone().unwrap();
+        assert_eq!((calls(&again), memory.tool_calls_saved), (twice, once - twice));
+    }
 }
 
 /// How memory's files are damaged.

@@ -120,6 +120,13 @@ fn done(report: &Report, of: &str) -> Vec<String> {
         said.push_str(&format!("; {end}"));
     }
     let mut lines = vec![wrapped("  ", of), wrapped("  ", &said)];
+    lines.extend(remembered(report));
+    lines
+}
+
+/// What memory gave: the cases that were like this one, and what became of their causes.
+fn remembered(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
     let memory = report.memory.clone().unwrap_or_default();
     if let Some(best) = memory.similar.first() {
         let saved = match usize::try_from(memory.tool_calls_saved).unwrap_or_default() {
@@ -130,7 +137,12 @@ fn done(report: &Report, of: &str) -> Vec<String> {
         let said =
             format!("{cases}, the best {} alike: {}{saved}", percent(best.similarity), best.reason);
         lines.push(wrapped("  ", &said));
+        lines.push(wrapped("  ", &memory.statement));
     }
+    if let Some(pattern) = memory.patterns.first() {
+        lines.push(wrapped("  ", &pattern.statement));
+    }
+    lines.retain(|line| !line.is_empty());
     lines
 }
 
