@@ -10,7 +10,7 @@ use agent_sdk::{Entity, Observation, Relation, RelationKind};
 use jiff::{SignedDuration, Timestamp};
 use plugin_cluster::{Answer, Certificate, Kind, Object, certificate};
 
-use super::{Scene, heard::Heard};
+use super::{Scene, flows, heard::Heard};
 use crate::pods::uses;
 
 /// A certificate that ends within this time should have been renewed.
@@ -118,6 +118,10 @@ async fn users(scene: &Scene<'_>, answer: &mut Answer) -> Users {
             let holder = Entity::new("Secret", ingress.namespace(), name);
             let edge = Relation::new(ingress.entity(), RelationKind::Uses, holder.clone());
             answer.relate(edge);
+            // Whoever asks for the Services behind it from outside meets this certificate.
+            for (service, _) in flows::backends(&ingress) {
+                answer.relate(Relation::new(service, RelationKind::Uses, holder.clone()));
+            }
             users.entry(holder).or_default().insert(ingress.entity());
         }
     }

@@ -190,7 +190,7 @@ pub(crate) fn is_gateway(pod: &Object) -> bool {
 }
 
 /// The Services an Ingress sends to.
-fn backends(ingress: &Object) -> Vec<(Entity, Option<u16>)> {
+pub(super) fn backends(ingress: &Object) -> Vec<(Entity, Option<u16>)> {
     let rules = ingress.list("/spec/rules").iter();
     let paths = rules.flat_map(|r| r.pointer("/http/paths").and_then(|p| p.as_array())).flatten();
     let services = paths

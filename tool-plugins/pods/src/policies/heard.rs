@@ -57,11 +57,17 @@ pub(super) async fn listen(scene: &Scene<'_>, answer: &mut Answer) -> Heard {
         let speaker = pod_of(file).map_or_else(|| former(file), |pod| scene.owners.top(pod));
         let at = Entity::new("Pod", file.namespace.as_str(), file.pod.as_str());
         let Ok(Some(lines)) = scene.cluster.logs(file).await else { continue };
-        let mut begun = None;
+        let started = pod_of(file).and_then(|p| p.time("/status/startTime").or(p.created()));
+        let (mut fresh, mut begun) = (None, None);
         for line in lines.take(MAX_LINES).filter_map(Result::ok) {
-            begun = begun.or(line.time);
             let always = is_early(line.time, begun, scene.cluster.now());
-            heard.line(&line.text, line.time, (&speaker, &at, always));
+            let complains = heard.line(&line.text, line.time, (&speaker, &at, always));
+            // Only a log that tells of other things before says that a complaint is old; one that
+            // begins with its pod says nothing of the time before.
+            let fresh = *fresh.get_or_insert_with(|| is_near(line.time, started));
+            if begun.is_none() && !complains && !fresh {
+                begun = line.time;
+            }
         }
     }
     for pod in scene.pods.iter().filter(|p| scene.covers(p)) {
@@ -81,6 +87,10 @@ fn is_early(time: Option<Timestamp>, begun: Option<Timestamp>, now: Timestamp) -
     span > LONG && time.duration_since(begun) < span / 12
 }
 
+fn is_near(time: Option<Timestamp>, other: Option<Timestamp>) -> bool {
+    time.zip(other).is_some_and(|(a, b)| a.duration_since(b).abs() < SignedDuration::from_mins(10))
+}
+
 fn is_ready(pod: &Object) -> bool {
     pod.condition("Ready").is_some_and(|c| c.status == "True")
 }
@@ -93,38 +103,35 @@ fn former(file: &LogFile) -> Entity {
 // === impl Heard ===
 
 impl Heard {
+    /// Takes a line; whether it is a complaint.
     fn line(
         &mut self,
         text: &str,
         time: Option<Timestamp>,
         (speaker, pod, always): (&Entity, &Entity, bool),
-    ) {
-        if let Some(refusal) = sayings::forbidden(text) {
-            let times = room(&mut self.refusals, refusal);
+    ) -> bool {
+        let note = |times: Option<&mut Times>| {
             if let Some(times) = times {
                 times.add(text, time, 1);
                 times.always |= always;
                 times.pod.get_or_insert_with(|| pod.clone());
             }
-            return;
+        };
+        if let Some(refusal) = sayings::forbidden(text) {
+            note(room(&mut self.refusals, refusal));
+            return true;
         }
         if let Some(failure) = sayings::tls_failure(text) {
             let whom = sayings::ends(text).into_iter().next_back().map(|end| end.host);
-            // The time of the check is in some sentences, and differs in each.
-            if let Some(times) = room(&mut self.certificates, (speaker.clone(), failure, whom)) {
-                times.add(text, time, 1);
-                times.always |= always;
-                times.pod.get_or_insert_with(|| pod.clone());
-            }
-            return;
+            note(room(&mut self.certificates, (speaker.clone(), failure, whom)));
+            return true;
         }
-        for end in sayings::unreached(text) {
-            if let Some(times) = room(&mut self.unreached, (speaker.clone(), end)) {
-                times.add(text, time, 1);
-                times.always |= always;
-                times.pod.get_or_insert_with(|| pod.clone());
-            }
+        let ends = sayings::unreached(text);
+        let complains = !ends.is_empty();
+        for end in ends {
+            note(room(&mut self.unreached, (speaker.clone(), end)));
         }
+        complains
     }
 
     /// Termination messages: a program that ends on a refusal says it there, too.

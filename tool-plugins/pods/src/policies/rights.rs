@@ -36,6 +36,11 @@ pub(super) async fn judge(scene: &Scene<'_>, heard: &Heard, answer: &mut Answer)
         let users = users(scene, asked);
         let blame = blame::of(&rights, asked, (scene, &sets, &users));
         rights.relate(asked, &users, answer);
+        let old = blame.since.is_none_or(|at| times.first.is_some_and(|first| at < first));
+        if times.always && old {
+            answer.neutral(refused_always(asked, times, users.first()));
+            continue;
+        }
         let Some(first) = users.first().cloned() else {
             answer.harm(observation(scene, asked, (&blame, times)));
             continue;
@@ -72,6 +77,26 @@ pub(super) fn account(pod: &Object) -> &str {
     match pod.text("/spec/serviceAccountName") {
         "" => "default",
         name => name,
+    }
+}
+
+/// A right that was refused as far back as the log goes: it is lived with.
+fn refused_always(asked: &Forbidden, times: &Times, user: Option<&Entity>) -> Observation {
+    let account = Entity::new("ServiceAccount", asked.home.as_str(), asked.account.as_str());
+    let says = format!(
+        "ServiceAccount {} is refused to {} {} as far back as the log goes ({} times)",
+        asked.account, asked.verb, asked.resource, times.count
+    );
+    let seen = Observation::new("policy.refused_always", account, says)
+        .maybe_since(times.first)
+        .maybe_until(times.last)
+        .count(times.count)
+        .attr("verb", asked.verb.as_str())
+        .attr("resource", asked.resource.as_str())
+        .quote(&times.quote);
+    match user {
+        Some(user) => seen.peer(user.clone()),
+        None => seen,
     }
 }
 

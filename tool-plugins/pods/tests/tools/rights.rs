@@ -119,3 +119,16 @@ async fn a_right_that_is_given_by_now_is_not_missed() {
             .await;
     assert!(facts(&output, "policy.rbac_forbidden").is_empty());
 }
+
+#[tokio::test]
+async fn a_right_refused_as_far_back_as_the_log_goes_is_lived_with() {
+    let old = REFUSED.replace("11:10:00", "10:02:00");
+    let other = "2025-05-01T10:00:00Z INFO all is well\n";
+    let objects = [pod("web-7d-a", &json!({"spec": {"serviceAccountName": "robot"}}))];
+    for (log, always) in [(format!("{other}{old}"), 1), (format!("{other}{REFUSED}"), 0)] {
+        let (_dir, cluster) = speaking(&objects, &[("shop/web-7d-a/app.log", &log)]);
+        let output = check_policies(&cluster, &Where::default()).await.unwrap();
+        assert_eq!(facts(&output, "policy.refused_always").len(), always);
+        assert_eq!(facts(&output, "policy.rbac_forbidden").len(), 1 - always);
+    }
+}

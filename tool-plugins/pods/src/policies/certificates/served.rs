@@ -9,6 +9,7 @@ use plugin_cluster::{Answer, Kind, Object, Peers, sayings::TlsFailure, selector}
 
 use super::{Scene, Users};
 use crate::{
+    pods::calls,
     policies::heard::{Heard, Times},
     rollouts::edits,
     within,
@@ -39,7 +40,17 @@ pub(super) async fn judge(
                 answer.relate(Relation::new(speaker.clone(), RelationKind::Calls, to.clone()));
                 servers(scene, &services, &to)
             }
-            (false, None) => continue,
+            (false, None) => {
+                if let Some(host) = only_outside(scene, &services, speaker, users).await {
+                    let edge = Relation::new(speaker.clone(), RelationKind::Calls, host.clone());
+                    answer.relate(edge);
+                    let about = About { holder: &host, workload: &host, failure, times };
+                    if done.insert((host.clone(), failure.why)) && is_dead(failure) {
+                        answer.harm(about.expired(scene.cluster.now()).attr("source", "inferred"));
+                    }
+                }
+                continue;
+            }
         };
         let mut meant: Vec<&Entity> = users
             .iter()
@@ -66,6 +77,35 @@ pub(super) async fn judge(
         }
         about.tell(speaker, (scene, holders), (told, answer));
     }
+}
+
+fn is_dead(failure: &TlsFailure) -> bool {
+    matches!(failure.why, "expired" | "not_yet_valid")
+}
+
+/// The only host outside that a workload is told to call by TLS, when it calls nobody inside that
+/// may serve a certificate.
+async fn only_outside(
+    scene: &Scene<'_>,
+    services: &[Object],
+    speaker: &Entity,
+    users: &Users,
+) -> Option<Entity> {
+    let configs = scene.cluster.list(Kind::ConfigMap, Some(&speaker.namespace)).await;
+    let configs = configs.unwrap_or_default();
+    let known: calls::Known<'_> = services.iter().map(|s| ((s.namespace(), s.name()), s)).collect();
+    let pod = scene.pods.iter().find(|p| scene.owners.top(p) == *speaker)?;
+    let mut outside = Vec::new();
+    for (to, port) in calls::callees(pod, &configs, &known) {
+        if to.kind == "External" && port != Some(80) {
+            outside.push(to);
+        } else if to.kind == "Service" && matches!(port, Some(443 | 8443)) {
+            return None;
+        }
+    }
+    let own = users.iter().any(|(holder, by)| holder.name.contains("tls") && by.contains(speaker));
+    let [only] = outside.as_slice() else { return None };
+    (!own).then(|| only.clone())
 }
 
 /// One complaint and what it is about.
@@ -168,14 +208,18 @@ impl About<'_> {
     fn expired(&self, now: Timestamp) -> Observation {
         let ended =
             self.failure.not_after.map(|t| format!(", it ended at {t}")).unwrap_or_default();
-        let says = format!(
-            "{} {} holds the certificate of {} {} that callers refuse as {}{ended}",
-            self.holder.kind,
-            self.holder.name,
-            self.workload.kind,
-            self.workload.name,
-            self.failure.why.replace('_', " ")
-        );
+        let why = self.failure.why.replace('_', " ");
+        let says = if self.holder.kind == "External" {
+            format!(
+                "{} serves a certificate that its callers refuse as {why}{ended}",
+                self.holder.name
+            )
+        } else {
+            format!(
+                "{} {} holds the certificate of {} {} that callers refuse as {why}{ended}",
+                self.holder.kind, self.holder.name, self.workload.kind, self.workload.name
+            )
+        };
         let since = self.failure.not_after.or(self.times.first).filter(|t| *t <= now);
         self.observe("certificate.expired", self.holder.clone(), says)
             .maybe_since(since)
