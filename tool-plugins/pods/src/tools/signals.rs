@@ -87,7 +87,8 @@ pub const NODE_SIGNALS: [&str; 12] = [
 ];
 
 /// The signals of `check_policies`.
-pub const POLICY_SIGNALS: [&str; 23] = [
+pub const POLICY_SIGNALS: [&str; 24] = [
+    "policy.refused_always",
     "target.resolved",
     "target.unknown",
     "policy.changed",
