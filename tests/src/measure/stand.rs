@@ -37,9 +37,9 @@ use super::{
 use crate::client::{Client, decoded};
 
 /// How long plugins may take to be ready, and an investigation to end; both are generous.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Bound of one investigation: what waits for a tool that is cut off is measured as ended early.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(120);
 /// How soon events that are there come, and how many of them are told.
 const AT_ONCE: Duration = Duration::from_millis(500);
 /// See [`AT_ONCE`].
