@@ -17,7 +17,7 @@ use crate::{
     },
     reasoner::{
         Assessment, Suspect, any_matches,
-        catalogue::{Catalogue, matches_any},
+        catalogue::{Catalogue, Polarity, matches_any},
     },
     tool::{Applicability, ToolSpec},
 };
@@ -128,6 +128,9 @@ fn opening(input: &Input<'_>) -> (Vec<Candidate>, String) {
         let clauses =
             input.catalogue.of_category(&case.category).flat_map(|cause| &cause.speaks_for);
         let mut wanted: Vec<String> = clauses.flat_map(|c| c.any.clone()).collect();
+        // The same symptoms may have another cause this time: what was changed is asked as well.
+        let changes = input.catalogue.signals().filter(|s| s.polarity == Polarity::Change);
+        wanted.extend(changes.map(|signal| signal.signal.clone()));
         wanted.sort();
         wanted.dedup();
         let (first, rest): (Vec<Candidate>, Vec<Candidate>) =

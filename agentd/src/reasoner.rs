@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// Belief from which, with nothing left unexplained, no further question is asked.
-pub const SETTLED: f64 = 0.85;
+pub const SETTLED: f64 = 0.8;
 
 /// The reasoning of one investigation: its facts and the ids given so far.
 #[derive(Debug, Clone)]

@@ -120,11 +120,17 @@ fn killed() -> Vec<Update> {
         attributes: [("limit".to_owned(), "512Mi".to_owned())].into(),
         ..Default::default()
     };
+    let jumped = pb::Observation {
+        signal: "container.memory_jumped".to_owned(),
+        statement: "memory of container main jumped to its limit".to_owned(),
+        count: 1,
+        ..killed.clone()
+    };
     let result = pb::CallResult {
         result_json: "{}".to_owned(),
         summary: "1 pod, 1 in trouble".to_owned(),
         observe_time: Some(at),
-        observations: vec![killed],
+        observations: vec![killed, jumped],
         relations: vec![owned],
         ..Default::default()
     };

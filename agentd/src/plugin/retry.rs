@@ -53,10 +53,17 @@ impl Rule {
         // must not come back in the same moment.
         let jitter = Duration::try_from_secs_f64(span * luck).unwrap_or_default();
         let pause = failure.retry_after.unwrap_or_default().saturating_add(jitter);
+        // A breaker that stays open for long is a gap now: other tools may answer meanwhile.
+        if !fault.sent && counts && failure.retry_after.is_some_and(|after| after > PATIENCE) {
+            return None;
+        }
         // An attempt that would have no time left is not worth waiting for.
         (pause.saturating_add(KEPT) < left).then_some(pause)
     }
 }
+
+/// Longest wait for a breaker of our own.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was tried so far.
 #[derive(Debug, Clone, Copy)]

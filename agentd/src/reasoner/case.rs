@@ -55,6 +55,7 @@ pub struct Case<'a> {
     pub claim: Option<&'a Claim>,
     placed: Vec<Placed>,
     by_unit: BTreeMap<Unit, Vec<usize>>,
+    by_place: BTreeMap<Unit, BTreeMap<&'a str, Vec<usize>>>,
     by_peer: BTreeMap<Unit, Vec<usize>>,
     by_signal: BTreeMap<&'a str, Vec<usize>>,
     symptoms: BTreeSet<usize>,
@@ -78,6 +79,7 @@ impl<'a> Case<'a> {
             claim: Claim::of(catalogue.claims(), alert),
             placed: Vec::with_capacity(facts.seen().len()),
             by_unit: BTreeMap::new(),
+            by_place: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             by_signal: BTreeMap::new(),
             symptoms: BTreeSet::new(),
@@ -97,6 +99,8 @@ impl<'a> Case<'a> {
         let harm = polarity == Polarity::Harm && self.anchor.current(seen) && strength >= WEAK;
         if let Some(unit) = unit {
             self.by_unit.entry(unit).or_default().push(index);
+            let signals = self.by_place.entry(unit).or_default();
+            signals.entry(&observation.signal).or_default().push(index);
             if harm && self.anchor.units.contains(&unit) {
                 self.symptoms.insert(index);
             }
@@ -126,6 +130,13 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn on(&self, unit: Unit) -> &[usize] {
         self.by_unit.get(&unit).map_or(&[], Vec::as_slice)
+    }
+
+    /// Observations on a unit, of the signals that `wanted` picks.
+    pub fn on_of(&self, unit: Unit, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = usize> {
+        let signals = self.by_place.get(&unit).into_iter().flatten();
+        let picked = signals.filter(move |(signal, _)| wanted(signal));
+        picked.flat_map(|(_, indices)| indices.iter().copied())
     }
 
     /// Observations whose other side is a unit.

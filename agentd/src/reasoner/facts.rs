@@ -152,11 +152,30 @@ impl Facts {
     }
 }
 
+/// Attributes that tell two observations of one signal on one subject apart.
+const DISTINGUISHING: [&str; 16] = [
+    "template",
+    "revision",
+    "metric",
+    "key",
+    "port",
+    "probe",
+    "reason",
+    "queue",
+    "group",
+    "cache",
+    "what",
+    "mountpoint",
+    "resource",
+    "setting",
+    "slot",
+    "flap",
+];
+
 /// What else tells two observations of one signal on one subject apart.
 fn distinguishing(observation: &Observation) -> String {
     let peer = observation.peer.as_ref().map(ToString::to_string).unwrap_or_default();
-    let keys = ["template", "revision", "metric", "key", "port", "probe", "reason"];
-    let attributes = keys.map(|key| observation.attr(key));
+    let attributes = DISTINGUISHING.map(|key| observation.attr(key));
     format!("{peer}|{}", attributes.join("|"))
 }
 

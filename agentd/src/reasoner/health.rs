@@ -17,6 +17,9 @@ pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
         return None;
     }
     let health: Vec<usize> = on_anchor(case, Polarity::Health);
+    if blind(case) {
+        return None;
+    }
     let wanted = wanted(case, alert)?;
     let answered = health
         .iter()
@@ -31,6 +34,17 @@ pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
         .collect();
     // One source alone may be blind in one eye.
     (answered && tools.len() >= 2).then_some(health)
+}
+
+/// Whether a source that could have borne the claim out was not there to be asked.
+fn blind(case: &Case<'_>) -> bool {
+    case.facts.blindness().iter().any(|blind| {
+        blind.signals.iter().any(|signal| {
+            case.claim.is_none_or(|claim| {
+                matches_any(&claim.harm, signal) || matches_any(&claim.health, signal)
+            })
+        })
+    })
 }
 
 /// What is remarkable on the alerted units without being harm, such as answers of 4xx.

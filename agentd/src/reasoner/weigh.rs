@@ -258,12 +258,14 @@ impl<'a> Case<'a> {
                 self.of_signals(|signal| matches_any(&clause.any, signal)).collect()
             }
             (Place::Own, Some(unit)) => {
-                self.on(unit).iter().chain(self.of_peer(unit)).copied().collect()
+                let here = self.on_of(unit, |signal| matches_any(&clause.any, signal));
+                here.chain(self.of_peer(unit).iter().copied()).collect()
             }
             (Place::Peer, Some(unit)) => self.of_peer(unit).to_vec(),
             (place, Some(unit)) => {
                 let units = self.topology.at(unit, place);
-                units.into_iter().flat_map(|unit| self.on(unit)).copied().collect()
+                let wanted = |signal: &str| matches_any(&clause.any, signal);
+                units.into_iter().flat_map(|unit| self.on_of(unit, wanted)).collect()
             }
         };
         let mut once = BTreeSet::new();

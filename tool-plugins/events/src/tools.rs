@@ -9,8 +9,8 @@ use crate::{args::Where, events};
 
 /// Arguments for the alerted object.
 const ALERTED: &str = r#"{"namespace":"{namespace}","service":"{service}"}"#;
-/// Arguments for another object.
-const OTHER: &str = r#"{"namespace":"{namespace}","service":"{name}"}"#;
+/// Arguments for another place: the answer is for all of a namespace, whoever is asked about.
+const OTHER: &str = r#"{"namespace":"{namespace}"}"#;
 const OBJECTS: [&str; 7] =
     ["Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod"];
 const AFTER: [&str; 5] = ["dependency.*", "service.*", "log.*", "workload.*", "pod.*"];

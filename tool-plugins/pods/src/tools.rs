@@ -17,14 +17,33 @@ use crate::{
 
 /// Arguments for the alerted object.
 const ALERTED: &str = r#"{"namespace":"{namespace}","service":"{service}"}"#;
-/// Arguments for another object.
-const OTHER: &str = r#"{"namespace":"{namespace}","service":"{name}"}"#;
+/// Arguments for another place: the answer is for all of a namespace, whoever is asked about.
+const OTHER: &str = r#"{"namespace":"{namespace}"}"#;
 /// Names are resolved for the whole cluster there.
 const DNS: &str = r#"{"namespace":"kube-system","service":""}"#;
 const OBJECTS: [&str; 7] =
     ["Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod"];
 const AFTER: [&str; 5] = ["dependency.*", "service.*", "log.*", "workload.*", "pod.*"];
 
+/// Alerts that policies are asked about from the start; after others they wait for a sign.
+const POLICY_ALERTS: [&str; 16] = [
+    "hpa*",
+    "kubehpa*",
+    "KubeHpa*",
+    "autoscal*",
+    "quota*",
+    "KubeQuota*",
+    "rbac*",
+    "forbidden*",
+    "webhook*",
+    "admission*",
+    "network*",
+    "cert*",
+    "Cert*",
+    "tls*",
+    "ingress*",
+    "Ingress*",
+];
 /// Alerts that storage is asked about from the start; after others it waits for a sign.
 const STORAGE_ALERTS: [&str; 8] = [
     "pvc*",
@@ -222,7 +241,7 @@ impl Tool for CheckPolicies {
                 r#"{"namespace":"my-namespace","service":"my-service"}"#,
             )
             .example("Policies of a namespace", r#"{"namespace":"my-namespace"}"#)
-            .applies(Applies::from_start(ALERTED).emits(&POLICY_SIGNALS))
+            .applies(Applies::from_start(ALERTED).for_alerts(&POLICY_ALERTS).emits(&POLICY_SIGNALS))
             .applies(Applies::after(&POLICY_AFTER, &OBJECTS, OTHER).emits(&POLICY_SIGNALS))
     }
 
