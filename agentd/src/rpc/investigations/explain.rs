@@ -90,3 +90,56 @@ fn evidence(state: &State, said: Option<&Conclusion>) -> Vec<v1::Evidence> {
     }
     all.into_values().map(convert::write_evidence).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use super::*;
+    use crate::{fact::Observation, investigation::event::Kind, journal::testing, tool::ToolRef};
+
+    fn told(state: &mut State, kind: Kind) {
+        let (of, seq) = (state.investigation.id, state.investigation.last_seq + 1);
+        let event = testing::said(of, seq, kind);
+        state.apply(&event).unwrap();
+    }
+
+    fn seen(id: &str) -> Kind {
+        Kind::EvidenceRecorded(Box::new(Evidence {
+            id: id.to_owned(),
+            seq: 1,
+            tool: ToolRef::default(),
+            weight: 0.0,
+            contradicts: false,
+            observation: Observation::default(),
+        }))
+    }
+
+    fn believed(id: &str, confidence: f64) -> Kind {
+        let hypothesis = Hypothesis { id: id.to_owned(), confidence, ..Hypothesis::default() };
+        Kind::HypothesisUpdated(hypothesis, 0.0)
+    }
+
+    #[test]
+    fn while_it_runs_the_log_so_far_is_explained_and_afterwards_the_report() {
+        let alert = testing::alert("high_memory", "a");
+        let first = testing::started(testing::id(1), &alert);
+        let mut state = State::open(&first).unwrap();
+        for kind in [seen("e10"), seen("e2"), believed("h1", 0.3), believed("h2", 0.6)] {
+            told(&mut state, kind);
+        }
+        let now = explain(&state);
+        let ids: Vec<&str> = now.hypotheses.iter().map(|h| h.id.as_str()).collect();
+        assert_eq!(ids, ["h2", "h1"]);
+        let ids: Vec<&str> = now.evidence.iter().map(|e| e.id.as_str()).collect();
+        assert_eq!(ids, ["e2", "e10"]);
+        assert_eq!((now.verdict(), now.last_sequence), (v1::Verdict::Unspecified, 5));
+
+        let ended = testing::concluded(first.investigation, &alert, "oom_killed", &["a.b"], 9);
+        told(&mut state, Kind::Finished(Box::new(ended)));
+        let then = explain(&state);
+        assert_eq!(then.verdict(), v1::Verdict::RootCauseFound);
+        assert_eq!(then.hypotheses[0].category, "oom_killed");
+        assert_eq!(then.standing_ids, [then.hypotheses[0].id.clone()]);
+    }
+}
