@@ -188,13 +188,18 @@ impl<'a> Case<'a> {
 
     /// A change shortly before the onset says much, one long before little, one after nothing.
     fn change_strength(&self, at: Timestamp) -> f64 {
-        let before = self.anchor.onset.duration_since(at);
-        match before {
-            d if d < -SLACK => 0.0,
-            d if d <= SignedDuration::from_mins(20) => 1.0,
-            d if d <= SignedDuration::from_hours(2) => 0.8,
-            d if d <= SignedDuration::from_hours(24) => 0.5,
-            _ => 0.1,
-        }
+        soon(self.anchor.onset.duration_since(at))
+    }
+}
+
+/// What a change says about trouble that began `later`: much when shortly after it, little when
+/// long after, nothing when before.
+pub(super) fn soon(later: SignedDuration) -> f64 {
+    match later {
+        d if d < -SLACK => 0.0,
+        d if d <= SignedDuration::from_mins(20) => 1.0,
+        d if d <= SignedDuration::from_hours(2) => 0.8,
+        d if d <= SignedDuration::from_hours(24) => 0.5,
+        _ => 0.1,
     }
 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     anchor::Match,
-    case::{Case, SLACK},
+    case::{Case, soon},
     catalogue::{Cause, Clause, CulpritRule, Place, Polarity, matches_any},
     facts::{Blind, Seen},
     spread::Spread,
@@ -384,13 +384,10 @@ impl<'a> Case<'a> {
     }
 }
 
+/// How well harm fits a change: the sooner after it, the better. Without times the order is only
+/// possible.
 fn after(change: Option<Timestamp>, harm: Option<Timestamp>) -> f64 {
-    match (change, harm) {
-        (Some(change), Some(harm)) if change.duration_since(harm) > SLACK => 0.0,
-        (Some(_), Some(_)) => 1.0,
-        // Without times the order is only possible.
-        _ => 0.5,
-    }
+    change.zip(harm).map_or(0.5, |(change, harm)| soon(harm.duration_since(change)))
 }
 
 fn share(part: f64, whole: f64) -> f64 {
