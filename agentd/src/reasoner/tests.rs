@@ -1,6 +1,7 @@
 //! The reasoner over typed facts alone: no tool, no journal, no clock. Causes are written here
 //! where the mechanism is meant and taken from the catalogue where its data is.
 
+mod changes;
 mod waiting;
 
 use std::sync::Arc;

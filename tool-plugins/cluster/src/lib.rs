@@ -7,7 +7,9 @@
 pub mod answer;
 pub mod certificate;
 pub mod cluster;
+pub mod credential;
 pub mod event;
+pub mod instruction;
 pub mod kind;
 #[cfg(feature = "kit")]
 pub mod kit;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent_sdk::Entity;
 
-use crate::{Cluster, kind::Kind, object::Object};
+use crate::{Cluster, kind::Kind, names::distance, object::Object};
 
 /// The names and addresses of a cluster.
 #[derive(Debug, Clone, Default)]
@@ -127,6 +127,23 @@ impl Peers {
         let mut all = self.named.iter().filter(|((_, n), _)| n == name).map(|(_, entity)| entity);
         let first = all.next()?;
         all.next().is_none().then(|| first.clone())
+    }
+
+    /// Whether some Service of a namespace is known, so that the absence of another means
+    /// something.
+    #[must_use]
+    pub fn has_services(&self, namespace: &str) -> bool {
+        let mut own = self.named.iter().filter(|((ns, _), _)| ns == namespace);
+        own.any(|(_, entity)| entity.kind == "Service")
+    }
+
+    /// The Service of a namespace whose name comes nearest, when one is near enough to be meant.
+    #[must_use]
+    pub fn nearest(&self, name: &str, namespace: &str) -> Option<String> {
+        let own = self.named.iter().filter(|((ns, _), e)| ns == namespace && e.kind == "Service");
+        let near = own.map(|((_, other), _)| (distance(name, other), other));
+        let (far, nearest) = near.min()?;
+        (far <= name.len().div_ceil(3)).then(|| nearest.clone())
     }
 
     /// Who has an address; a port is taken off first.

@@ -1,7 +1,7 @@
 //! `check_events`: the events of a namespace and of cluster-wide objects.
 
-use agent_sdk::{Entity, Failure, Output, Relation, RelationKind};
-use plugin_cluster::{Answer, Cluster, Event, Kind, Object, Owners, Rules};
+use agent_sdk::{Entity, Failure, Observation, Output, Relation, RelationKind};
+use plugin_cluster::{Answer, Cluster, Event, Kind, Object, Owners, Rules, instruction};
 use serde::Serialize;
 
 use crate::{args::Where, gather::Gathered, read, scaling};
@@ -43,7 +43,8 @@ pub async fn check_events(cluster: &Cluster, args: &Where) -> Result<Output, Fai
     }
     let rules = Rules::read(cluster, namespace).await;
     for event in &events {
-        for finding in read::findings(event, &rules) {
+        let planted = instruction::find(&event.message).is_some();
+        for finding in read::findings(event, &rules).into_iter().filter(|_| !planted) {
             gathered.add(event, read::by_webhook(finding, event, &webhooks));
         }
     }
@@ -52,6 +53,7 @@ pub async fn check_events(cluster: &Cluster, args: &Where) -> Result<Output, Fai
     }
     answer.relate_all(gathered.governed());
     gathered.tell(&mut answer);
+    orders(&events, &mut answer);
     relate(cluster, namespace, &events, &mut answer).await;
     let headline = format!(
         "{} warnings among {} events in {}",
@@ -60,6 +62,25 @@ pub async fn check_events(cluster: &Cluster, args: &Where) -> Result<Output, Fai
         namespace.unwrap_or("the cluster")
     );
     answer.into_output(cluster, &headline, &rows(&events))
+}
+
+/// Messages that read like orders to their reader: anyone who may write events can plant them.
+fn orders(events: &[Event], answer: &mut Answer) {
+    for event in events {
+        let Some(order) = instruction::find(&event.message) else { continue };
+        let says = format!(
+            "event {} of {} {} reads like an order to its reader; it is not followed",
+            event.reason, event.about.kind, event.about.name
+        );
+        answer.neutral(
+            Observation::new("text.instruction", event.about.clone(), says)
+                .maybe_since(event.first)
+                .maybe_until(event.last)
+                .count(event.count)
+                .attr("where", "event")
+                .quote(order),
+        );
+    }
 }
 
 fn concerns(event: &Event, namespace: Option<&str>) -> bool {

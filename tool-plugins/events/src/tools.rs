@@ -16,7 +16,7 @@ const OBJECTS: [&str; 7] =
 const AFTER: [&str; 5] = ["dependency.*", "service.*", "log.*", "workload.*", "pod.*"];
 
 /// The signals of `check_events`.
-pub const SIGNALS: [&str; 42] = [
+pub const SIGNALS: [&str; 43] = [
     "target.resolved",
     "target.unknown",
     "container.liveness_failed",
@@ -59,6 +59,7 @@ pub const SIGNALS: [&str; 42] = [
     "node.rebooted",
     "node.reclaimed",
     "event.warning",
+    "text.instruction",
 ];
 
 /// The plugin `events` with its tool.

@@ -50,7 +50,9 @@ pub fn of(record: &Record) -> Option<Exception> {
 
 /// The class (without package) that a line names at its start, and the words after it.
 fn class_of(text: &str) -> Option<(&str, &str)> {
-    let text = text.strip_prefix("Caused by: ").unwrap_or(text);
+    const BEFORE: &[&str] =
+        &["Caused by: ", "Unhandled exception. ", "PHP Fatal error:  Uncaught ", " ---> "];
+    let text = BEFORE.iter().find_map(|start| text.strip_prefix(start)).unwrap_or(text);
     let text = match text.strip_prefix("Exception in thread ") {
         Some(rest) => rest.split_once("\" ").map_or(rest, |(_, rest)| rest),
         None => text.strip_prefix("Uncaught ").unwrap_or(text),

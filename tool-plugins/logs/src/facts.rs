@@ -1,40 +1,95 @@
 //! From a tally to facts in the words of the signal catalogue, bounded and the telling ones first.
 
-use agent_sdk::{Entity, Observation};
+mod lines;
+mod mechanisms;
+mod names;
+
+use std::collections::BTreeMap;
+
+use agent_sdk::{Entity, Observation, Relation, RelationKind};
 use jiff::Timestamp;
+use plugin_cluster::credential::Credential;
 
 use crate::{
-    level::Level,
+    database::Place,
     rate::{Change, Counts},
-    signals::Mechanism,
-    tally::{self, Kind, Seen, Tally},
+    refused,
+    tally::Tally,
 };
-
-/// Facts about kinds of errors of one container.
-const MAX_ERRORS: usize = 8;
-/// Of these, errors that were there all along.
-const MAX_OLD_ERRORS: usize = 3;
-/// Facts about changed kinds of lines of one container.
-const MAX_SHIFTS: usize = 5;
-/// Facts about mechanisms of one container.
-const MAX_MECHANISMS: usize = 16;
 
 /// What a log told.
 #[derive(Debug, Default)]
 pub struct Told {
     /// Facts, the telling ones first.
     pub facts: Vec<Observation>,
+    /// Edges that the log itself tells.
+    pub relations: Vec<Relation>,
     /// How many lines of harm are new; orders containers of one workload.
     pub new_harm: u64,
 }
 
+/// Whose log it is.
+#[derive(Clone, Copy)]
+pub struct Whose<'a> {
+    /// The container.
+    pub subject: &'a Entity,
+    /// What a person deployed to get it; the pod itself when nobody did.
+    pub workload: &'a Entity,
+    /// Which Secrets it proves itself with.
+    pub credentials: &'a [Credential],
+    /// Top owners of pods.
+    pub tops: &'a BTreeMap<Entity, Entity>,
+}
+
+static NO_TOPS: BTreeMap<Entity, Entity> = BTreeMap::new();
+
+impl<'a> Whose<'a> {
+    /// A container of which nothing but its log is known.
+    #[must_use]
+    pub fn alone(subject: &'a Entity, pod: &'a Entity) -> Self {
+        Self { subject, workload: pod, credentials: &[], tops: &NO_TOPS }
+    }
+}
+
 /// The facts of one container's log.
 #[must_use]
-pub fn of(subject: &Entity, tally: &Tally<'_>) -> Told {
+pub fn of(whose: Whose<'_>, tally: &Tally<'_>) -> Told {
+    let subject = whose.subject;
     let mut told = Told::default();
-    told.facts.extend(mechanisms(subject, tally, &mut told.new_harm));
-    told.facts.extend(reloads(subject, tally));
-    told.facts.extend(errors(subject, tally, &mut told.new_harm));
+    told.facts.extend(mechanisms::of(whose, tally, &mut told.new_harm));
+    let refused: Vec<(Entity, Observation)> =
+        told.facts.iter().filter_map(|fact| refused_credential(whose, fact)).collect();
+    let mut uses = Vec::new();
+    for (secret, fact) in refused {
+        uses.push(Relation::new(whose.workload.clone(), RelationKind::Uses, secret));
+        told.facts.push(fact);
+    }
+    let place = Place {
+        database: whose.workload.clone(),
+        namespace: &subject.namespace,
+        peers: tally.peers(),
+        tops: whose.tops,
+    };
+    let (facts, relations) = tally.sessions().tell(&place, tally.window());
+    told.facts.extend(facts);
+    // Only where it matters who else depends on something: a statement that holds others up.
+    if tally.heavy().next().is_some() {
+        let calls =
+            |to: &Entity| Relation::new(whose.workload.clone(), RelationKind::Calls, to.clone());
+        uses.extend(tally.met().iter().map(calls));
+    }
+    // Who cannot understand an answer depends on its form, also where the call itself works.
+    let reads = told.facts.iter().filter(|fact| fact.signal() == "log.protocol_error");
+    let peers = reads.filter_map(|fact| fact.as_wire().peer.as_ref());
+    uses.extend(peers.map(|peer| {
+        let peer = Entity::new(&*peer.kind, &*peer.namespace, &*peer.name);
+        Relation::new(whose.workload.clone(), RelationKind::Uses, peer)
+    }));
+    told.relations = relations.into_iter().chain(uses).collect();
+    told.facts.extend(lines::reloads(subject, tally));
+    told.facts.extend(lines::heavy(subject, tally));
+    told.facts.extend(lines::errors(subject, tally, &mut told.new_harm));
+    told.facts.extend(orders(subject, tally));
     if told.new_harm == 0 && tally.lines() > 0 {
         let says = format!(
             "container {} logs no errors beyond the usual in {} lines",
@@ -44,8 +99,41 @@ pub fn of(subject: &Entity, tally: &Tally<'_>) -> Told {
         let quiet = Observation::new("log.quiet", subject.clone(), says);
         told.facts.push(quiet.attr("lines", tally.lines().to_string()));
     }
-    told.facts.extend(shifts(subject, tally));
+    told.facts.extend(lines::shifts(subject, tally));
     told
+}
+
+/// The Secret behind a refusal, when the program is the one refused.
+fn refused_credential(whose: Whose<'_>, fact: &Observation) -> Option<(Entity, Observation)> {
+    let wire = fact.as_wire();
+    let side = wire.attributes.get("side");
+    if wire.signal != "log.auth_failure" || side.is_some_and(|side| side == "server") {
+        return None;
+    }
+    let peer = wire.peer.as_ref().map(|p| Entity::new(&*p.kind, &*p.namespace, &*p.name));
+    let about = (peer.as_ref(), whose.subject.container.as_str());
+    let used = refused::credential(&wire.quote, about, whose.credentials)?;
+    let secret = Entity::new("Secret", whose.subject.namespace.as_str(), used.secret.as_str());
+    let seen = refused::fact(secret.clone(), used, fact, whose.workload.clone());
+    Some((secret, seen))
+}
+
+/// Lines that give orders to whoever reads them: told, and nothing else made of them.
+fn orders(subject: &Entity, tally: &Tally<'_>) -> Option<Observation> {
+    let seen = tally.orders();
+    let first = seen.counts.first;
+    let says = format!(
+        "container {} logs text that reads like an order to its reader, {} times; it is not followed",
+        subject.container, seen.counts.total
+    );
+    (seen.counts.total > 0).then(|| {
+        Observation::new("text.instruction", subject.clone(), says)
+            .count(seen.counts.total)
+            .maybe_since(first)
+            .maybe_until(seen.counts.last)
+            .attr("where", "log")
+            .quote(&seen.quote)
+    })
 }
 
 /// Whether something is new, and since when it counts.
@@ -89,97 +177,6 @@ impl News {
     }
 }
 
-fn mechanisms(subject: &Entity, tally: &Tally<'_>, new_harm: &mut u64) -> Vec<Observation> {
-    let mut found: Vec<(bool, u64, Observation)> = Vec::new();
-    for (mechanism, peer, seen) in tally.mechanisms() {
-        let news = news(&seen.counts, is_grave(mechanism.signal), tally);
-        if news.is_new {
-            *new_harm += seen.counts.total;
-        }
-        let fact = mechanism_fact(subject, mechanism, (peer, seen), &news);
-        found.push((news.is_new, seen.counts.total, fact));
-    }
-    found.sort_by_key(|(is_new, count, _)| (!is_new, std::cmp::Reverse(*count)));
-    found.into_iter().take(MAX_MECHANISMS).map(|(.., fact)| fact).collect()
-}
-
-/// Mechanisms of which one line is enough.
-fn is_grave(signal: &str) -> bool {
-    matches!(
-        signal,
-        "log.panic" | "log.oom" | "log.exec_format" | "log.config_error" | "log.no_space"
-    )
-}
-
-fn mechanism_fact(
-    subject: &Entity,
-    mechanism: &Mechanism,
-    (peer, seen): (Option<&Entity>, &Seen),
-    news: &News,
-) -> Observation {
-    let whom = peer.map(|p| p.name.clone());
-    let mut verb = phrase(mechanism, whom.as_deref());
-    if let (Some(exception), "log.panic") = (&seen.exception, mechanism.signal) {
-        verb = format!("{verb} ({exception})");
-    }
-    let says =
-        format!("container {} {verb} {}", subject.container, how_often(&seen.counts, news.since));
-    let mut fact = Observation::new(mechanism.signal, subject.clone(), says)
-        .count(seen.counts.total)
-        .maybe_since(news.since)
-        .maybe_until(seen.counts.last)
-        .attr("is_new", news.is_new.to_string())
-        .attr("onset", news.onset())
-        .quote(&seen.quote);
-    if let Some((name, value)) = &mechanism.detail {
-        fact = fact.attr(*name, value.as_str());
-    }
-    if let Some(exception) = &seen.exception {
-        fact = fact.attr("exception", exception.as_str());
-    }
-    match peer {
-        Some(peer) => fact.peer(peer.clone()),
-        None => fact,
-    }
-}
-
-fn phrase(mechanism: &Mechanism, whom: Option<&str>) -> String {
-    let detail = mechanism.detail.as_ref().map(|(_, value)| value.as_str());
-    let to = |verb: &str| whom.map_or_else(|| verb.to_owned(), |whom| format!("{verb} {whom}"));
-    let of = |verb: &str, other: &str| match whom {
-        Some(whom) => format!("{verb} {whom}"),
-        None => other.to_owned(),
-    };
-    match mechanism.signal {
-        "log.connection_refused" => of("cannot connect to", "cannot connect"),
-        "log.timeout" => of("waits in vain for", "runs into timeouts"),
-        "log.upstream_error" => format!(
-            "{}{}",
-            of("gets errors from", "gets errors from what it calls"),
-            detail.map(|s| format!(" (status {s})")).unwrap_or_default()
-        ),
-        "log.dns_failure" => format!("cannot resolve {}", detail.or(whom).unwrap_or("a name")),
-        "log.tls_failure" => format!(
-            "fails at TLS{}{}",
-            whom.map(|w| format!(" with {w}")).unwrap_or_default(),
-            detail.map(|d| format!(" ({d})")).unwrap_or_default()
-        ),
-        "log.auth_failure" => of("is refused for its credentials by", "sees credentials refused"),
-        "log.permission_denied" => of("lacks a right at", "lacks a right"),
-        "log.pool_exhausted" => of("finds no free connection to", "finds no free connection"),
-        "log.lock_wait" => "waits for locks".to_owned(),
-        "log.no_space" => "finds the disk full".to_owned(),
-        "log.panic" => "crashes on an unhandled error".to_owned(),
-        "log.oom" => "runs out of memory by its own account".to_owned(),
-        "log.exec_format" => "is a program for another CPU architecture".to_owned(),
-        "log.config_error" => format!(
-            "complains about a setting{}",
-            detail.map(|d| format!(" ({d})")).unwrap_or_default()
-        ),
-        other => crate::signals::said_of_load(other, whom).unwrap_or_else(|| to(other)),
-    }
-}
-
 fn how_often(counts: &Counts, since: Option<Timestamp>) -> String {
     let times =
         if counts.total == 1 { "once".to_owned() } else { format!("{} times", counts.total) };
@@ -188,158 +185,4 @@ fn how_often(counts: &Counts, since: Option<Timestamp>) -> String {
         Some(since) => format!("{times} since {}", since.strftime("%H:%M")),
         None => times,
     }
-}
-
-fn reloads(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
-    let mut facts = Vec::new();
-    for (reload, seen) in tally.reloads() {
-        // A program that says so all the time tells nothing; one that names old and new does.
-        if reload.old.is_empty() && seen.counts.total > 3 {
-            continue;
-        }
-        let setting = if reload.setting.is_empty() { "settings" } else { &reload.setting };
-        let values = if reload.new.is_empty() {
-            String::new()
-        } else if reload.old.is_empty() {
-            format!(" = {}", reload.new)
-        } else {
-            format!(": {} -> {}", reload.old, reload.new)
-        };
-        let at = seen.counts.first.map(|t| format!(" at {}", t.strftime("%H:%M")));
-        let says = format!(
-            "container {} took over new {setting}{values}{}",
-            subject.container,
-            at.unwrap_or_default()
-        );
-        facts.push(
-            Observation::new("log.config_reloaded", subject.clone(), says)
-                .count(seen.counts.total)
-                .maybe_since(seen.counts.first)
-                .maybe_until(seen.counts.last)
-                .attr("setting", reload.setting.as_str())
-                .attr("old", reload.old.as_str())
-                .attr("new", reload.new.as_str())
-                .quote(&seen.quote),
-        );
-    }
-    facts
-}
-
-fn errors(subject: &Entity, tally: &Tally<'_>, new_harm: &mut u64) -> Vec<Observation> {
-    let mut found: Vec<(bool, Level, u64, Observation)> = Vec::new();
-    for (template, kind) in tally.kinds().filter(|(_, kind)| kind.level >= Level::Warn) {
-        let grave = kind.level == Level::Fatal || kind.is_crash;
-        let mut news = news(&kind.counts, grave, tally);
-        news.is_new &= !kind.is_harmless;
-        let rises = news.change.is_some_and(|c| c.is_clear(4.0) && c.after > c.before);
-        let rose = rises && !kind.is_harmless;
-        if kind.level == Level::Warn && !news.is_new && !rose {
-            continue;
-        }
-        if news.is_new && kind.level > Level::Warn {
-            *new_harm += kind.counts.total;
-        }
-        let fact = error_fact(subject, &template, kind, &news);
-        found.push((news.is_new || rose, kind.level, kind.counts.total, fact));
-    }
-    found.sort_by_key(|(is_new, level, count, _)| {
-        (!is_new, std::cmp::Reverse(*level), std::cmp::Reverse(*count))
-    });
-    let mut old = 0;
-    found.retain(|(is_new, ..)| {
-        old += usize::from(!is_new);
-        *is_new || old <= MAX_OLD_ERRORS
-    });
-    found.into_iter().take(MAX_ERRORS).map(|(.., fact)| fact).collect()
-}
-
-fn error_fact(subject: &Entity, template: &str, kind: &Kind, news: &News) -> Observation {
-    let thrown = kind.exception.as_ref().map(|e| {
-        let frame = e.frame.as_ref().map(|f| format!(" {f}")).unwrap_or_default();
-        format!(" ({}{frame})", e.class)
-    });
-    let says = format!(
-        "container {} logs \"{}\" {}{}{}",
-        subject.container,
-        agent_sdk::limits::cut_middle(template, 160),
-        how_often(&kind.counts, news.since),
-        thrown.unwrap_or_default(),
-        if news.is_new { "" } else { ", as before" }
-    );
-    let fact = Observation::new("log.error_pattern", subject.clone(), says)
-        .count(kind.counts.total)
-        .maybe_since(news.since)
-        .maybe_until(kind.counts.last)
-        .attr("template", template)
-        .attr("level", kind.level.word())
-        .attr("is_new", news.is_new.to_string())
-        .attr("onset", news.onset())
-        .quote(&tally::quote(&kind.quote, kind.exception.as_ref()));
-    match &kind.exception {
-        Some(exception) => fact.attr("exception", exception.class.as_str()),
-        None => fact,
-    }
-}
-
-/// Kinds of ordinary lines that began, ended or changed their rate. What a program says only while
-/// it starts is no change.
-fn shifts(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
-    let mut found: Vec<(f64, Observation)> = Vec::new();
-    for (template, kind) in tally.kinds().filter(|(_, kind)| kind.level <= Level::Warn) {
-        let Some(change) = kind.counts.change(tally.window(), false) else { continue };
-        // Warnings that grew are told as error patterns.
-        if kind.level == Level::Warn && change.after > change.before && !kind.is_harmless {
-            continue;
-        }
-        let settled = change.past >= 0.15 && change.past <= 0.98;
-        if follows_all(&kind.counts, change, tally) {
-            continue;
-        }
-        let many = change.seen_before.max(change.seen_after) >= 8.0;
-        if !change.is_clear(4.0) || !settled || !many {
-            continue;
-        }
-        let verb = if change.before < 0.02 * change.after {
-            "began"
-        } else if change.after < 0.02 * change.before {
-            "ended"
-        } else if change.after > change.before {
-            "came more often"
-        } else {
-            "came less often"
-        };
-        let says = format!(
-            "container {}: lines \"{}\" {verb} at {}: {:.0} an hour, before {:.0}",
-            subject.container,
-            agent_sdk::limits::cut_middle(&template, 160),
-            change.at.strftime("%H:%M"),
-            change.after,
-            change.before
-        );
-        let fact = Observation::new("log.pattern_shift", subject.clone(), says)
-            .count(kind.counts.total)
-            .value(change.after, "1/h")
-            .baseline(change.before)
-            .since(change.at)
-            .maybe_until(kind.counts.last.filter(|last| *last > change.at))
-            .attr("template", template)
-            .attr("level", kind.level.word())
-            .attr("before", format!("{:.0}", change.before))
-            .attr("after", format!("{:.0}", change.after))
-            .quote(&kind.quote);
-        found.push((change.evidence, fact));
-    }
-    found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    found.into_iter().take(MAX_SHIFTS).map(|(_, fact)| fact).collect()
-}
-
-/// Whether a kind of line only changed as all lines did: a container that ended or got more to do.
-fn follows_all(counts: &Counts, change: Change, tally: &Tally<'_>) -> bool {
-    let (own_before, own_after) = counts.around(change.bucket);
-    let (all_before, all_after) = tally.all().around(change.bucket);
-    let before = own_before / all_before.max(1.0);
-    let after = own_after / all_after.max(1.0);
-    // Too few lines afterwards tell nothing about their mix.
-    let silent = all_after < 8.0 || all_before < 8.0;
-    silent || before.max(after) < 3.0 * before.min(after)
 }

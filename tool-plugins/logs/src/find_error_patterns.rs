@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    facts::{self, Told},
+    facts::{self, Told, Whose},
     sources::{self, Opened, Sources},
     tally::Tally,
 };
@@ -49,6 +49,28 @@ pub const EMITS: &[&str] = &[
     "log.broker_blocked",
     "log.gc_pressure",
     "log.overloaded",
+    "log.unknown_host",
+    "log.slow_statement",
+    "log.schema_mismatch",
+    "log.rate_limited",
+    "log.protocol_error",
+    "log.connection_leak",
+    "config.credential_refused",
+    "db.lock_held",
+    "db.slow_query",
+    "db.connections_held",
+    "db.heavy_statement",
+    "text.instruction",
+];
+
+/// Signals of something that many share.
+const AMONG_MANY: &[&str] = &[
+    "db.*",
+    "pool.*",
+    "log.pool_exhausted",
+    "log.lock_wait",
+    "log.slow_statement",
+    "log.connection_leak",
 ];
 
 /// See [`Tool`].
@@ -132,6 +154,20 @@ impl Tool for FindErrorPatterns {
             )
             .emits(EMITS),
         )
+        .applies(
+            // Who holds what others wait for may be anyone near: a batch run, a report.
+            Applies::after(AMONG_MANY, &[], r#"{"namespace":"{namespace}","service":""}"#)
+                .emits(&["db.*", "log.lock_wait", "log.slow_statement", "log.connection_leak"]),
+        )
+        .applies(
+            // Names are resolved for the whole cluster there.
+            Applies::after(
+                &["log.dns_failure"],
+                &[],
+                r#"{"namespace":"kube-system","service":""}"#,
+            )
+            .emits(&["log.dns_failure", "log.error_pattern", "log.config_reloaded"]),
+        )
     }
 
     async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
@@ -161,12 +197,24 @@ fn read_all(opened: Vec<Opened>, sources: &Sources, now: Timestamp, cx: &CallCx)
         let window = log.window(now);
         let (subject, owner) = (log.stream.subject.clone(), log.stream.owner.clone());
         let speaker = log.stream.speaker.clone();
+        let credentials = log.stream.credentials.clone();
         let mut tally = Tally::new(window, &speaker, &sources.peers);
         let gaps = log.feed(&mut tally, stop);
-        let told = facts::of(&subject, &tally);
+        let workload = owner.clone().unwrap_or_else(|| whole(&subject));
+        let whose = Whose {
+            subject: &subject,
+            workload: &workload,
+            credentials: &credentials,
+            tops: &sources.tops,
+        };
+        let told = facts::of(whose, &tally);
         reads.push(Read { subject, owner, lines: tally.lines(), told, gaps });
     }
     reads
+}
+
+fn whole(container: &Entity) -> Entity {
+    Entity { container: String::new(), ..container.clone() }
 }
 
 fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
@@ -179,6 +227,7 @@ fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
     let mut of_workload: BTreeMap<(Option<Entity>, String), usize> = BTreeMap::new();
     let mut facts = Vec::new();
     let mut gaps = sources.gaps.clone();
+    let mut relations = Vec::new();
     for read in reads {
         gaps.extend(read.gaps);
         let key = (read.owner, read.subject.container.clone());
@@ -186,13 +235,18 @@ fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
         *told += 1;
         if *told <= MAX_OF_WORKLOAD {
             facts.extend(read.told.facts);
+            relations.extend(read.told.relations);
         }
+    }
+    if facts.iter().any(|fact| fact.signal() == "log.dns_failure") {
+        relations.extend(sources.resolver.iter().cloned());
     }
     let findings: Vec<String> = facts.iter().map(|f| f.as_wire().statement.clone()).collect();
     let answer = Answer { containers, containers_left_out: sources.left_out, lines, findings };
     let mut output = Output::new(&answer)?
         .summary(summary(&facts, containers))
         .relate_all(owners(&facts, sources))
+        .relate_all(relations)
         .observe_all(facts);
     for (subject, failure) in gaps {
         output = output.gap(subject, failure);

@@ -3,13 +3,18 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use agent_sdk::{CallCx, Failure, Output, Spec, Tool};
+use agent_sdk::{CallCx, Entity, Failure, Output, Spec, Tool};
 use jiff::Timestamp;
 use plugin_cluster::{Cluster, Kind, LogFile, LogReader, Object, Peers, pod};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{facts, peer::Speaker, rate::Window, tally::Tally};
+use crate::{
+    facts::{self, Whose},
+    peer::Speaker,
+    rate::Window,
+    tally::Tally,
+};
 
 /// Lines when none are asked for.
 const DEFAULT_LINES: usize = 200;
@@ -172,6 +177,7 @@ fn read(
     let speaker = Speaker {
         namespace: file.namespace.clone(),
         names: [file.container.clone(), file.pod.clone()].into(),
+        ..Speaker::default()
     };
     let mut reader = reader.peekable();
     let first = match reader.peek() {
@@ -207,7 +213,8 @@ fn read(
     }
     tally.end_of_log();
     let cut = cut_to_text(&mut kept) || u64::try_from(kept.len()).is_ok_and(|n| n < tally.lines());
-    let told = facts::of(&file.entity(), &tally);
+    let (container, pod) = (file.entity(), Entity::new("Pod", &*file.namespace, &*file.pod));
+    let told = facts::of(Whose::alone(&container, &pod), &tally);
     let answer = Answer {
         namespace: file.namespace.clone(),
         pod: file.pod.clone(),

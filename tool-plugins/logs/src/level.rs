@@ -43,6 +43,7 @@ impl Level {
             ("error", Level::Error),
             ("err", Level::Error),
             ("eror", Level::Error),
+            ("fail", Level::Error),
             ("severe", Level::Error),
             ("critical", Level::Fatal),
             ("crit", Level::Fatal),
@@ -61,7 +62,12 @@ impl Level {
     #[must_use]
     pub fn of_number(number: u64) -> Option<Self> {
         match number {
-            10 | 20 => Some(Self::Debug),
+            // As syslog counts.
+            0..=2 => Some(Self::Fatal),
+            3 => Some(Self::Error),
+            4 => Some(Self::Warn),
+            5 | 6 => Some(Self::Info),
+            7 | 10 | 20 => Some(Self::Debug),
             30 => Some(Self::Info),
             40 => Some(Self::Warn),
             50 => Some(Self::Error),

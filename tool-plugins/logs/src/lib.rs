@@ -3,15 +3,18 @@
 //! settings taken over, lines that began or ended. One container at a time; causes across objects
 //! are not looked for.
 
+pub mod database;
 pub mod exception;
 pub mod facts;
 pub mod find_error_patterns;
 pub mod get_logs;
 pub mod level;
 pub mod line;
+pub mod origin;
 pub mod peer;
 pub mod rate;
 pub mod record;
+pub mod refused;
 pub mod signals;
 pub mod sources;
 pub mod tally;

@@ -14,6 +14,15 @@ pub struct Speaker {
     pub namespace: String,
     /// Names of its workload, container and Services.
     pub names: BTreeSet<String>,
+    /// The kind of server it is, when it is one: then what it says of refused clients, full
+    /// tables and locks is about others.
+    pub server: Option<&'static str>,
+    /// Where its settings come from.
+    pub origins: crate::origin::Origins,
+    /// The Service that answers for names; `None` for that Service's own pods.
+    pub resolver: Option<Entity>,
+    /// Whether it answers for names itself.
+    pub is_resolver: bool,
 }
 
 /// The other side of a message, if it tells one.
@@ -241,7 +250,11 @@ mod tests {
                 "spec": {"clusterIP": format!("10.96.0.{}", name.len())}}))
         });
         let peers = Peers::of(&services);
-        let speaker = Speaker { namespace: "n".into(), names: ["till".to_owned()].into() };
+        let speaker = Speaker {
+            namespace: "n".into(),
+            names: ["till".to_owned()].into(),
+            ..Speaker::default()
+        };
         let service = |name: &str| Some(Entity::new("Service", "n", name));
         let outside = |host: &str| Some(Entity::external(host));
         let table = [

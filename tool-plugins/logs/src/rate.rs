@@ -140,6 +140,16 @@ impl Counts {
 }
 
 impl Counts {
+    /// Adds what was counted elsewhere over the same window.
+    pub fn merge(&mut self, other: &Self) {
+        self.total += other.total;
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = self.last.max(other.last);
+        for (own, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *own = own.saturating_add(more);
+        }
+    }
+
     /// Events before and from a bucket on.
     #[must_use]
     pub fn around(&self, bucket: usize) -> (f64, f64) {

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     level::Level,
-    line::{Line, understand},
+    line::{Line, understand, undressed},
 };
 
 /// A head line with what belongs to it.
@@ -52,6 +52,7 @@ impl Joiner {
 
     /// Takes a line; answers the record that it completes.
     pub fn line(&mut self, time: Option<Timestamp>, text: &str) -> Option<Record> {
+        let text = &*undressed(text);
         let line = understand(text, self.near);
         if let Some(open) = &mut self.open
             && belongs(open, self.in_trace, time, text, &line)
@@ -100,6 +101,9 @@ fn belongs(
         (Some(before), Some(after)) => after.duration_since(before) > AT_ONCE,
         _ => false,
     };
+    if line.continues && !late {
+        return true;
+    }
     if late || line.formatted {
         return false;
     }
@@ -109,6 +113,8 @@ fn belongs(
         || text.starts_with("goroutine ")
         || text.starts_with("[signal ")
         || text.starts_with("During handling of the above")
+        || text.starts_with("Stack trace:")
+        || text.starts_with('#') && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
         || text.starts_with("The above exception was");
     let thrown = open.level >= Level::Warn && crate::exception::is_head(text);
     indented || named || thrown || in_trace
@@ -128,6 +134,13 @@ fn begins_trace(text: &str) -> bool {
 /// Keeps the first lines and the very last ones: the last line of a Python trace names the error.
 fn keep(record: &mut Record, text: &str) {
     const LAST: usize = 8;
+    // Of .NET's loggers the first line only says who speaks.
+    let is_title = record.trace.is_empty()
+        && record.message.ends_with(']')
+        && ["fail: ", "crit: ", "warn: "].iter().any(|word| record.head.starts_with(word));
+    if is_title {
+        record.message = cut(text.trim());
+    }
     if record.trace.len() >= KEPT + LAST {
         record.trace.remove(KEPT);
     }

@@ -4,8 +4,9 @@
 
 mod config;
 mod rules;
+pub mod words;
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use aho_corasick::AhoCorasick;
 
@@ -62,7 +63,9 @@ pub fn of(record: &Record) -> Vec<Mechanism> {
         Mechanism { signal, detail }
     });
     found.extend(failed.or_else(|| upstream(record, &text)));
-    if is_crash(record, &text) {
+    // Who ends because of a setting does so on purpose, whatever its runtime prints.
+    let on_purpose = found.iter().any(|m| m.signal == "log.config_error");
+    if is_crash(record, &text) && !on_purpose {
         found.push(Mechanism { signal: "log.panic", detail: None });
     }
     found
@@ -86,7 +89,9 @@ fn whole(record: &Record) -> String {
 
 /// Databases log who waits for a lock at the level of information.
 fn speaks_of_waiting(record: &Record) -> bool {
-    record.level == Level::Info && record.message.contains("still waiting for")
+    const SAID: &[&str] =
+        &["still waiting for", "Slow query", "slow query", "duration: ", "COLLSCAN", "Query_time"];
+    record.level == Level::Info && SAID.iter().any(|words| record.message.contains(words))
         || rules::load::is_said_calmly(&record.message)
 }
 
@@ -122,13 +127,21 @@ fn says_it_is_well(text: &str) -> bool {
 /// The first rule, in order of the table, with a phrase that counts in the text.
 fn matched(text: &str, record: &Record) -> Option<&'static str> {
     let automaton = MATCHER.automaton.as_ref()?;
-    let best = automaton
+    let found: BTreeSet<usize> = automaton
         .find_overlapping_iter(text)
         .filter(|m| stands_alone(text, m.start(), m.end()))
         .filter_map(|m| MATCHER.rule_of.get(m.pattern().as_usize()).copied())
         .filter(|rule| MATCHER.rules.get(*rule).is_some_and(|r| record.level >= r.least))
-        .min()?;
-    MATCHER.rules.get(best).map(|rule| rule.signal)
+        .collect();
+    let signals = || found.iter().filter_map(|rule| Some(MATCHER.rules.get(*rule)?.signal));
+    let first = signals().next()?;
+    // A pool runs dry when its server cannot be reached; then that is what failed.
+    if first == "log.pool_exhausted" && !words::is_of_server(text) {
+        let behind =
+            ["log.dns_failure", "log.tls_failure", "log.auth_failure", "log.connection_refused"];
+        return signals().find(|signal| behind.contains(signal)).or(Some(first));
+    }
+    Some(first)
 }
 
 /// Whether a phrase is a thing said and not part of a word, a setting (`timeout=30s`) or a name

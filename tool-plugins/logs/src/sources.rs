@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_sdk::{Entity, Failure};
+use agent_sdk::{Entity, Failure, Relation, RelationKind};
 use jiff::{SignedDuration, Timestamp};
 use plugin_cluster::{
-    Cluster, Kind, LogFile, LogReader, Object, Owners, Peers, Resolution, State, pod, selector,
+    Cluster, Container, Kind, LogFile, LogReader, Object, Owners, Peers, Resolution, State,
+    credential::{self, Credential},
+    pod, selector,
 };
 
 use crate::{
+    origin,
     peer::Speaker,
     rate::{PAST, Window},
     tally::Tally,
@@ -31,6 +34,10 @@ pub struct Stream {
     pub speaker: Speaker,
     /// When its first run began, if known.
     pub began: Option<Timestamp>,
+    /// Which Secrets its pod proves itself with.
+    pub credentials: Vec<Credential>,
+    /// The last words of runs that ended, with when.
+    last_words: Vec<(Option<Timestamp>, String)>,
     files: Vec<LogFile>,
     /// The smaller, the sooner it is read.
     health: u8,
@@ -47,6 +54,10 @@ pub struct Sources {
     pub owners: Owners,
     /// Names of the cluster.
     pub peers: Peers,
+    /// Top owners of pods.
+    pub tops: BTreeMap<Entity, Entity>,
+    /// What stands behind the resolver, so that who cannot resolve names is linked with it.
+    pub resolver: Vec<Relation>,
     /// Containers left out for the bound.
     pub left_out: usize,
     /// What could not be listed.
@@ -68,6 +79,8 @@ impl Sources {
             }
         };
         let (pods, services) = (list(Kind::Pod).await, list(Kind::Service).await);
+        // Without them only less is known of where settings come from.
+        let configs = cluster.list(Kind::ConfigMap, namespace).await.unwrap_or_default();
         let files = match cluster.log_files(namespace).await {
             Ok(files) => files,
             Err(failure) => {
@@ -77,23 +90,16 @@ impl Sources {
         };
         sources.owners = Owners::read(cluster, namespace).await;
         sources.peers = Peers::read(cluster).await;
-        let meant = |pod: &Object| {
-            resolution.workloads.is_empty()
-                || sources.owners.chain(pod).iter().any(|step| resolution.workloads.contains(step))
+        sources.tops = pods.iter().map(|p| (p.entity(), sources.owners.top(p))).collect();
+        let resolver = resolver(cluster).await;
+        sources.resolver = behind(cluster, resolver.as_ref()).await;
+        let around = Around {
+            owners: &sources.owners,
+            services: &services,
+            configs: &configs,
+            resolver: resolver.as_ref(),
         };
-        let by_name: BTreeMap<(&str, &str), &Object> =
-            pods.iter().map(|p| ((p.namespace(), p.name()), p)).collect();
-        let mut streams: BTreeMap<Entity, Stream> = BTreeMap::new();
-        for file in files {
-            let pod = by_name.get(&(file.namespace.as_str(), file.pod.as_str())).copied();
-            let wanted = pod.map_or_else(|| is_former(&file, resolution), meant);
-            if wanted {
-                let stream = streams
-                    .entry(file.entity())
-                    .or_insert_with(|| stream(&file, pod, &sources.owners, &services));
-                stream.files.push(file);
-            }
-        }
+        let streams = around.streams(files, &pods, resolution);
         let mut streams: Vec<Stream> = streams.into_values().collect();
         streams.sort_by(|a, b| (a.health, &a.subject).cmp(&(b.health, &b.subject)));
         sources.left_out = streams.len().saturating_sub(MAX_CONTAINERS);
@@ -114,32 +120,134 @@ fn is_former(file: &LogFile, resolution: &Resolution) -> bool {
         })
 }
 
-fn stream(file: &LogFile, pod: Option<&Object>, owners: &Owners, services: &[Object]) -> Stream {
-    let mut speaker = Speaker { namespace: file.namespace.clone(), names: BTreeSet::new() };
-    speaker.names.extend([file.container.clone(), file.pod.clone()]);
-    let owner = pod.map(|pod| owners.top(pod));
-    let (mut began, mut health) = (None, 2);
-    if let Some(pod) = pod {
-        speaker.names.extend(owner.iter().map(|o| o.name.clone()));
+/// What a stream is told by.
+struct Around<'a> {
+    owners: &'a Owners,
+    services: &'a [Object],
+    configs: &'a [Object],
+    resolver: Option<&'a Object>,
+}
+
+impl Around<'_> {
+    /// The containers meant, with their logs.
+    fn streams(
+        &self,
+        files: Vec<LogFile>,
+        pods: &[Object],
+        resolution: &Resolution,
+    ) -> BTreeMap<Entity, Stream> {
+        let meant = |pod: &Object| {
+            resolution.workloads.is_empty()
+                || self.owners.chain(pod).iter().any(|step| resolution.workloads.contains(step))
+        };
+        let by_name: BTreeMap<(&str, &str), &Object> =
+            pods.iter().map(|p| ((p.namespace(), p.name()), p)).collect();
+        let mut streams: BTreeMap<Entity, Stream> = BTreeMap::new();
+        for file in files {
+            let pod = by_name.get(&(file.namespace.as_str(), file.pod.as_str())).copied();
+            let wanted = pod.map_or_else(|| is_former(&file, resolution), meant);
+            if wanted {
+                let entity = file.entity();
+                let stream =
+                    streams.entry(entity.clone()).or_insert_with(|| self.stream(entity, pod));
+                stream.files.push(file);
+            }
+        }
+        // A container without a log may have left its last words in the pod's status.
+        for pod in pods.iter().filter(|pod| meant(pod)) {
+            for container in pod::containers(pod).iter().filter(|c| !last_words(c).is_empty()) {
+                let entity = pod.entity().container(container.name);
+                streams.entry(entity.clone()).or_insert_with(|| self.stream(entity, Some(pod)));
+            }
+        }
+        streams
+    }
+
+    fn stream(&self, subject: Entity, pod: Option<&Object>) -> Stream {
+        let mut speaker = Speaker { namespace: subject.namespace.clone(), ..Speaker::default() };
+        speaker.names.extend([subject.container.clone(), subject.name.clone()]);
+        let mut stream = Stream {
+            owner: pod.map(|pod| self.owners.top(pod)),
+            subject,
+            speaker,
+            began: None,
+            credentials: pod.map(credential::of).unwrap_or_default(),
+            last_words: Vec::new(),
+            files: Vec::new(),
+            health: 2,
+        };
+        if let Some(pod) = pod {
+            self.tell(&mut stream, pod);
+        }
+        stream
+    }
+
+    fn tell(&self, stream: &mut Stream, pod: &Object) {
+        let name = stream.subject.container.clone();
+        let speaker = &mut stream.speaker;
+        speaker.names.extend(stream.owner.iter().map(|o| o.name.clone()));
         let labels = pod.labels();
-        let selecting = services.iter().filter(|s| {
+        let selects = |s: &Object| {
             s.namespace() == pod.namespace()
                 && selector::pairs_match(&s.map("/spec/selector"), &labels)
-        });
+        };
+        let selecting = self.services.iter().filter(|s| selects(s));
         speaker.names.extend(selecting.map(|s| s.name().to_owned()));
-        for container in pod::containers(pod).iter().filter(|c| c.name == file.container) {
+        speaker.is_resolver = self.resolver.is_some_and(selects);
+        speaker.resolver = self.resolver.filter(|s| !selects(s)).map(Object::entity);
+        (speaker.origins, speaker.server) = origin::of(pod, &name, self.configs);
+        for container in pod::containers(pod).iter().filter(|c| c.name == name) {
             // After a restart only the pod's own beginning is surely before the first run.
-            began = match container.state() {
+            stream.began = match container.state() {
                 _ if container.restarts() > 0 => pod.created(),
                 State::Running { since } => since,
                 State::Terminated { started, .. } => started,
                 State::Waiting { .. } | State::Unknown => pod.created(),
             };
+            stream.last_words = last_words(container);
             let well = container.ready() && container.restarts() == 0;
-            health = if well { 2 } else { u8::from(container.ready()) };
+            stream.health = if well { 2 } else { u8::from(container.ready()) };
         }
     }
-    Stream { subject: file.entity(), owner, speaker, began, files: Vec::new(), health }
+}
+
+/// The termination messages of a container that ended with an error, the older first.
+fn last_words(container: &Container<'_>) -> Vec<(Option<Timestamp>, String)> {
+    let ends = [container.last_state(), container.state()];
+    let said = ends.into_iter().filter_map(|state| {
+        let State::Terminated { exit_code, message, finished, .. } = state else { return None };
+        (exit_code != 0 && !message.is_empty()).then(|| (finished, message.to_owned()))
+    });
+    said.collect()
+}
+
+/// The pods behind the resolver and who owns them.
+async fn behind(cluster: &Cluster, resolver: Option<&Object>) -> Vec<Relation> {
+    let Some(service) = resolver else { return Vec::new() };
+    let namespace = Some(service.namespace());
+    let pods = cluster.list(Kind::Pod, namespace).await.unwrap_or_default();
+    let owners = Owners::read(cluster, namespace).await;
+    let selector = service.map("/spec/selector");
+    let selected = pods.iter().filter(|pod| selector::pairs_match(&selector, &pod.labels()));
+    let edges = selected.flat_map(|pod| {
+        let selects = Relation::new(service.entity(), RelationKind::Selects, pod.entity());
+        owners.relations(pod).into_iter().chain([selects])
+    });
+    edges.collect()
+}
+
+/// The Service that pods ask for names.
+async fn resolver(cluster: &Cluster) -> Option<Object> {
+    let services = cluster.list(Kind::Service, Some("kube-system")).await.ok()?;
+    let by_label = |s: &&Object| {
+        let labels = s.labels();
+        labels.get("k8s-app").is_some_and(|app| app == "kube-dns" || app == "coredns")
+    };
+    let by_port = |s: &&Object| {
+        s.list("/spec/ports").iter().any(|p| p.get("port").is_some_and(|port| *port == 53))
+    };
+    let found = services.iter().find(by_label).or_else(|| services.iter().find(by_port));
+    found.cloned()
 }
 
 /// A stream with its logs open.
@@ -179,7 +287,8 @@ impl Opened {
     /// The window of this log. A container whose log reaches back to its beginning has a lead.
     #[must_use]
     pub fn window(&self, now: Timestamp) -> Window {
-        let from = self.first.unwrap_or(now).min(now);
+        let spoken = || self.stream.last_words.iter().filter_map(|(time, _)| *time).min();
+        let from = self.first.or_else(spoken).unwrap_or(now).min(now);
         let whole = self
             .stream
             .began
@@ -191,8 +300,16 @@ impl Opened {
     /// Feeds all lines to `tally`; answers what could not be read. `stop` is asked now and then.
     pub fn feed(self, tally: &mut Tally<'_>, stop: impl Fn() -> bool) -> Vec<(String, Failure)> {
         let mut gaps = self.gaps;
-        if let Some((time, text)) = self.head {
-            tally.line(time, &text);
+        // Said before the log that is there, or all there is; a log that is there says it itself.
+        let told = if self.readers.is_empty() { &self.stream.last_words[..] } else { &[] };
+        for (time, text) in told {
+            for line in text.lines() {
+                tally.line(*time, line);
+            }
+            tally.end_of_log();
+        }
+        if let Some((time, text)) = &self.head {
+            tally.line(*time, text);
         }
         let mut bytes = 0;
         for reader in self.readers {

@@ -1,24 +1,27 @@
 //! What one container logged, folded line by line: kinds of lines, mechanisms of failure, settings
 //! taken over. Memory is bounded by the tables here and by [`crate::template`], not by the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agent_sdk::Entity;
 use jiff::Timestamp;
-use plugin_cluster::Peers;
+use plugin_cluster::{Peers, instruction};
 
 use crate::{
+    database::Sessions,
     exception::{self, Exception},
     level::Level,
     peer::{self, Speaker},
     rate::{Counts, Window},
     record::{Joiner, Record},
-    signals::{self, Mechanism, Reload},
+    signals::{self, Mechanism, Reload, words},
     template::{Id, Miner},
 };
 
 /// Mechanisms with their peers, at most.
 const MAX_MECHANISMS: usize = 64;
+/// Others it connects to, at most.
+const MAX_MET: usize = 8;
 /// Settings taken over, at most.
 const MAX_RELOADS: usize = 16;
 
@@ -48,6 +51,8 @@ pub struct Seen {
     pub quote: String,
     /// Name of the exception.
     pub exception: Option<String>,
+    /// What else such records tell, the last one's.
+    pub beside: BTreeMap<&'static str, String>,
 }
 
 /// The fold.
@@ -61,6 +66,10 @@ pub struct Tally<'a> {
     kinds: HashMap<Id, Kind>,
     mechanisms: BTreeMap<(Mechanism, Option<Entity>), Seen>,
     reloads: BTreeMap<Reload, Seen>,
+    orders: Seen,
+    heavy: BTreeMap<String, Seen>,
+    met: BTreeSet<Entity>,
+    sessions: Sessions,
     all: Counts,
     lines: u64,
 }
@@ -80,6 +89,10 @@ impl<'a> Tally<'a> {
             kinds: HashMap::new(),
             mechanisms: BTreeMap::new(),
             reloads: BTreeMap::new(),
+            orders: Seen::new(),
+            heavy: BTreeMap::new(),
+            met: BTreeSet::new(),
+            sessions: Sessions::default(),
             all: Counts::default(),
             lines: 0,
         }
@@ -101,7 +114,23 @@ impl<'a> Tally<'a> {
     }
 
     fn record(&mut self, record: &Record) {
+        // What gives orders to its reader is told as such and counts for nothing else.
+        if let Some(order) = instruction::find(&record.message) {
+            self.orders.counts.add(record.time, &self.window);
+            order.clone_into(&mut self.orders.quote);
+            return;
+        }
         self.all.add(record.time, &self.window);
+        if self.speaker.server.is_some() {
+            self.sessions.note(record, &self.window);
+        } else if record.level < Level::Error
+            && let Some(statement) = words::heavy(&record.message)
+            && (self.heavy.len() < MAX_RELOADS || self.heavy.contains_key(&statement))
+        {
+            let seen = self.heavy.entry(statement).or_insert_with(Seen::new);
+            seen.add(record, None, &self.window);
+        }
+        self.meet(record);
         let mined = self.miner.add(record.level, &record.message);
         if let Some(gone) = mined.evicted {
             self.kinds.remove(&gone);
@@ -134,6 +163,16 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// Whom the program says it connects to, in good days as well.
+    fn meet(&mut self, record: &Record) {
+        let text = record.message.as_str();
+        let speaks = ["onnected to", "onnecting to", "://"].iter().any(|word| text.contains(word));
+        if speaks && self.met.len() < MAX_MET {
+            self.met
+                .extend(peer::of(text, self.speaker, self.peers).filter(|p| p.kind != "External"));
+        }
+    }
+
     fn note_mechanisms(
         &mut self,
         mechanisms: Vec<Mechanism>,
@@ -141,16 +180,73 @@ impl<'a> Tally<'a> {
         exception: Option<&Exception>,
     ) {
         for mechanism in mechanisms {
-            let peer = has_peer(mechanism.signal)
-                .then(|| peer::of(&telling(record, exception), self.speaker, self.peers))
-                .flatten();
+            let text = telling(record, exception);
+            let peer = self.peer(&mechanism, &text);
+            let mechanism = placed(mechanism, peer.as_ref(), &text);
+            let beside = words::beside(mechanism.signal, &text);
             let key = (mechanism, peer);
             if self.mechanisms.len() >= MAX_MECHANISMS && !self.mechanisms.contains_key(&key) {
                 continue;
             }
             let seen = self.mechanisms.entry(key).or_insert_with(Seen::new);
             seen.add(record, exception, &self.window);
+            seen.beside.extend(beside);
         }
+    }
+
+    fn peer(&self, mechanism: &Mechanism, text: &str) -> Option<Entity> {
+        if !has_peer(mechanism.signal) {
+            return None;
+        }
+        // A server speaks of those who call it; they are not whom it calls.
+        let of_clients = matches!(
+            mechanism.signal,
+            "log.auth_failure" | "log.pool_exhausted" | "log.lock_wait" | "log.slow_statement"
+        );
+        if of_clients && self.speaker.server.is_some() {
+            return None;
+        }
+        // What a resolver cannot resolve it does not call; it calls whom it forwards to.
+        if mechanism.signal == "log.dns_failure" && self.speaker.is_resolver {
+            let forwarded = text.split_once("->")?.1.split([' ', ',']).next()?;
+            return self.peers.host(forwarded.trim_end_matches(':'), &self.speaker.namespace);
+        }
+        peer::of(text, self.speaker, self.peers)
+    }
+
+    /// Who speaks.
+    #[must_use]
+    pub fn speaker(&self) -> &Speaker {
+        self.speaker
+    }
+
+    /// Names of the cluster.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        self.peers
+    }
+
+    /// Statements on whole tables that the program says it runs.
+    pub fn heavy(&self) -> impl Iterator<Item = (&String, &Seen)> {
+        self.heavy.iter()
+    }
+
+    /// Whom the program says it connects to.
+    #[must_use]
+    pub fn met(&self) -> &BTreeSet<Entity> {
+        &self.met
+    }
+
+    /// Lines that give orders to their reader.
+    #[must_use]
+    pub fn orders(&self) -> &Seen {
+        &self.orders
+    }
+
+    /// What a server's log told of its clients.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// The window it was made with.
@@ -191,8 +287,17 @@ impl<'a> Tally<'a> {
     /// Kinds and other table entries held, for tests of the bound.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.kinds.len() + self.mechanisms.len() + self.reloads.len()
+        self.kinds.len() + self.mechanisms.len() + self.reloads.len() + self.heavy.len()
     }
+}
+
+/// An outside service that answers "forbidden" refuses who asks, not a right inside the cluster.
+fn placed(mechanism: Mechanism, peer: Option<&Entity>, text: &str) -> Mechanism {
+    let outside = peer.is_some_and(|peer| peer.kind == "External");
+    if mechanism.signal == "log.permission_denied" && outside && text.contains("403") {
+        return Mechanism { signal: "log.auth_failure", detail: None };
+    }
+    mechanism
 }
 
 /// Signals that lie between two.
@@ -208,24 +313,42 @@ fn has_peer(signal: &str) -> bool {
             | "log.permission_denied"
             | "log.pool_exhausted"
             | "log.lock_wait"
+            | "log.slow_statement"
+            | "log.schema_mismatch"
+            | "log.rate_limited"
+            | "log.protocol_error"
+            | "log.connection_leak"
     )
 }
 
-/// The words that may name whom it concerns: the message, and the exception's line.
+/// The words that may name whom it concerns: the message, the exception's line, what a database
+/// adds.
 fn telling(record: &Record, exception: Option<&Exception>) -> String {
-    match exception {
-        Some(exception) if !record.message.contains(&exception.line) => {
-            format!("{}\n{}", record.message, exception.line)
-        }
-        _ => record.message.clone(),
+    let mut text = record.message.clone();
+    if let Some(exception) = exception.filter(|e| !record.message.contains(&e.line)) {
+        text.push('\n');
+        text.push_str(&exception.line);
     }
+    let further = |line: &&String| {
+        ["DETAIL:", "STATEMENT:", "CONTEXT:"].iter().any(|word| line.contains(word))
+    };
+    for line in record.trace.iter().filter(further).take(3) {
+        text.push('\n');
+        text.push_str(line);
+    }
+    text
 }
 
 // === impl Seen ===
 
 impl Seen {
     fn new() -> Self {
-        Self { counts: Counts::default(), quote: String::new(), exception: None }
+        Self {
+            counts: Counts::default(),
+            quote: String::new(),
+            exception: None,
+            beside: BTreeMap::new(),
+        }
     }
 
     fn add(&mut self, record: &Record, exception: Option<&Exception>, window: &Window) {
@@ -279,7 +402,7 @@ mod tests {
             tally.line(Some(from), &format!("INFO config reloaded: {word}: {n} -> {word}"));
         }
         tally.end_of_log();
-        assert!(tally.held() <= MAX_TEMPLATES + MAX_MECHANISMS + MAX_RELOADS);
+        assert!(tally.held() <= MAX_TEMPLATES + MAX_MECHANISMS + 2 * MAX_RELOADS);
         assert_eq!(tally.lines(), 40_000);
     }
 }

@@ -9,6 +9,7 @@ pub(crate) use health::{desired, ready};
 mod phase;
 mod preempted;
 mod probed;
+mod proofs;
 mod pulls;
 pub(crate) mod uses;
 
@@ -58,6 +59,7 @@ pub async fn check_pods(cluster: &Cluster, args: &Where) -> Result<Output, Failu
     }
     uses::judge(cluster, (&pods, &owners), &mut answer).await;
     probed::judge(cluster, &pods, &mut answer).await;
+    proofs::judge(cluster, namespace, (&pods, &owners), &mut answer).await;
     calls::relate(cluster, namespace, (&pods, &owners), &mut answer).await;
     pulls::judge(cluster, namespace, &pods, &mut answer).await;
     preempted::judge(cluster, (&pods, &owners), &mut answer).await;

@@ -7,6 +7,7 @@ mod jobs;
 mod revisions;
 mod state;
 pub mod templates;
+mod topics;
 
 use agent_sdk::{Failure, Output};
 use plugin_cluster::{Answer, Cluster, Kind, Object, Owners, Rules};

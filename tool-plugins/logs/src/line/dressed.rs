@@ -12,7 +12,46 @@ pub(super) fn understand(text: &str, near: Timestamp) -> Option<Line> {
         .or_else(|| redis(text))
         .or_else(|| serilog(text))
         .or_else(|| timed(text, near))
+        .or_else(|| bracketed(text))
+        .or_else(|| python(text))
+        .or_else(|| dotnet(text))
         .or_else(|| bare_level(text))
+}
+
+/// `[04-Nov-2025 19:18:40] WARNING: x`, `[Tue Nov 04 19:17:01.123 2025] [proxy:error] x`: times
+/// that only people read, as the kubelet's own is there.
+fn bracketed(text: &str) -> Option<Line> {
+    let (stamp, rest) = text.strip_prefix('[')?.split_once(']')?;
+    let is_time = stamp.len() >= 17
+        && stamp.matches(':').count() >= 2
+        && stamp.bytes().filter(u8::is_ascii_digit).count() >= 8;
+    let rest = rest.trim_start();
+    let (level, after) = is_time.then(|| level_within(rest, 3))?.unwrap_or((Level::Unknown, rest));
+    Some(Line::new(level, undress(after)))
+}
+
+/// `ERROR:app.db:message` of Python's `basicConfig`.
+fn python(text: &str) -> Option<Line> {
+    let mut parts = text.splitn(3, ':');
+    let (word, logger, message) = (parts.next()?, parts.next()?, parts.next()?);
+    let capitals = word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase());
+    let plain = !logger.is_empty() && !logger.contains(char::is_whitespace);
+    (capitals && plain).then(|| Some(Line::new(Level::of_word(word)?, message.trim_start())))?
+}
+
+/// `fail: Shop.Orders[0]`, whose message follows on the next line.
+fn dotnet(text: &str) -> Option<Line> {
+    const WORDS: &[(&str, Level)] = &[
+        ("trce: ", Level::Debug),
+        ("dbug: ", Level::Debug),
+        ("info: ", Level::Info),
+        ("warn: ", Level::Warn),
+        ("fail: ", Level::Error),
+        ("crit: ", Level::Fatal),
+    ];
+    let (word, level) = WORDS.iter().find(|(word, _)| text.starts_with(word))?;
+    let rest = text.strip_prefix(word)?;
+    rest.ends_with(']').then(|| Line::new(*level, rest))
 }
 
 /// `E0630 21:23:53.189614       1 file.go:12] message`.
@@ -76,7 +115,8 @@ fn serilog(text: &str) -> Option<Line> {
 fn timed(text: &str, near: Timestamp) -> Option<Line> {
     let (time, used) = time::leading(text, near)?;
     let rest = text.get(used..)?.trim_start_matches([']', ' ', '"', '\t']);
-    let (level, after) = level_within(rest, 4).unwrap_or((Level::Unknown, rest));
+    let found = letter(rest).or_else(|| level_within(rest, 4));
+    let (level, after) = found.unwrap_or((Level::Unknown, rest));
     let mut line = Line::new(level, undress(after));
     line.time = Some(time);
     Some(line)
@@ -90,6 +130,15 @@ fn bare_level(text: &str) -> Option<Line> {
     }
     let (level, after) = level_within(text, 1)?;
     Some(Line::new(level, undress(after)))
+}
+
+/// `E NETWORK [conn1] message` of older MongoDB: a letter before a word in capitals.
+fn letter(text: &str) -> Option<(Level, &str)> {
+    let (first, rest) = text.split_once(' ')?;
+    let component = rest.trim_start().split(' ').next()?;
+    let capitals = component.len() > 2 && component.bytes().all(|b| b.is_ascii_uppercase());
+    let level = Level::of_letter(*first.as_bytes().first()?).filter(|_| first.len() == 1)?;
+    capitals.then(|| (level, rest.trim_start()))
 }
 
 /// The first word within `words` words that is a level as loggers write it, and what follows.
@@ -107,9 +156,28 @@ fn level_within(text: &str, words: usize) -> Option<(Level, &str)> {
         {
             return Some((level, after.trim_start_matches([' ', '\t', '|'])));
         }
+        if let Some(level) = joined(word) {
+            return Some((level, after.trim_start()));
+        }
         rest = after.trim_start();
     }
     None
+}
+
+/// A level joined to others by marks: `[1][warning][config]`, `production.ERROR:`,
+/// `[proxy:error]`, `UTC:10.1.2.3(5):app@shop:[7]:ERROR:`.
+fn joined(word: &str) -> Option<Level> {
+    let bracketed = word.starts_with('[') && word.ends_with(']');
+    let dotted = word.ends_with(':') && word.contains(['.', ']']);
+    if !bracketed && !dotted {
+        return None;
+    }
+    let pieces = word.split(['[', ']', ':', '.']).filter(|piece| piece.len() > 2);
+    let mut levels = pieces.filter_map(|piece| {
+        let capitals = piece.bytes().all(|b| b.is_ascii_uppercase());
+        (capitals || bracketed).then(|| Level::of_word(piece)).flatten()
+    });
+    levels.next()
 }
 
 /// Takes off what stands between level and message: `1 --- [thread] logger : message` of Spring,

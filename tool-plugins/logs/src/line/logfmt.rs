@@ -6,12 +6,16 @@ use crate::{level::Level, time};
 pub(super) fn understand(text: &str) -> Option<Line> {
     // Cheap tests first: every line that is no JSON passes here.
     let head = text.split([' ', '=']).next().unwrap_or_default();
-    let begins = matches!(head, "time" | "ts" | "t" | "level" | "lvl" | "msg" | "timestamp");
+    let begins = matches!(
+        head,
+        "time" | "ts" | "t" | "level" | "lvl" | "msg" | "timestamp" | "severity" | "date"
+    ) || text.contains(" level=") && text.contains(" msg=");
     if !begins || !text.contains("msg=") && !text.contains("level=") && !text.contains("lvl=") {
         return None;
     }
     let mut line = Line::new(Level::Unknown, "");
     let mut error = String::new();
+    let mut beside = String::new();
     let mut rest = text;
     while let Some((key, value, after)) = pair(rest) {
         match key {
@@ -19,11 +23,14 @@ pub(super) fn understand(text: &str) -> Option<Line> {
                 let written = time::leading(&value, jiff::Timestamp::UNIX_EPOCH);
                 line.time = written.map(|(t, _)| t);
             }
-            "level" | "lvl" => line.level = Level::of_word(&value).unwrap_or(Level::Unknown),
+            "level" | "lvl" | "severity" => {
+                line.level = Level::of_word(&value).unwrap_or(Level::Unknown)
+            }
             "msg" | "message" => line.message = value,
             "err" | "error" => error = value,
             "status" => line.status = value.parse().ok(),
-            _ => {}
+            "caller" | "logger" | "component" | "trace_id" | "span_id" | "request_id" => {}
+            _ => beside.push_str(&format!(" {key}={value}")),
         }
         rest = after;
     }
@@ -35,6 +42,9 @@ pub(super) fn understand(text: &str) -> Option<Line> {
     }
     if line.message.is_empty() {
         text.clone_into(&mut line.message);
+    } else if line.level >= Level::Unknown && beside.len() < 400 {
+        // What the words do not name the fields do: host, table, key, old and new value.
+        line.message.push_str(&beside);
     }
     Some(line)
 }

@@ -43,6 +43,10 @@ pub(super) fn detail(signal: &str, text: &str) -> Option<(&'static str, String)>
         }
         "log.dns_failure" => crate::peer::unresolved(text).map(|host| ("host", host)),
         "log.config_error" => setting(text).map(|setting| ("setting", setting)),
+        "log.pool_exhausted" => {
+            let of_server = super::words::is_of_server(text);
+            Some(("pool", if of_server { "server" } else { "own" }.to_owned()))
+        }
         "log.upstream_error" => {
             let status = [
                 ("bad gateway", "502"),

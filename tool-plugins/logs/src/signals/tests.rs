@@ -89,6 +89,69 @@ const WORDINGS: &[(&str, &str)] = &[
         "1.2.3.4 - - [30/Jun/2025:20:46:40 +0000] \"GET / HTTP/1.1\" 504 1 \"-\"",
         "log.upstream_error",
     ),
+    ("WARN slow query 500ms on report endpoint", "log.slow_statement"),
+    (
+        "2025-06-30 20:45:32.123 UTC [7] LOG:  duration: 5012.3 ms  statement: SELECT * FROM t",
+        "log.slow_statement",
+    ),
+    ("ERROR canceling statement due to statement timeout", "log.slow_statement"),
+    (
+        "{\"t\":{\"$date\":\"2025-06-30T20:45:32.123Z\"},\"s\":\"I\",\"c\":\"COMMAND\",\"msg\":\"Slow query\",\"attr\":{\"ns\":\"a.b\",\"planSummary\":\"COLLSCAN\",\"durationMillis\":5012}}",
+        "log.slow_statement",
+    ),
+    (
+        "WARN HikariPool-1 - Connection leak detection triggered for conn7 on thread x",
+        "log.connection_leak",
+    ),
+    (
+        "ERROR WaitQueueTimeoutError: Timed out while checking out a connection from connection pool",
+        "log.pool_exhausted",
+    ),
+    ("ERROR redis: ERR max number of clients reached", "log.pool_exhausted"),
+    (
+        "ERROR psycopg.OperationalError: connection failed: FATAL:  remaining connection slots are reserved",
+        "log.pool_exhausted",
+    ),
+    ("ERROR pgbouncer: no more connections allowed (max_client_conn)", "log.pool_exhausted"),
+    ("ERROR failed to get conn from pool: context deadline exceeded", "log.pool_exhausted"),
+    ("ERROR 429 Too Many Requests from api.example.com", "log.rate_limited"),
+    (
+        "ERROR json: cannot unmarshal string into Go struct field Quote.amount of type int",
+        "log.protocol_error",
+    ),
+    ("ERROR pq: column \"x\" does not exist", "log.schema_mismatch"),
+    (
+        "ERROR SignatureDoesNotMatch: The request signature we calculated does not match",
+        "log.auth_failure",
+    ),
+    ("ERROR oauth2: \"invalid_client\" \"Client secret expired\"", "log.auth_failure"),
+    ("ERROR [LDAP: error code 49 - 80090308: LdapErr: DSID-0C09, data 52e]", "log.auth_failure"),
+    (
+        "ERROR org.apache.kafka.common.errors.SaslAuthenticationException: Authentication failed",
+        "log.auth_failure",
+    ),
+    (
+        "ERROR ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN",
+        "log.auth_failure",
+    ),
+    ("ERROR listen tcp :8080: bind: address already in use", "log.config_error"),
+    ("Error: listen EADDRINUSE: address already in use :::8080", "log.config_error"),
+    ("flag provided but not defined: -max-rat", "log.config_error"),
+    ("ValueError: invalid literal for int() with base 10: '10s'", "log.config_error"),
+    ("ERROR open /etc/app/rules.yaml: no such file or directory", "log.config_error"),
+    ("KeyError: 'PAYMENT_URL'", "log.config_error"),
+    (
+        "\u{1b}[31mERROR\u{1b}[0m dial tcp 10.0.0.1:80: connect: connection refused",
+        "log.connection_refused",
+    ),
+    (
+        "production.ERROR: SQLSTATE[HY000] [1045] Access denied for user 'x'@'10.0.0.1'",
+        "log.auth_failure",
+    ),
+    (
+        "[2025-06-30 20:45:32.123][1][warning][config] gRPC config: upstream connect error",
+        "log.upstream_error",
+    ),
     ("panic: runtime error: index out of range [3]", "log.panic"),
     ("thread 'main' panicked at src/main.rs:1:2:", "log.panic"),
 ];
@@ -123,7 +186,6 @@ fn lines_that_only_sound_like_trouble_are_no_mechanism() {
         "WARN pool size hint: 8 of 10 connections in use",
         "WARN upstream answered 503 once, second attempt fine",
         "WARN disk usage of scratch volume at 82%",
-        "WARN slow query 500ms on report endpoint",
         "ERROR page 'recovery' mentions fatal crash; indexed fine",
         "{\"level\":\"info\",\"msg\":\"done\",\"error\":null}",
         "session timeout set to 30m",

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use plugin_cluster::{Answer, Cluster, Kind, Object, object::Edit};
 use serde_json::Value;
 
-use super::{drift, templates::Difference};
+use super::{drift, templates::Difference, topics};
 use crate::within;
 
 /// Edits of configuration and Services are told for a day.
@@ -146,9 +146,19 @@ fn config_changed(object: &Object, workloads: &[Object], now: Timestamp) -> Opti
             .until(time)
             .attr("manager", manager)
             .attr("how", how)
+            .attr("topics", topics::of(&written(object, &keys)).join(","))
             .quote(&content(object, &keys))
             .attr("keys", keys),
     )
+}
+
+/// The edited keys with what they hold now, for their topics alone.
+fn written(object: &Object, keys: &str) -> String {
+    let data = object.map("/data");
+    let edited =
+        data.iter().filter(|(k, _)| keys.is_empty() || keys.split(',').any(|key| key == *k));
+    let named: String = edited.map(|(key, text)| format!("{key} {text}\n")).collect();
+    format!("{keys} {named}")
 }
 
 /// Something new in a namespace that was there before is a change; in a new one it is not.

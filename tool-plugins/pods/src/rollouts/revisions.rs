@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use plugin_cluster::{Answer, Cluster, Kind, Object, sayings};
 use serde_json::Value;
 
-use super::{edits, templates};
+use super::{edits, templates, topics};
 use crate::within;
 
 /// Older rollouts are not told: two weeks, in hours.
@@ -211,6 +211,8 @@ fn rolled_out(
         .take(4)
         .map(|d| format!("{} {} -> {}", d.path, d.old, d.new))
         .collect();
+    let written: String =
+        differences.iter().map(|d| format!("{} {} {}\n", d.path, d.old, d.new)).collect();
     let what = if told.is_empty() { "same template".to_owned() } else { told.join("; ") };
     let at = when.map(|t| t.to_string()).unwrap_or_default();
     let by = edits::template_edit(workload, now).map(|e| e.manager).unwrap_or_default();
@@ -220,6 +222,8 @@ fn rolled_out(
         .maybe_until(when)
         .attr("revision", number(new).to_string())
         .attr("fields", fields.join(","))
+        .attr("what", what_changed(&fields))
+        .attr("topics", topics::of(&written).join(","))
         .attr("manager", by);
     if let Some(image) = differences.iter().find(|d| d.field() == "image") {
         seen = seen
@@ -231,6 +235,24 @@ fn rolled_out(
         seen = seen.attr(format!("change.{}", d.path), format!("{} -> {}", d.old, d.new));
     }
     Some(seen)
+}
+
+/// Whether the program or its settings changed: a new image is other code, whatever came with it;
+/// variables, arguments and what is mounted are settings; a mere restart takes over what was edited
+/// elsewhere.
+fn what_changed(fields: &[&str]) -> &'static str {
+    let any = |of: &[&str]| fields.iter().any(|field| of.contains(field));
+    if any(&["image"]) {
+        "code"
+    } else if any(&["env", "command", "volumes", "dns"]) {
+        "settings"
+    } else if any(&["resources", "probes", "scheduling"]) {
+        "shape"
+    } else if any(&["restart"]) {
+        "restart"
+    } else {
+        "other"
+    }
 }
 
 /// Without an older revision to compare with, the edit itself is all there is to tell.
@@ -259,6 +281,7 @@ fn edited(workload: &Object, now: Timestamp) -> Option<Observation> {
             .until(edit.time)
             .attr("revision", "")
             .attr("fields", fields.join(","))
+            .attr("what", what_changed(&fields))
             .attr("manager", edit.manager.as_str()),
     )
 }

@@ -30,7 +30,13 @@ impl Difference {
         let path = self.path.as_str();
         let after = path.split_once("].").map_or(path, |(_, rest)| rest);
         let first = after.split(['.', '[']).next().unwrap_or_default();
+        if path.starts_with("annotations.") {
+            // Tools write such marks so that pods take over what was edited.
+            let marks = ["restartedAt", "checksum", "hash", "reloader", "timestamp", "roll"];
+            return if marks.iter().any(|m| path.contains(m)) { "restart" } else { "other" };
+        }
         match first {
+            "dnsPolicy" | "dnsConfig" | "hostAliases" => "dns",
             "image" => "image",
             "env" | "envFrom" => "env",
             "command" | "args" => "command",

@@ -1,7 +1,7 @@
 //! The words each tool may say, as announced to the planner. A test holds the tools to them.
 
 /// The signals of `check_pods`.
-pub const POD_SIGNALS: [&str; 26] = [
+pub const POD_SIGNALS: [&str; 28] = [
     "target.resolved",
     "target.unknown",
     "container.oom_killed",
@@ -26,6 +26,8 @@ pub const POD_SIGNALS: [&str; 26] = [
     "workload.healthy",
     "config.missing",
     "config.key_missing",
+    "config.credential",
+    "text.instruction",
     "node.tainted",
     "storage.claim_pending",
 ];

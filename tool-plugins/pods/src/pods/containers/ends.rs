@@ -111,6 +111,7 @@ impl Look<'_> {
             .attr("reason", end.reason)
             .attr("restarts", restarts.to_string())
             .attr("signal", signal)
+            .attr("complaint", complaint(end.message))
             .attr("image", self.container.image())
             .quote(end.message)
     }
@@ -134,6 +135,52 @@ impl Look<'_> {
             .attr("exit_code", end.code.to_string())
             .quote(end.message)
     }
+}
+
+/// What a termination message complains of, in one word; empty when it does not tell. Logs tell
+/// more; this stands in where they are missing.
+fn complaint(message: &str) -> &'static str {
+    const WORDS: &[(&str, &[&str])] = &[
+        (
+            "setting",
+            &[
+                "environment variable",
+                "env var",
+                "is not set",
+                "must be set",
+                "missing required",
+                "is required",
+                "unknown flag",
+                "unrecognized option",
+                "flag provided but not defined",
+                "unknown option",
+                "invalid value",
+                "invalid configuration",
+                "could not resolve placeholder",
+                "failed to parse config",
+                "failed to load config",
+                "config error",
+                "configuration error",
+                "unknown key",
+                "unknown field",
+                "unknown directive",
+                "yaml:",
+                "keyerror:",
+            ],
+        ),
+        ("port", &["address already in use", "eaddrinuse", "port is already in use"]),
+        ("file", &["no such file or directory", "file not found", "cannot open"]),
+        (
+            "schema",
+            &["pending migration", "schema version", "undefinedcolumn", "unapplied migration"],
+        ),
+        ("dependency", &["connection refused", "no such host", "timed out", "econnrefused"]),
+        ("credentials", &["authentication failed", "access denied", "unauthorized", "wrongpass"]),
+        ("crash", &["panic:", "segmentation", "exception", "traceback", "nullpointer"]),
+    ];
+    let lower = message.to_ascii_lowercase();
+    let found = WORDS.iter().find(|(_, words)| words.iter().any(|word| lower.contains(word)));
+    found.map_or("", |(word, _)| *word)
 }
 
 /// The signal behind an exit code above 128.

@@ -1,0 +1,220 @@
+//! Changes, credentials, names, databases and the outside world: which object each mechanism
+//! blames, told by the documents of the catalogue.
+
+use super::{alert, assess, blamed, edge, embedded, saw, thing};
+use crate::fact::{Entity, Observation, Relation, RelationKind};
+
+fn with(mut observation: Observation, attributes: &[(&str, &str)]) -> Observation {
+    for (key, value) in attributes {
+        observation.attributes.insert((*key).to_owned(), (*value).to_owned());
+    }
+    observation
+}
+
+fn by(mut observation: Observation, peer: Entity) -> Observation {
+    observation.peer = Some(peer);
+    observation
+}
+
+/// An observation of a log, new since `since`.
+fn said(signal: &str, pod: &str, since: &str) -> Observation {
+    with(saw(signal, thing("Pod", pod), since), &[("is_new", "true"), ("side", "client")])
+}
+
+fn errors(service: &str, since: &str) -> Observation {
+    let mut seen = saw("service.error_ratio_high", thing("Service", service), since);
+    (seen.value, seen.baseline) = (Some(0.3), Some(0.001));
+    seen
+}
+
+fn workload(name: &str, pod: &str) -> Vec<Relation> {
+    vec![
+        edge(thing("Pod", pod), RelationKind::OwnedBy, thing("Deployment", name)),
+        edge(thing("Service", name), RelationKind::Selects, thing("Pod", pod)),
+    ]
+}
+
+/// `web` calls `db`, a `StatefulSet` behind its Service, as `batch` does.
+fn world() -> Vec<Relation> {
+    let mut all = workload("web", "web-1");
+    all.push(edge(thing("Pod", "db-0"), RelationKind::OwnedBy, thing("StatefulSet", "db")));
+    all.push(edge(thing("Service", "db"), RelationKind::Selects, thing("Pod", "db-0")));
+    all.push(edge(thing("Deployment", "web"), RelationKind::Calls, thing("Service", "db")));
+    all.push(edge(thing("Pod", "batch-x"), RelationKind::OwnedBy, thing("Job", "batch")));
+    all.push(edge(thing("Job", "batch"), RelationKind::Calls, thing("Service", "db")));
+    all.push(edge(thing("Pod", "web-1"), RelationKind::Uses, thing("ConfigMap", "web-conf")));
+    all.push(edge(thing("Pod", "web-1"), RelationKind::Uses, thing("Secret", "web-db")));
+    all
+}
+
+fn crashes() -> [Observation; 2] {
+    let pod = || thing("Pod", "web-1");
+    [saw("container.crash_looping", pod(), "11:31:00"), saw("container.exited", pod(), "11:31:00")]
+}
+
+fn edited(name: &str, topics: &str) -> Observation {
+    let edit = saw("config.changed", thing("ConfigMap", name), "11:29:00");
+    with(edit, &[("topics", topics), ("keys", "k"), ("how", "edited")])
+}
+
+fn rolled(name: &str, what: &str, fields: &str) -> Observation {
+    let made = saw("workload.rolled_out", thing("Deployment", name), "11:29:30");
+    with(made, &[("what", what), ("fields", fields)])
+}
+
+/// What is seen and who is to blame.
+type Story = (Vec<Observation>, &'static str);
+
+fn settings() -> Vec<Story> {
+    let complains = || with(said("log.config_error", "web-1", "11:31:00"), &[("setting", "X")]);
+    let [looping, exited] = crashes();
+    let started = |mut more: Vec<Observation>| {
+        more.extend([complains(), looping.clone(), exited.clone()]);
+        more
+    };
+    vec![
+        (started(vec![]), "crash_loop_config_error Deployment n/web"),
+        (started(vec![rolled("web", "code", "image")]), "crash_loop_config_error Deployment n/web"),
+        (started(vec![edited("web-conf", "")]), "crash_loop_config_error ConfigMap n/web-conf"),
+        (
+            vec![
+                edited("web-conf", ""),
+                saw("log.config_reloaded", thing("Pod", "web-1"), "11:30:00"),
+                errors("web", "11:30:30"),
+                said("log.error_pattern", "web-1", "11:30:30"),
+            ],
+            "config_change_regression ConfigMap n/web-conf",
+        ),
+        (
+            vec![
+                rolled("web", "settings", "env"),
+                errors("web", "11:30:30"),
+                said("log.error_pattern", "web-1", "11:30:30"),
+            ],
+            "config_change_regression Deployment n/web",
+        ),
+        (
+            vec![
+                rolled("web", "code", "image"),
+                errors("web", "11:30:30"),
+                said("log.panic", "web-1", "11:30:30"),
+            ],
+            "bad_deploy_regression Deployment n/web",
+        ),
+    ]
+}
+
+fn credentials() -> Vec<Story> {
+    let refused = || by(said("log.auth_failure", "web-1", "11:30:00"), thing("Service", "db"));
+    let secret = || {
+        let seen = saw("config.credential_refused", thing("Secret", "web-db"), "11:30:00");
+        by(with(seen, &[("is_new", "true")]), thing("Deployment", "web"))
+    };
+    vec![
+        (
+            vec![refused(), secret(), errors("web", "11:30:30")],
+            "credentials_invalid Secret n/web-db",
+        ),
+        (
+            vec![refused(), crashes()[0].clone(), errors("web", "11:30:30")],
+            "credentials_invalid Deployment n/web",
+        ),
+    ]
+}
+
+fn databases() -> Vec<Story> {
+    let waits = || by(said("log.lock_wait", "web-1", "11:30:00"), thing("Service", "db"));
+    let held =
+        by(saw("db.lock_held", thing("Job", "batch"), "11:29:00"), thing("StatefulSet", "db"));
+    let heavy = saw("db.heavy_statement", thing("Pod", "batch-x"), "11:29:30");
+    let full = || {
+        let seen = by(said("log.pool_exhausted", "web-1", "11:30:00"), thing("Service", "db"));
+        with(seen, &[("pool", "server")])
+    };
+    let most = by(
+        saw("db.connections_held", thing("Job", "batch"), "11:29:00"),
+        thing("StatefulSet", "db"),
+    );
+    let slow = || saw("service.latency_high", thing("Service", "web"), "11:30:30");
+    vec![
+        (vec![waits(), held, slow()], "db_lock_or_slow_query Job n/batch"),
+        (vec![waits(), heavy, slow()], "db_lock_or_slow_query Job n/batch"),
+        (vec![full(), most, slow()], "db_connection_pool_exhausted Job n/batch"),
+        (vec![full(), errors("web", "11:30:30")], "db_connection_pool_exhausted StatefulSet n/db"),
+        (
+            vec![
+                said("log.connection_leak", "web-1", "11:20:00"),
+                said("log.pool_exhausted", "web-1", "11:30:00"),
+                slow(),
+            ],
+            "db_connection_pool_exhausted Deployment n/web",
+        ),
+    ]
+}
+
+#[test]
+fn changes_credentials_and_databases_are_blamed_where_a_person_would_change_them() {
+    for (facts, culprit) in [settings(), credentials(), databases()].concat() {
+        let told = assess(embedded(), &alert("high_error_rate", "web"), &facts, &world());
+        assert_eq!(blamed(&told), [culprit], "{facts:#?}");
+    }
+}
+
+#[test]
+fn names_and_the_outside_world_are_blamed_by_who_cannot_do_without_them() {
+    let resolver = || thing("Service", "resolver");
+    let mut relations = world();
+    relations.push(edge(resolver(), RelationKind::Selects, thing("Pod", "resolver-1")));
+    let owner = thing("Deployment", "resolver");
+    relations.push(edge(thing("Pod", "resolver-1"), RelationKind::OwnedBy, owner));
+    let conf = thing("ConfigMap", "resolver-conf");
+    relations.push(edge(thing("Pod", "resolver-1"), RelationKind::Uses, conf));
+    let lost = || by(said("log.dns_failure", "web-1", "11:30:00"), resolver());
+    let api = || Entity::new("External", "", "api.partner.example");
+    let outside = |signal: &str| by(said(signal, "web-1", "11:30:00"), api());
+    let stories = [
+        (
+            vec![lost(), edited("resolver-conf", "dns"), errors("web", "11:30:30")],
+            "dns_failure ConfigMap n/resolver-conf",
+        ),
+        (
+            vec![
+                lost(),
+                saw("workload.replicas_missing", thing("Deployment", "resolver"), "11:29:00"),
+                saw("service.no_endpoints", resolver(), "11:29:00"),
+                errors("web", "11:30:30"),
+            ],
+            "dns_failure Deployment n/resolver",
+        ),
+        (
+            vec![
+                with(said("log.unknown_host", "web-1", "11:30:00"), &[("host", "dbb")]),
+                rolled("web", "settings", "env"),
+                errors("web", "11:30:30"),
+            ],
+            "config_change_regression Deployment n/web",
+        ),
+        (
+            vec![
+                outside("log.upstream_error"),
+                outside("log.timeout"),
+                by(saw("dependency.failing", api(), "11:30:00"), thing("Service", "web")),
+                errors("web", "11:30:30"),
+            ],
+            "downstream_dependency_failure External api.partner.example",
+        ),
+    ];
+    for (facts, culprit) in stories {
+        let told = assess(embedded(), &alert("high_error_rate", "web"), &facts, &relations);
+        assert_eq!(blamed(&told), [culprit], "{facts:#?}");
+    }
+}
+
+#[test]
+fn an_edit_that_merely_came_shortly_before_is_not_sure_to_be_the_cause() {
+    let facts = [edited("web-conf", ""), errors("web", "11:30:30")];
+    let told = assess(embedded(), &alert("high_error_rate", "web"), &facts, &world());
+    for cause in &told.conclusion.root_causes {
+        assert!(cause.confidence < 0.7, "{cause:?}");
+    }
+}

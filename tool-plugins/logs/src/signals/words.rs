@@ -1,0 +1,206 @@
+//! The telling words inside a line about a database or a credential: whose pool it is, which user
+//! is refused, which statement and table it is about and how long it took.
+
+/// Whether a complaint about connections is the server's limit and not the program's own pool.
+#[must_use]
+pub fn is_of_server(text: &str) -> bool {
+    const SERVER: &[&str] = &[
+        "too many clients",
+        "remaining connection slots",
+        "too many connections",
+        "max number of clients",
+        "no more connections allowed",
+        "toomanyconnections",
+        "max_user_connections",
+        "user connection limit",
+        "connection limit exceeded",
+        "connection limit for",
+        "53300",
+        "too many open connections",
+        "too many database connections",
+        "connection quota",
+        "er_con_count",
+    ];
+    let lower = text.to_ascii_lowercase();
+    SERVER.iter().any(|words| lower.contains(words))
+}
+
+/// What else a record of `signal` tells, as attributes.
+#[must_use]
+pub fn beside(signal: &str, text: &str) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    match signal {
+        "log.auth_failure" => told.extend(user(text).map(|user| ("user", user))),
+        "log.lock_wait" | "log.slow_statement" | "log.schema_mismatch" | "log.timeout" => {
+            let found = statement(text);
+            told.extend(table(found.as_deref().unwrap_or(text)).map(|table| ("table", table)));
+            told.extend(found.map(|statement| ("statement", statement)));
+            told.extend(application(text).map(|name| ("application", name)));
+        }
+        _ => {}
+    }
+    told
+}
+
+/// The user a server refuses: `for user "x"`, `user=x`, `user 'x'@'host'`.
+#[must_use]
+pub fn user(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let at = ["for user ", "user=", "user \"", "user '", "username=", "principal=", "role \""]
+        .iter()
+        .find_map(|mark| {
+            lower.find(mark).map(|at| at + mark.trim_end_matches(['"', '\'']).len())
+        })?;
+    let rest = text.get(at..)?.trim_start_matches(['"', '\'', '`', ' ']);
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')));
+    let user = rest.get(..end.unwrap_or(rest.len()))?;
+    (!user.is_empty() && user.len() <= 60).then(|| user.to_owned())
+}
+
+/// The statement a line quotes.
+#[must_use]
+pub fn statement(text: &str) -> Option<String> {
+    const STARTS: &[&str] = &[
+        "SELECT ",
+        "UPDATE ",
+        "INSERT INTO",
+        "DELETE FROM",
+        "ALTER TABLE",
+        "CREATE INDEX",
+        "CREATE UNIQUE INDEX",
+        "DROP INDEX",
+        "DROP TABLE",
+        "TRUNCATE ",
+        "VACUUM ",
+        "REINDEX ",
+        "CLUSTER ",
+        "LOCK TABLE",
+        "Vacuum full",
+        "reindex ",
+        "truncate ",
+        "OPTIMIZE TABLE",
+        "REFRESH MATERIALIZED VIEW",
+        "COPY ",
+        "WITH ",
+        "MERGE INTO",
+        "select ",
+        "update ",
+        "insert into",
+        "delete from",
+        "alter table",
+        "vacuum ",
+        "lock table",
+        "create index",
+    ];
+    let at = STARTS.iter().filter_map(|start| text.find(start)).min()?;
+    let rest = text.get(at..)?;
+    let line = rest.lines().next().unwrap_or(rest).trim_end_matches(['"', '\'', ';', '`']);
+    let words: Vec<&str> = line.split_whitespace().take(24).collect();
+    (words.len() >= 2).then(|| words.join(" "))
+}
+
+/// A statement that locks or rewrites a whole table, as a program says that it runs it.
+#[must_use]
+pub fn heavy(text: &str) -> Option<String> {
+    const HEAVY: &[&str] = &[
+        "alter table",
+        "create index",
+        "create unique index",
+        "drop index",
+        "vacuum full",
+        "lock table",
+        "reindex",
+        "cluster ",
+        "truncate ",
+        "optimize table",
+        "refresh materialized view",
+        "access exclusive lock",
+        "exclusive lock on",
+        "update ",
+        "delete from",
+    ];
+    let lower = text.to_ascii_lowercase();
+    if lower.contains("concurrently") {
+        return None;
+    }
+    let found = HEAVY.iter().find(|words| lower.contains(*words))?;
+    if found.contains("lock") && !found.starts_with("lock") {
+        return Some(text.chars().take(160).collect());
+    }
+    // A change of rows is heavy only when it spares none.
+    let statement = statement(text)?;
+    let plain = statement.to_ascii_lowercase();
+    let of_rows = plain.starts_with("update ") || plain.starts_with("delete ");
+    (HEAVY.iter().any(|words| plain.starts_with(words)) && !(of_rows && plain.contains(" where ")))
+        .then_some(statement)
+}
+
+/// The table a statement or complaint is about.
+#[must_use]
+pub fn table(text: &str) -> Option<String> {
+    let marks = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ';' | '='))
+        .filter(|w| !w.is_empty())
+        .collect();
+    words.windows(2).find_map(|pair| {
+        let [before, word] = pair else { return None };
+        let before = before.trim_matches(marks).to_ascii_lowercase();
+        let names = matches!(
+            before.as_str(),
+            "from" | "update" | "into" | "table" | "join" | "relation" | "full" | "ns" | "vacuum"
+        );
+        let word = word.trim_matches(marks);
+        let sentence = ["the", "a", "only", "full", "if", "set", "table", "with", "analyze"];
+        let fits = word.len() > 1
+            && word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !sentence.contains(&word.to_ascii_lowercase().as_str());
+        (names && fits).then(|| word.to_owned())
+    })
+}
+
+/// The name under which a program told the database who it is.
+#[must_use]
+pub fn application(text: &str) -> Option<String> {
+    ["application_name=", "appName=", "app=", "application="].iter().find_map(|mark| {
+        let rest = text.split_once(mark)?.1.trim_start_matches(['"', '\'']);
+        let end =
+            rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '"' | '\'' | '(' | ')'));
+        let name = rest.get(..end.unwrap_or(rest.len()))?;
+        let fits = !name.is_empty() && name.len() <= 80 && !name.contains("unknown");
+        fits.then(|| name.to_owned())
+    })
+}
+
+/// Milliseconds a statement took, when the line says so.
+#[must_use]
+pub fn took(text: &str) -> Option<f64> {
+    let number = |mark: &str| -> Option<f64> {
+        let rest = text.split_once(mark)?.1.trim_start();
+        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        rest.get(..end)?.parse().ok()
+    };
+    number("duration: ")
+        .or_else(|| number("durationMillis="))
+        .or_else(|| number("Query_time: ").map(|seconds| seconds * 1000.0))
+        .or_else(|| number("duration_ms="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_statements_tables_and_times_are_read() {
+        let auth = "password authentication failed for user \"orders\"";
+        assert_eq!(user(auth).as_deref(), Some("orders"));
+        assert_eq!(user("Access denied for user 'app'@'10.0.0.1'").as_deref(), Some("app"));
+        let slow = "duration: 5123.4 ms  statement: SELECT * FROM orders WHERE x = 1";
+        assert_eq!(took(slow), Some(5123.4));
+        assert_eq!(statement(slow).as_deref(), Some("SELECT * FROM orders WHERE x = 1"));
+        assert_eq!(table(slow).as_deref(), Some("orders"));
+        assert_eq!(table("VACUUM FULL ledger_entries").as_deref(), Some("ledger_entries"));
+        assert_eq!(application("x application_name=report y").as_deref(), Some("report"));
+        assert_eq!(took("done"), None);
+    }
+}
