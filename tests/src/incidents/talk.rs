@@ -278,7 +278,8 @@ impl<'a> Scene<'a> {
                     callee.called().len() * 7 % 250,
                     callee.created.rem_euclid(250)
                 );
-                Target { host, port, address, path, timeout, secure: false }
+                let secure = matches!(port, 443 | 8443);
+                Target { host, port, address, path, timeout, secure }
             }
             Peer::Out(place) => {
                 let host = self

@@ -76,23 +76,30 @@ impl Runtime {
     fn status(self, code: u16, to: &Target) -> String {
         let url = to.url();
         let reason = reason(code);
+        let side = if code < 500 { ("Client", "client") } else { ("Server", "server") };
         match self {
             Self::Java => format!("{code} {reason} on GET request for \"{url}\": [no body]"),
             Self::Go => format!("GET {url}: unexpected status {code} {reason}"),
             Self::Python => format!(
-                "requests.exceptions.HTTPError: {code} Server Error: {reason} for url: {url}"
+                "requests.exceptions.HTTPError: {code} {} Error: {reason} for url: {url}",
+                side.0
             ),
             Self::Node => format!("AxiosError: Request failed with status code {code} ({url})"),
             Self::DotNet => format!(
                 "System.Net.Http.HttpRequestException: Response status code does not indicate success: {code} ({reason}). {url}"
             ),
             Self::Ruby => {
-                format!("Faraday::ServerError: the server responded with status {code} for {url}")
+                format!(
+                    "Faraday::{}Error: the server responded with status {code} for {url}",
+                    side.0
+                )
             }
             Self::Php => {
-                format!("Server error: `GET {url}` resulted in a `{code} {reason}` response")
+                format!("{} error: `GET {url}` resulted in a `{code} {reason}` response", side.0)
             }
-            Self::Rust => format!("HTTP status server error ({code} {reason}) for url ({url})"),
+            Self::Rust => {
+                format!("HTTP status {} error ({code} {reason}) for url ({url})", side.1)
+            }
             Self::Proxy | Self::Store => format!("upstream {} answered {code}", to.host),
         }
     }
