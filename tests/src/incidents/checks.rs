@@ -10,7 +10,10 @@ pub fn faults(incident: &Incident, category: &str) -> Vec<String> {
     let truth = &incident.truth;
     let second = truth.also.as_ref().map(|(_, culprit, _)| culprit);
     for object in [&truth.culprit].into_iter().chain(&truth.accept).chain(second) {
-        if !there(incident, object) {
+        // What is referred to and missing is named by its reference.
+        let missing = category == "missing_configmap_or_secret"
+            && matches!(object.kind.as_str(), "ConfigMap" | "Secret");
+        if !missing && !there(incident, object) {
             faults.push(format!("{object:?} is not among the objects"));
         }
     }

@@ -66,7 +66,7 @@ fn replica_sets(objects: &mut Objects, workload: &Workload, uid: &str) -> Vec<Ow
             "name": workload.name, "uid": uid, "controller": true, "blockOwnerDeletion": true}]),
         );
         meta.insert("generation".into(), json!(2));
-        let pods: Vec<&Pod> = workload.present().filter(|pod| pod.revision == at).collect();
+        let pods: Vec<&Pod> = workload.active().filter(|pod| pod.revision == at).collect();
         let ready = pods.iter().filter(|pod| pod.ready(NOW)).count();
         let mut status = json!({"replicas": pods.len(), "observedGeneration": 2});
         if let (Value::Object(status), true) = (&mut status, !pods.is_empty()) {
@@ -152,8 +152,8 @@ fn controller(objects: &mut Objects, workload: &Workload, uid: &str) {
 fn deployment(clock: Clock, workload: &Workload, inner: Value) -> Value {
     let generation = workload.revisions.len();
     let newest = generation.saturating_sub(1);
-    let all = workload.present().count();
-    let updated = workload.present().filter(|pod| pod.revision == newest).count();
+    let all = workload.active().count();
+    let updated = workload.active().filter(|pod| pod.revision == newest).count();
     let ready = workload.ready(NOW);
     let mut status = Map::new();
     status.insert("observedGeneration".into(), json!(generation));

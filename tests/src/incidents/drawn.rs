@@ -7,6 +7,7 @@ use super::{
     clock::{DAY, Sec},
     cluster::Cluster,
     dice::count,
+    node::Machine,
     traffic::{Id, Station},
     voice,
     workload::{Front, Kind, Pod, Revision, State, Template, Workload},
@@ -149,10 +150,17 @@ impl Cluster {
             Kind::StatefulSet => format!("{}-{number}", workload.name),
             Kind::DaemonSet | Kind::Job => format!("{}-{ending}", workload.name),
         };
-        let shift =
-            if workload.kind == Kind::DaemonSet { 0 } else { self.dice.below(self.nodes.len()) };
-        let place = (number + shift) % self.nodes.len().max(1);
-        let node = self.nodes.get(place).map(|node| node.name.clone()).unwrap_or_default();
+        let everywhere = workload.kind == Kind::DaemonSet;
+        // The scheduler leaves out what is ill, cordoned or tainted, if anything else is left.
+        let fit = |node: &&Machine| everywhere || node.takes_pods();
+        let names = |nodes: Vec<&Machine>| nodes.iter().map(|node| node.name.clone()).collect();
+        let mut nodes: Vec<String> = names(self.nodes.iter().filter(fit).collect());
+        if nodes.is_empty() {
+            nodes = names(self.nodes.iter().collect());
+        }
+        let shift = if everywhere { 0 } else { self.dice.below(nodes.len()) };
+        let place = (number + shift) % nodes.len().max(1);
+        let node = nodes.get(place).cloned().unwrap_or_default();
         Pod {
             name,
             uid: self.dice.uid(),
@@ -166,6 +174,7 @@ impl Cluster {
             restarts: 0,
             last: None,
             runs: Vec::new(),
+            warm: None,
             gone: None,
         }
     }

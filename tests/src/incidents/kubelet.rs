@@ -211,6 +211,11 @@ fn conditions(clock: Clock, workload: &Workload, pod: &Pod, ready: bool) -> Valu
     }
     let since = if ready { pod.ready_from } else { pod.ready_until.min(NOW) };
     let since = if pod.ready_from == Sec::MAX { pod.created } else { since };
+    let since = match (pod.warm, pod.runs.last()) {
+        (Some(after), Some(&(from, _))) if ready => from + after,
+        (Some(_), Some(&(_, until))) => until.min(NOW),
+        _ => since,
+    };
     let mut both =
         ["Ready", "ContainersReady"].map(|kind| condition(kind, ready, &clock.rfc(since)));
     if !ready {

@@ -54,6 +54,14 @@ pub struct Machine {
     pub heartbeat: Sec,
 }
 
+impl Machine {
+    /// Whether an ordinary new pod may be put there.
+    #[must_use]
+    pub fn takes_pods(&self) -> bool {
+        self.taints.is_empty() && self.ills.is_empty() && !self.cordoned
+    }
+}
+
 /// Draws three to six nodes with the naming of one provider.
 #[must_use]
 pub fn draw(names: &mut Names, dice: &mut Dice) -> Vec<Machine> {

@@ -176,6 +176,8 @@ pub struct Pod {
     pub last: Option<Ended>,
     /// Starts and ends of its container so far, oldest first, where it is started again and again.
     pub runs: Vec<(Sec, Sec)>,
+    /// Where it is started again and again and becomes ready in between: seconds after each start.
+    pub warm: Option<Sec>,
     /// When it was deleted, if it is gone: then it is in metrics and logs only in the past.
     pub gone: Option<Sec>,
 }
@@ -184,6 +186,10 @@ impl Pod {
     /// Whether it is ready at `at`.
     #[must_use]
     pub fn ready(&self, at: Sec) -> bool {
+        if let Some(after) = self.warm {
+            let warm = |run: &(Sec, Sec)| (run.0 + after..run.1).contains(&at);
+            return self.runs.iter().any(warm) && self.gone.is_none_or(|gone| at < gone);
+        }
         self.ready_from <= at && at < self.ready_until && self.gone.is_none_or(|gone| at < gone)
     }
 
@@ -349,6 +355,11 @@ impl Workload {
     /// Pods that are not gone.
     pub fn present(&self) -> impl Iterator<Item = &Pod> {
         self.pods.iter().filter(|pod| pod.gone.is_none())
+    }
+
+    /// Pods that count for its controller: neither gone nor ended nor thrown off their node.
+    pub fn active(&self) -> impl Iterator<Item = &Pod> {
+        self.present().filter(|pod| !matches!(pod.state, State::Over(_) | State::Evicted(_)))
     }
 
     /// How many pods are ready at `at`.
