@@ -38,7 +38,10 @@ pub fn of(message: &str, speaker: &Speaker, peers: &Peers) -> Option<Entity> {
 /// The host that did not resolve, as the message writes it.
 #[must_use]
 pub fn unresolved(message: &str) -> Option<String> {
-    hosts(message).into_iter().find(|h| h.parse::<std::net::IpAddr>().is_err())
+    // "resolve host: web": a word that only leads to the host is not the host.
+    let leads = |host: &str| ["host", "hostname", "name", "address", "the"].contains(&host);
+    let named = |host: &String| host.parse::<std::net::IpAddr>().is_err() && !leads(host);
+    hosts(message).into_iter().find(named)
 }
 
 fn is_self(entity: &Entity, speaker: &Speaker) -> bool {

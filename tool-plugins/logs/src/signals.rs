@@ -164,7 +164,9 @@ fn upstream(record: &Record, text: &str) -> Option<Mechanism> {
         // An access log tells what it answered itself; only gateways speak of those behind them.
         return matches!(status, 502 | 504).then(|| mechanism(status));
     }
-    if record.level < Level::Warn {
+    // Plain lines of a program that tells no levels count where they name what was called.
+    let called = record.level == Level::Unknown && text.contains("://");
+    if record.level < Level::Warn && !called {
         return None;
     }
     let words: Vec<&str> = text

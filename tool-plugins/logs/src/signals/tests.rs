@@ -83,6 +83,10 @@ const WORDINGS: &[(&str, &str)] = &[
     ("ERROR missing required environment variable DATABASE_URL", "log.config_error"),
     ("ERROR Could not resolve placeholder 'db.url' in value", "log.config_error"),
     ("ERROR quoting call failed with HTTP 500 rid=1", "log.upstream_error"),
+    (
+        "GET https://api.example.com/v1/query: unexpected status 503 Service Unavailable",
+        "log.upstream_error",
+    ),
     ("WARN upstream parcel answered 502 (from upstream, not proxy)", "log.upstream_error"),
     ("ERROR upstream failed: 502 bad gateway after 30ms", "log.upstream_error"),
     (
@@ -209,6 +213,7 @@ fn details_are_told() {
         ("ERROR unknown flag: --max-rate", "setting", "--max-rate"),
         ("ERROR x509: certificate has expired", "why", "expired"),
         ("ERROR x509: certificate signed by unknown authority", "why", "untrusted"),
+        ("ERROR cURL error 6: Could not resolve host: geo-web [] []", "host", "geo-web"),
         ("ERROR lookup geo.n.svc on 10.96.0.10:53: no such host", "host", "geo.n.svc"),
         ("ERROR price call failed with HTTP 500", "status", "500"),
         ("ERROR 503 Service Unavailable", "status", "503"),

@@ -255,3 +255,38 @@ async fn jobs_that_gave_up_name_their_cron_job_and_newest_successes_are_health()
     );
     assert_eq!(fact(&output, "job.succeeded").subject.as_ref().unwrap().name, "nightly-2");
 }
+
+#[tokio::test]
+async fn other_code_and_other_settings_are_told_apart_with_what_they_are_about() {
+    let with = |value: &str, image: &str, name: &str, revision: i64, created: &str| {
+        let mut set = replica_set(name, revision, created, image);
+        let container = &mut set["spec"]["template"]["spec"]["containers"][0];
+        container["env"] = json!([{"name": "DB_POOL_SIZE", "value": value}]);
+        set
+    };
+    let old = with("40", "r/web:1", "web-1", 9, "2025-03-01T00:00:00Z");
+    for (value, image, what, topics) in [
+        ("2", "r/web:1", "settings", "pool"),
+        ("2", "r/web:2", "code", "pool"),
+        ("40", "r/web:2", "code", ""),
+    ] {
+        let new = with(value, image, "web-2", 10, "2025-05-01T11:30:00Z");
+        let output = check(&[deployment(&json!({})), old.clone(), new]).await;
+        let seen = fact(&output, "workload.rolled_out");
+        assert_eq!(
+            (seen.attributes["what"].as_str(), seen.attributes["topics"].as_str()),
+            (what, topics)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_edited_config_tells_what_it_is_about() {
+    let config = json!({"kind": "ConfigMap", "metadata": {"name": "names", "namespace": "shop",
+            "creationTimestamp": "2025-01-01T00:00:00Z",
+            "managedFields": [{"manager": "kubectl-edit", "time": "2025-05-01T11:40:00Z",
+                "fieldsV1": {"f:data": {"f:Corefile": {}}}}]},
+        "data": {"Corefile": ".:53 { forward . 10.0.0.2 }"}});
+    let output = check(&[config]).await;
+    assert_eq!(fact(&output, "config.changed").attributes["topics"], "dns");
+}
