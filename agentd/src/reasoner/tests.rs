@@ -2,6 +2,7 @@
 //! where the mechanism is meant and taken from the catalogue where its data is.
 
 mod changes;
+mod refused;
 mod waiting;
 
 use std::sync::Arc;

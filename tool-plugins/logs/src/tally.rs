@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agent_sdk::Entity;
 use jiff::Timestamp;
-use plugin_cluster::{Peers, instruction};
+use plugin_cluster::{Peers, instruction, sayings};
 
 use crate::{
     database::Sessions,
@@ -196,6 +196,10 @@ impl<'a> Tally<'a> {
 
     fn peer(&self, mechanism: &Mechanism, text: &str) -> Option<Entity> {
         if !has_peer(mechanism.signal) {
+            return None;
+        }
+        // The API server refused; what looks like a host there is an API group.
+        if mechanism.signal == "log.permission_denied" && sayings::forbidden(text).is_some() {
             return None;
         }
         // A server speaks of those who call it; they are not whom it calls.
