@@ -131,6 +131,11 @@ fn hypotheses(assessment: &Assessment) -> String {
         let Hypothesis { id, confidence, category, culprit, .. } = hypothesis;
         let _ =
             writeln!(out, "{id} {confidence:.3} {category} | {culprit} | {}", hypothesis.statement);
+        if let Some(account) = &hypothesis.account {
+            let factors = account.factors.iter().map(|f| format!("{} {:.2}", f.name, f.value));
+            let factors: Vec<String> = factors.collect();
+            let _ = writeln!(out, "     {}, rivals {:.2}", factors.join(" × "), account.rivals);
+        }
         for (word, ids) in [("for", &hypothesis.evidence), ("against", &hypothesis.against)] {
             if !ids.is_empty() {
                 let _ = writeln!(out, "     {word}: {}", ids.join(" "));
