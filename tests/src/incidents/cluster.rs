@@ -75,6 +75,8 @@ pub struct Cluster {
     pub habits: Habits,
     /// Missing sources.
     pub lacks: Lacks,
+    /// Whether the form has counted the pods of its namespace, so that noise adds none there.
+    pub settled: bool,
     addresses: i64,
 }
 
@@ -145,6 +147,7 @@ impl Cluster {
             nodes,
             habits,
             lacks: Lacks::default(),
+            settled: false,
             addresses: 4,
         }
     }

@@ -7,7 +7,7 @@ use super::{
     clock::{Clock, MIN, NOW, Sec},
     kubelet::{self, Owner},
     object::{Edit, Objects, Ref},
-    workload::{Front, Kind, Pod, Revision, Workload},
+    workload::{Front, Kind, Pod, Refused, Revision, Workload},
 };
 
 /// Writes down a workload, its pods, its Service and endpoints.
@@ -76,7 +76,14 @@ fn replica_sets(objects: &mut Objects, workload: &Workload, uid: &str) -> Vec<Ow
                 status.insert("availableReplicas".into(), json!(ready));
             }
         }
-        let body = json!({"spec": {"replicas": pods.len(), "selector": {"matchLabels": labels},
+        let current = at + 1 == workload.revisions.len();
+        let refused = workload.refused.as_ref().filter(|_| current);
+        if let (Value::Object(status), Some(refused)) = (&mut status, refused) {
+            let failure = replica_failure(objects.clock(), refused);
+            status.insert("conditions".into(), json!([failure]));
+        }
+        let wanted = pods.len() + refused.map_or(0, |refused| refused.missing);
+        let body = json!({"spec": {"replicas": wanted, "selector": {"matchLabels": labels},
             "template": template(workload, revision, labels.clone())}, "status": status});
         objects.put("ReplicaSet", meta, body);
         owners.push(("ReplicaSet", name, own));
@@ -218,7 +225,16 @@ fn progress(clock: Clock, workload: &Workload, rolled: Sec) -> Value {
     };
     let progressing = json!({"type": "Progressing", "status": met, "lastUpdateTime": clock.rfc(at),
         "lastTransitionTime": clock.rfc(at), "reason": reason, "message": message});
-    json!([available, progressing])
+    match &workload.refused {
+        Some(refused) => json!([available, replica_failure(clock, refused), progressing]),
+        None => json!([available, progressing]),
+    }
+}
+
+fn replica_failure(clock: Clock, refused: &Refused) -> Value {
+    let at = clock.rfc(refused.at);
+    json!({"type": "ReplicaFailure", "status": "True", "lastTransitionTime": at,
+        "reason": "FailedCreate", "message": refused.message})
 }
 
 fn stateful_set(workload: &Workload, inner: Value) -> Value {

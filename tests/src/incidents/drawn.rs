@@ -175,6 +175,7 @@ impl Cluster {
             last: None,
             runs: Vec::new(),
             warm: None,
+            lost: None,
             gone: None,
         }
     }

@@ -96,6 +96,12 @@ fn runs(pod: &Pod, at: Sec) -> bool {
     if pod.gone.is_some_and(|gone| at >= gone) {
         return false;
     }
+    if pod.lost.is_some_and(|lost| at >= lost) {
+        return false;
+    }
+    if matches!(pod.state, State::Evicted(_)) {
+        return (pod.created..pod.ready_until).contains(&at);
+    }
     if !pod.runs.is_empty() {
         return pod.runs.iter().any(|(from, until)| (*from..*until).contains(&at));
     }

@@ -110,6 +110,10 @@ pub fn write(objects: &mut Objects, workload: &Workload, pod: &Pod, owner: &Owne
     let hash = revision.map(|revision| revision.hash.clone()).unwrap_or_default();
     let mut meta = objects.meta(&Ref::new("Pod", &workload.namespace, &pod.name), pod.created, &[]);
     meta.insert("uid".into(), json!(pod.uid));
+    if let Some(at) = pod.given_up().filter(|_| workload.kind != Kind::DaemonSet) {
+        meta.insert("deletionTimestamp".into(), json!(clock.rfc(at + 30)));
+        meta.insert("deletionGracePeriodSeconds".into(), json!(30));
+    }
     let mut all = labels(workload, &hash);
     if workload.kind == Kind::StatefulSet
         && let Value::Object(all) = &mut all

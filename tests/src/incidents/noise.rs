@@ -26,7 +26,7 @@ pub fn add(cluster: &mut Cluster, quiet: &[Id]) {
         (0..dice.between(2, 4)).map(|_| stranger(cluster, &mut dice)).collect();
     for id in story.iter().filter(|id| !quiet.contains(id)) {
         settings(cluster, *id, &mut dice);
-        if dice.chance(0.15) {
+        if dice.chance(0.15) && !cluster.settled {
             innocent(cluster, *id, &mut dice);
         }
     }

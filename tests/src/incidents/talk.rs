@@ -62,7 +62,7 @@ pub fn write(cluster: &Cluster, played: &Played, dice: &Dice) -> BTreeMap<String
     let mut files = BTreeMap::new();
     for (place, workload) in cluster.workloads.iter().enumerate().filter(|(_, w)| w.logged) {
         let scene = Scene::of(cluster, played, Id(place));
-        for pod in workload.present().filter(|pod| pod.started().is_some()) {
+        for pod in workload.present().filter(|pod| pod.started().is_some() && pod.lost.is_none()) {
             let mut chance = dice.fork(&pod.name);
             let path = format!("{}/{}/{}", workload.namespace, pod.name, workload.container);
             if pod.runs.is_empty() {

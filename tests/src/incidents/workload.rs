@@ -178,6 +178,8 @@ pub struct Pod {
     pub runs: Vec<(Sec, Sec)>,
     /// Where it is started again and again and becomes ready in between: seconds after each start.
     pub warm: Option<Sec>,
+    /// When its node was heard of last, if it is lost with it.
+    pub lost: Option<Sec>,
     /// When it was deleted, if it is gone: then it is in metrics and logs only in the past.
     pub gone: Option<Sec>,
 }
@@ -191,6 +193,12 @@ impl Pod {
             return self.runs.iter().any(warm) && self.gone.is_none_or(|gone| at < gone);
         }
         self.ready_from <= at && at < self.ready_until && self.gone.is_none_or(|gone| at < gone)
+    }
+
+    /// When it was marked for deletion because its node did not come back for five minutes.
+    #[must_use]
+    pub fn given_up(&self) -> Option<Sec> {
+        self.lost.map(|lost| lost + 340).filter(|&at| at <= NOW)
     }
 
     /// Whether its container ever ran.
@@ -265,6 +273,17 @@ pub struct Front {
     pub edited: Option<(Sec, &'static str)>,
 }
 
+/// Pods that a controller may not make.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Since when.
+    pub at: Sec,
+    /// How many pods are missing.
+    pub missing: usize,
+    /// What the API server answers.
+    pub message: String,
+}
+
 /// A workload.
 #[derive(Debug, Clone, Default)]
 pub struct Workload {
@@ -292,6 +311,8 @@ pub struct Workload {
     pub front: Option<Front>,
     /// Pods.
     pub pods: Vec<Pod>,
+    /// Further pods of the current revision that the API server does not let it make.
+    pub refused: Option<Refused>,
     /// When it was scaled last, and from how many.
     pub scaled: Option<(Sec, usize)>,
     /// Language of its program.
@@ -359,7 +380,9 @@ impl Workload {
 
     /// Pods that count for its controller: neither gone nor ended nor thrown off their node.
     pub fn active(&self) -> impl Iterator<Item = &Pod> {
-        self.present().filter(|pod| !matches!(pod.state, State::Over(_) | State::Evicted(_)))
+        self.present().filter(|pod| {
+            !matches!(pod.state, State::Over(_) | State::Evicted(_)) && pod.given_up().is_none()
+        })
     }
 
     /// How many pods are ready at `at`.

@@ -110,7 +110,7 @@ fn no_room_to_grow(cluster: &mut Cluster) -> Truth {
         .iter()
         .find(|call| call.from == gate && call.to == Peer::In(id))
         .map_or(1.0, |call| call.share);
-    let room = cluster.dice.range(1.15, 1.4);
+    let room = cluster.dice.range(1.3, 1.6);
     if let Some(station) = cluster.traffic.station(id) {
         station.capacity = usual * share * room;
     }
