@@ -7,8 +7,19 @@ use super::{
     clock::{Clock, MIN, NOW, Sec},
     kubelet::{self, Owner},
     object::{Edit, Objects, Ref},
-    workload::{Front, Kind, Pod, Refused, Revision, Workload},
+    workload::{Front, Kind, Pod, Revision, Workload},
 };
+
+/// Pods that a controller may not make.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Since when.
+    pub at: Sec,
+    /// How many pods are missing.
+    pub missing: usize,
+    /// What the API server answers.
+    pub message: String,
+}
 
 /// Writes down a workload, its pods, its Service and endpoints.
 pub fn write(objects: &mut Objects, workload: &Workload) {

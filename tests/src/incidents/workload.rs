@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     clock::{MIN, NOW, Sec},
+    controllers::Refused,
     voice::{Level, Runtime, Voice},
 };
 
@@ -271,17 +272,6 @@ pub struct Front {
     pub selector: Option<Vec<(String, String)>>,
     /// When its spec was changed last, and by whom.
     pub edited: Option<(Sec, &'static str)>,
-}
-
-/// Pods that a controller may not make.
-#[derive(Debug, Clone)]
-pub struct Refused {
-    /// Since when.
-    pub at: Sec,
-    /// How many pods are missing.
-    pub missing: usize,
-    /// What the API server answers.
-    pub message: String,
 }
 
 /// A workload.

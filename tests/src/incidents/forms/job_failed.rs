@@ -74,7 +74,8 @@ fn failed_run(cluster: &mut Cluster, at: Sec, every: Sec) -> (Id, Ref, &'static 
     let mut meta =
         cluster.objects.meta(&object, -DAY * 80, &[Edit::new(-DAY * 80, deployer, &["f:spec"])]);
     meta.insert("uid".into(), json!(digest(&cron).get(..32)));
-    let schedule = if every == HOUR { "5 * * * *" } else { "15 2 * * *" };
+    let civil = cluster.clock.moment(at, 0).civil();
+    let schedule = format!("{} {} * * *", civil.minute, civil.hour);
     let container = json!({"name": cron, "image": image});
     let good = at - every;
     let body = json!({"spec": {"schedule": schedule, "suspend": false, "concurrencyPolicy": "Forbid",
@@ -149,9 +150,10 @@ fn data_grew_old(cluster: &mut Cluster) -> Truth {
     let share = cluster.dice.range(0.4, 0.85);
     cluster.traffic.harm(service, Harm::errors(at, share, Why::Status(503)));
     let (cron_name, job) = (cron.name.clone(), cluster[id].name.clone());
+    let age = (at - run + DAY) / HOUR;
     let line = match cluster.dice.below(3) {
         0 => format!(
-            "data set of {cron_name} is older than its limit of 24h, refusing request {{id}}"
+            "data set of {cron_name} is older than its limit of {age}h, refusing request {{id}}"
         ),
         1 => format!(
             "stale snapshot: last successful {cron_name} run is too long ago, answering 503 for {{id}}"

@@ -109,7 +109,9 @@ fn hog_takes_the_memory(cluster: &mut Cluster) -> Truth {
     let worker = cluster.names.worker();
     let mut hog = cluster.draft(&space, &worker, Kind::Deployment);
     (hog.replicas, hog.instrumented) = (1, false);
-    hog.always(|template| (template.memory_limit, template.memory_request) = (0, 128));
+    // It stays below its large request, so that the kubelet takes others first.
+    let asked = cluster.nodes.get(place).map_or(16, |node| node.memory) * 570;
+    hog.always(|template| (template.memory_limit, template.memory_request) = (0, asked));
     hog.memory_course = vec![(at - 2400, total * 0.1), (at, total * 0.52), (NOW, total * 0.52)];
     hog.routine = vec![
         "holding {n} frames in memory for the merge".to_owned(),

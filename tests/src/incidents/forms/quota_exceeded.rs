@@ -6,13 +6,13 @@ use super::Tale;
 use crate::incidents::{
     clock::{DAY, MIN, NOW, Sec},
     cluster::Cluster,
+    controllers::Refused,
     dice::count,
     drawn::newer,
     event::Happening,
     object::{Edit, Ref},
     traffic::Id,
     truth::Truth,
-    workload::Refused,
 };
 
 pub(super) const FORMS: &[(&str, Tale)] =
