@@ -41,7 +41,9 @@
 //! noise, nodes and labels are drawn by themselves. No object and no log may name the category.
 
 pub mod app;
+pub mod batch;
 pub mod checks;
+pub mod clients;
 pub mod clock;
 pub mod cluster;
 pub mod controllers;
@@ -56,10 +58,13 @@ pub mod mishap;
 pub mod node;
 pub mod noise;
 pub mod object;
+pub mod pressure;
 pub mod program;
+pub mod queues;
 pub mod recording;
 pub mod red;
 pub mod rollout;
+pub mod saying;
 pub mod scaling;
 pub mod series;
 pub mod storage;

@@ -152,6 +152,20 @@ impl Cluster {
         }
     }
 
+    /// With probability `share`, one of the sources `from` (`logs`, `events`, `metrics`) is not
+    /// there: name only those that the story can be understood without.
+    pub fn forgo(&mut self, from: &[&'static str], share: f64) {
+        if !self.dice.chance(share) {
+            return;
+        }
+        match self.dice.pick(from) {
+            "logs" => self.lacks.logs = true,
+            "events" => self.lacks.events = true,
+            "metrics" => self.lacks.metrics = true,
+            _ => {}
+        }
+    }
+
     /// Namespace of the application that the alert is about.
     #[must_use]
     pub fn home(&self) -> String {

@@ -205,7 +205,7 @@ fn progress(clock: Clock, workload: &Workload, rolled: Sec) -> Value {
     let (available, since) = if ready >= needed.min(workload.replicas) {
         (true, workload.pods.iter().map(|pod| pod.ready_from).filter(|&at| at < NOW).max())
     } else {
-        let fell = workload.pods.iter().map(|pod| pod.ready_until).filter(|&at| at < NOW).max();
+        let fell = workload.pods.iter().map(Pod::fell).filter(|&at| at < NOW).max();
         let gone = workload.pods.iter().filter_map(|pod| pod.gone).max();
         (false, fell.or(gone))
     };

@@ -176,6 +176,7 @@ impl Cluster {
             runs: Vec::new(),
             warm: None,
             lost: None,
+            memory: Vec::new(),
             gone: None,
         }
     }

@@ -157,6 +157,9 @@ fn usage(
 
 /// Memory in MiB as the form tells it; not a number where it follows the load.
 fn told_memory(workload: &Workload, pod: &Pod, at: Sec) -> f64 {
+    if !pod.memory.is_empty() {
+        return at_point(&pod.memory, at);
+    }
     let run = pod.runs.iter().find(|(from, until)| (*from..*until).contains(&at));
     match (workload.memory_run, run) {
         (Some((first, last)), Some(&(from, until))) => {

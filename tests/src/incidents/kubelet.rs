@@ -329,8 +329,10 @@ pub fn life(workload: &Workload, pod: &Pod) -> Vec<Happening> {
         all.push(kubelet("Created", format!("Created container: {container}")).at(pod.created + 2));
         all.push(kubelet("Started", format!("Started container {container}")).at(pod.created + 3));
     }
-    if let (Some(first), Some(last)) = (pod.runs.first(), pod.runs.last()) {
-        let times = super::dice::count(pod.runs.len());
+    // An event that was last seen more than an hour ago is gone, and counts anew.
+    let kept: Vec<&(Sec, Sec)> = pod.runs.iter().filter(|run| run.0 >= EVENTS_SINCE).collect();
+    if let (Some(first), Some(last)) = (kept.first(), kept.last()) {
+        let times = super::dice::count(kept.len());
         for (reason, message) in [
             ("Pulled", present),
             ("Created", format!("Created container: {container}")),

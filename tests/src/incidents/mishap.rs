@@ -104,7 +104,7 @@ impl Cluster {
         }
     }
 
-    fn set_waiting(&mut self, id: Id, name: &str, message: &str) {
+    pub(super) fn set_waiting(&mut self, id: Id, name: &str, message: &str) {
         for pod in self[id].pods.iter_mut().filter(|pod| pod.name == name) {
             if let State::Waiting(_, said) = &mut pod.state {
                 message.clone_into(said);

@@ -1,11 +1,12 @@
 //! Requests, errors and durations, as the usual libraries name them.
 
 mod calls;
+mod stores;
 
 use super::{
     cluster::Cluster,
     dice::Dice,
-    series::{Metrics, Type},
+    series::{Metrics, Type, along},
     traffic::{Course, Peer, Played, Why, steps},
 };
 
@@ -134,10 +135,12 @@ pub fn write(cluster: &Cluster, played: &Played, metrics: &mut Metrics, chance: 
             let up: Vec<f64> =
                 steps().map(|at| if workload.ready(at) > 0 { 1.0 } else { f64::NAN }).collect();
             let failure = failure_code(cluster, station.id);
+            let strays = cluster.traffic.strays.iter().find(|(id, _)| *id == station.id);
+            let strays = strays.map_or_else(Vec::new, |(_, points)| along(points));
             served(
                 scheme,
                 (workload.called(), &workload.namespace),
-                (course, &up, failure),
+                (course, &up, failure, &strays),
                 (metrics, chance),
             );
         }
@@ -154,6 +157,14 @@ pub fn write(cluster: &Cluster, played: &Played, metrics: &mut Metrics, chance: 
                 String::new(),
             ),
         };
+        if let Peer::In(store) = call.to
+            && cluster[store].runtime == super::voice::Runtime::Store
+        {
+            let kind = cluster[store].voice.system();
+            let parties = [caller.called(), &caller.namespace, &peer, kind];
+            stores::write(scheme, parties, course, (metrics, chance));
+            continue;
+        }
         let code = call_code(cluster, call, course);
         let parties = [caller.called(), &caller.namespace, &peer, &space];
         calls::write(scheme, parties, (course, code), (metrics, chance));
@@ -188,7 +199,7 @@ type Out<'a> = (&'a mut Metrics, &'a mut Dice);
 fn served(
     scheme: Scheme,
     (service, namespace): (&str, &str),
-    (course, up, failure): (&Course, &[f64], u16),
+    (course, up, failure, strays): (&Course, &[f64], u16, &[f64]),
     (metrics, chance): Out<'_>,
 ) {
     let naming = scheme.names();
@@ -215,6 +226,10 @@ fn served(
     ] {
         let mut pairs = base.to_vec();
         pairs.push((naming.code, code));
+        let mut values = values;
+        if code == odd {
+            values.iter_mut().zip(strays).for_each(|(rate, more)| *rate += more);
+        }
         if scheme == Scheme::Istio {
             pairs.push(("reporter", "destination"));
         }

@@ -79,11 +79,7 @@ impl Store {
                 "mongo:7.0",
                 27017,
                 Voice::Mongo,
-                &[
-                    "Connection accepted",
-                    "Slow query was logged in {ms}ms",
-                    "WiredTiger message checkpoint {n}",
-                ],
+                &["Connection accepted", "Connection ended", "WiredTiger message checkpoint {n}"],
             ),
         }
     }

@@ -1,6 +1,8 @@
 //! What the pods' logs hold: routine, requests that failed as the traffic says, harmless errors
 //! that were always there, and what the form lets a program say.
 
+mod strays;
+
 use std::collections::BTreeMap;
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     cluster::Cluster,
     dice::{Dice, count},
     traffic::{Call, Course, Id, Peer, Played, step_of},
-    voice::{Level, Line, Runtime, Target},
+    voice::{self, Level, Line, Runtime, Target},
     workload::{Pod, Saying, State, Workload},
 };
 
@@ -138,7 +140,10 @@ impl<'a> Scene<'a> {
                 (
                     from,
                     Level::Info,
-                    &format!("starting {} on port {}", self.workload.name, self.workload.port),
+                    &match self.workload.port {
+                        0 => format!("starting {}", self.workload.name),
+                        port => format!("starting {} on port {port}", self.workload.name),
+                    },
                     &[],
                 ),
                 &mut lines,
@@ -161,7 +166,7 @@ impl<'a> Scene<'a> {
         let mut logs: Vec<Lines> = Vec::new();
         for (from, until) in pod.runs.iter().rev().take(2) {
             let mut lines = Lines::new();
-            let mut at = from + 3;
+            let mut at = (from + 3).max(BEGIN);
             while at < (*until).min(NOW) - 1 {
                 self.moment(pod, at, &mut lines, chance);
                 at += chance.between(5, 30);
@@ -218,6 +223,9 @@ impl<'a> Scene<'a> {
     /// harmless error, or routine.
     fn moment(&self, pod: &Pod, at: Sec, lines: &mut Lines, chance: &mut Dice) {
         let step = step_of(at);
+        if self.strayed(at) && chance.chance(0.55) {
+            return self.stray(pod, at, lines, chance);
+        }
         let failing = self.calls.iter().find(|(_, course)| {
             course.errors.get(step).is_some_and(|share| *share > 0.01 && chance.chance(*share))
         });
@@ -227,7 +235,10 @@ impl<'a> Scene<'a> {
         let errors = self.course.and_then(|course| course.errors.get(step)).copied().unwrap_or(0.0);
         if self.workload.voice.is_access() {
             let status = if chance.chance(errors) { 503 } else { 200 };
-            return self.access(pod, (at, status), lines, chance);
+            let path =
+                format!("/{}/{}", chance.pick(&["v1", "api", "p", "assets"]), chance.below(900));
+            let agent = chance.pick(&AGENTS);
+            return self.access((at, status), (&path, agent), lines, chance);
         }
         let server =
             self.workload.runtime != Runtime::Store && self.workload.namespace != "kube-system";
@@ -252,11 +263,20 @@ impl<'a> Scene<'a> {
     ) {
         let why = self.cluster.traffic.why(call, at, &self.cluster.workloads);
         let to = self.target(call, chance);
-        let said = self.workload.runtime.wording(&why, &to);
+        let runtime = self.workload.runtime;
+        let store = match call.to {
+            Peer::In(id) => Some(&self.cluster[id]).filter(|w| w.runtime == Runtime::Store),
+            Peer::Out(_) => None,
+        };
+        let said = store.map_or_else(
+            || runtime.wording(&why, &to),
+            |store| voice::stores::wording(runtime, store.voice, &why, &to),
+        );
         let level = if call.needed { Level::Error } else { Level::Warn };
         self.say(pod, (at, level, &said.text, &said.trace), lines, chance);
         if self.workload.voice.is_access() {
-            self.access(pod, (at, 502), lines, chance);
+            let path = format!("/{}/{}", chance.pick(&["v1", "api", "p"]), chance.below(900));
+            self.access((at, 502), (&path, AGENTS[0]), lines, chance);
         }
     }
 
@@ -301,28 +321,31 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn access(&self, pod: &Pod, (at, status): (Sec, u16), lines: &mut Lines, chance: &mut Dice) {
+    fn access(
+        &self,
+        (at, status): (Sec, u16),
+        (path, agent): (&str, &str),
+        lines: &mut Lines,
+        chance: &mut Dice,
+    ) {
         let nanos = u32::try_from(chance.below(999_999_999)).unwrap_or_default();
         let moment = self.clock.moment(at, nanos);
         let civil = moment.civil();
-        let path = format!("/{}/{}", chance.pick(&["v1", "api", "p", "assets"]), chance.below(900));
         let address = format!("10.244.{}.{}", chance.below(8), chance.below(250));
         let (size, took) = (chance.between(120, 9000), chance.between(3, 180));
         let line = if self.workload.voice == super::voice::Voice::EnvoyJson {
             serde_json::json!({"start_time": format!("{}Z", moment.iso('T', 3)), "method": "GET", "path": path,
                 "response_code": status, "response_flags": if status >= 500 { "UF" } else { "-" }, "duration": took,
-                "bytes_sent": size, "upstream_cluster": "outbound", "user_agent": chance.pick(&AGENTS)}).to_string()
+                "bytes_sent": size, "upstream_cluster": "outbound", "user_agent": agent}).to_string()
         } else {
             format!(
-                "{address} - - [{:02}/{}/{}:{} +0000] \"GET {path} HTTP/1.1\" {status} {size} \"-\" \"{}\"",
+                "{address} - - [{:02}/{}/{}:{} +0000] \"GET {path} HTTP/1.1\" {status} {size} \"-\" \"{agent}\"",
                 civil.day,
                 civil.month_name(),
                 civil.year,
                 civil.time(),
-                chance.pick(&AGENTS)
             )
         };
-        let _ = pod;
         lines.push((at, nanos, format!("{}Z {line}", moment.iso('T', 9))));
     }
 

@@ -2,6 +2,9 @@
 //! Errors and latency travel from callee to caller, load from caller to callee. A workload without
 //! a ready pod refuses connections by itself.
 
+mod shares;
+mod station;
+
 use super::{
     clock::{BEGIN, END, STEP, Sec},
     dice::Dice,
@@ -138,6 +141,9 @@ pub struct Course {
     pub latency: Vec<f64>,
 }
 
+/// Caller, callee, and a factor on its share of calls over time, as points of a line.
+pub type Shift = (Id, Peer, Vec<(Sec, f64)>);
+
 /// Everything that calls and is called.
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
@@ -147,6 +153,10 @@ pub struct Traffic {
     pub calls: Vec<Call>,
     /// Hosts outside.
     pub outside: Vec<Outside>,
+    /// Requests per second over time for what is not there, as scanners make them.
+    pub strays: Vec<(Id, Vec<(Sec, f64)>)>,
+    /// Factors over time on the share of calls.
+    pub shifts: Vec<Shift>,
 }
 
 /// What happened: a course for each station and for each call, in their order.
@@ -210,9 +220,8 @@ impl Traffic {
             }
             for (call, course) in self.calls.iter().zip(&mut played.calls) {
                 let (fail, wait) = self.seen(call, at, workloads, (&errors, &latency));
-                course
-                    .rate
-                    .push(self.rate_of(call.from, &rates) * call.share * chance.range(0.95, 1.05));
+                let made = self.rate_of(call.from, &rates) * self.share(call, at);
+                course.rate.push(made * chance.range(0.95, 1.05));
                 course.errors.push(fail);
                 course.latency.push(wait);
             }
@@ -255,7 +264,8 @@ impl Traffic {
                 if let Peer::In(to) = call.to
                     && let Some(rate) = self.place(to).and_then(|place| next.get_mut(place))
                 {
-                    *rate += self.rate_of(call.from, &rates) * call.share * (1.0 - lost.min(1.0));
+                    let made = self.rate_of(call.from, &rates) * self.share(call, at);
+                    *rate += made * (1.0 - lost.min(1.0));
                 }
             }
             rates = next;
@@ -275,9 +285,9 @@ impl Traffic {
                 for call in self.calls.iter().filter(|call| call.from == station.id) {
                     let (fail, wait) = self.seen(call, at, workloads, (&errors, &latency));
                     if call.needed {
-                        good *= 1.0 - fail * call.share.min(1.0);
+                        good *= 1.0 - fail * self.share(call, at).min(1.0);
                     }
-                    whole += wait * call.share;
+                    whole += wait * self.share(call, at);
                 }
                 e.push((1.0 - good).clamp(0.0, 1.0));
                 l.push(whole);
@@ -371,24 +381,5 @@ impl Traffic {
             (_, true) => Why::Status(if id.0.is_multiple_of(2) { 502 } else { 500 }),
             _ => Why::Timeout,
         }
-    }
-}
-
-impl Station {
-    /// Share of failures and milliseconds that are its own doing at `rate`.
-    fn alone(&self, at: Sec, rate: f64) -> (f64, f64) {
-        let mut good = 1.0;
-        let mut time = self.latency;
-        for harm in &self.harms {
-            let size = harm.size(at);
-            good *= 1.0 - (harm.errors * size).min(1.0);
-            time *= 1.0 + (harm.slow - 1.0) * size;
-        }
-        if self.capacity > 0.0 && rate > 0.0 {
-            let used = rate / self.capacity;
-            time *= 1.0 + 1.0 / (1.0 - used.min(0.96)) * used.powi(4);
-            good *= if used > 1.0 { 1.0 / used } else { 1.0 };
-        }
-        (1.0 - good, time)
     }
 }

@@ -2,6 +2,7 @@
 //! their libraries word what goes wrong on a call.
 
 mod layout;
+pub mod stores;
 mod wording;
 
 pub use layout::Line;
@@ -115,6 +116,20 @@ pub fn draw_for(runtime: Runtime, dice: &mut Dice) -> Voice {
 }
 
 impl Voice {
+    /// What a store that writes so is called in its clients' metrics.
+    #[must_use]
+    pub fn system(self) -> &'static str {
+        const SYSTEMS: [(Voice, &str); 6] = [
+            (Voice::Postgres, "postgresql"),
+            (Voice::Mysql, "mysql"),
+            (Voice::Redis, "redis"),
+            (Voice::Kafka, "kafka"),
+            (Voice::Rabbit, "rabbitmq"),
+            (Voice::Mongo, "mongodb"),
+        ];
+        SYSTEMS.iter().find(|(voice, _)| *voice == self).map_or("other", |(_, name)| name)
+    }
+
     /// Whether a request is a line by itself (status, path), as with proxies.
     #[must_use]
     pub fn is_access(self) -> bool {

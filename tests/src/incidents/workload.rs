@@ -9,6 +9,8 @@ use super::{
     voice::{Level, Runtime, Voice},
 };
 
+pub use super::saying::Saying;
+
 /// Which controller owns the pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names are those of the Kubernetes API")]
@@ -181,6 +183,8 @@ pub struct Pod {
     pub warm: Option<Sec>,
     /// When its node was heard of last, if it is lost with it.
     pub lost: Option<Sec>,
+    /// Memory in MiB over time, as points of a line, where it is not that of its workload.
+    pub memory: Vec<(Sec, f64)>,
     /// When it was deleted, if it is gone: then it is in metrics and logs only in the past.
     pub gone: Option<Sec>,
 }
@@ -212,50 +216,6 @@ impl Pod {
                 self.runs.first().map(|run| run.0)
             }
         }
-    }
-}
-
-/// What a program says again and again over some time.
-#[derive(Debug, Clone)]
-pub struct Saying {
-    /// From when.
-    pub from: Sec,
-    /// Until when.
-    pub until: Sec,
-    /// About every so many seconds, in each pod; 0 is once, at `from`.
-    pub every: Sec,
-    /// Level.
-    pub level: Level,
-    /// Text. `{id}` `{n}` `{ms}` are drawn anew for each line.
-    pub text: String,
-    /// Lines of a stack trace, if there is one.
-    pub trace: Vec<String>,
-    /// Only pods of this revision, if not of all.
-    pub revision: Option<usize>,
-    /// Only the pod of this name, if not of all.
-    pub pod: Option<String>,
-}
-
-impl Saying {
-    /// Says `text` about every `every` seconds since `from`.
-    #[must_use]
-    pub fn new(from: Sec, every: Sec, level: Level, text: &str) -> Self {
-        let text = text.to_owned();
-        Self { from, until: NOW, every, level, text, trace: Vec::new(), revision: None, pod: None }
-    }
-
-    /// With a stack trace of these lines.
-    #[must_use]
-    pub fn trace(mut self, lines: &[&str]) -> Self {
-        self.trace = lines.iter().map(|&line| line.to_owned()).collect();
-        self
-    }
-
-    /// Only until `until`.
-    #[must_use]
-    pub fn until(mut self, until: Sec) -> Self {
-        self.until = until;
-        self
     }
 }
 
@@ -373,6 +333,11 @@ impl Workload {
         self.present().filter(|pod| {
             !matches!(pod.state, State::Over(_) | State::Evicted(_)) && pod.given_up().is_none()
         })
+    }
+
+    /// Lets the program say `text` about every `every` seconds since `from`; 0 is once.
+    pub fn say(&mut self, from: Sec, every: Sec, level: Level, text: &str) {
+        self.sayings.push(Saying::new(from, every, level, text));
     }
 
     /// How many pods are ready at `at`.

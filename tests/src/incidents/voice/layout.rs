@@ -77,7 +77,14 @@ impl Line<'_> {
                 if voice == Voice::DotNetConsole {
                     lines.push(format!("      {}", self.text));
                 }
-                lines.extend(self.trace.iter().cloned());
+                match (voice, lines.first().and_then(|line| line.split_once(']'))) {
+                    // Postgres writes DETAIL and STATEMENT as lines of the same session.
+                    (Voice::Postgres, Some((session, _))) => {
+                        let more = |text: &String| format!("{session}] {text}");
+                        lines.extend(self.trace.iter().map(more).collect::<Vec<_>>());
+                    }
+                    _ => lines.extend(self.trace.iter().cloned()),
+                }
                 lines
             }
             None => vec![self.text.to_owned()],
@@ -321,7 +328,11 @@ fn envoy(l: &Line<'_>, _: &mut Dice) -> Value {
     json!({"start_time": l.zulu(3), "level": l.lower(), "authority": l.unit, "message": l.text})
 }
 
+/// A text that begins with `[4711] user@db/app LOG:` says itself which session speaks.
 fn postgres(l: &Line<'_>, chance: &mut Dice) -> String {
+    if l.text.starts_with('[') {
+        return format!("{} UTC {}", l.at.iso(' ', 3), l.text);
+    }
     format!("{} UTC [{}] {}:  {}", l.at.iso(' ', 3), chance.between(60, 9000), l.postgres(), l.text)
 }
 
@@ -346,9 +357,17 @@ fn rabbit(l: &Line<'_>, chance: &mut Dice) -> String {
     format!("{}+00:00 [{}] <0.{process}.0> {}", l.at.iso(' ', 6), l.lower(), l.text)
 }
 
+/// What stands behind `attr=` is an object of its own.
 fn mongo(l: &Line<'_>, chance: &mut Dice) -> Value {
-    json!({"t": {"$date": format!("{}+00:00", l.at.iso('T', 3))}, "s": l.letter().to_string(),
-        "c": "COMMAND", "id": 51803, "ctx": format!("conn{}", chance.between(100, 999)), "msg": l.text})
+    let (text, more) = l.text.split_once(" attr=").unwrap_or((l.text, ""));
+    let mut whole = json!({"t": {"$date": format!("{}+00:00", l.at.iso('T', 3))}, "s": l.letter().to_string(),
+        "c": "COMMAND", "id": 51803, "ctx": format!("conn{}", chance.between(100, 999)), "msg": text});
+    if let (Some(whole), Ok(attributes)) =
+        (whole.as_object_mut(), serde_json::from_str::<Value>(more))
+    {
+        whole.insert("attr".to_owned(), attributes);
+    }
+    whole
 }
 
 fn plain(l: &Line<'_>, _: &mut Dice) -> String {
