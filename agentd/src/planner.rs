@@ -79,6 +79,7 @@ struct Candidate {
 pub fn plan(input: &Input<'_>) -> Option<Plan> {
     let (mut candidates, mut reason) = match input.assessment {
         None => opening(input),
+        Some(assessment) if assessment.settled => refute(input, assessment),
         Some(assessment) => follow_up(input, assessment),
     };
     let left_out = cap_each_plugin(&mut candidates);
@@ -280,6 +281,25 @@ fn swept(
     !question::names_object(applies)
         && entity.namespace == input.alert.namespace
         && input.asked.iter().any(|(asked, _)| *asked == id)
+}
+
+/// Before a verdict stands: what might refute it, from tools that were not asked anything yet.
+fn refute(input: &Input<'_>, assessment: &Assessment) -> (Vec<Candidate>, String) {
+    let fresh = |tool: &ToolSpec| {
+        let id = tool.id.to_string();
+        !input.asked.iter().any(|(asked, _)| *asked == id)
+    };
+    let mut found = Vec::new();
+    for (tool, applies) in applicable(input) {
+        if fresh(tool) && any_matches(&applies.emits, &assessment.refuting) {
+            let suspects = assessment.suspects.iter();
+            found.extend(suspects.filter_map(|s| about(input, assessment, s, tool, applies)));
+        }
+    }
+    let mut once = BTreeSet::new();
+    let mut all = sorted(found);
+    all.retain(|candidate| once.insert(candidate.tool.id.to_string()));
+    (all, "to refute what seems settled".to_owned())
 }
 
 /// For each failed question, one other tool that may give the same signals.

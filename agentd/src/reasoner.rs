@@ -74,6 +74,8 @@ pub struct Assessment {
     pub hypotheses: Vec<Hypothesis>,
     /// Signals that would confirm or refute the leading ones.
     pub wanted: Vec<String>,
+    /// Signals that would speak loudly against what stands.
+    pub refuting: Vec<String>,
     /// Objects worth asking about, most urgent first.
     pub suspects: Vec<Suspect>,
     /// True when a verdict stands and nothing near the alert is unexplained.
@@ -130,6 +132,7 @@ impl Reasoning {
 
         Assessment {
             settled: settled(&choice),
+            refuting: refuting(&weighed, &choice),
             wanted: wanted(&weighed, &choice),
             suspects: suspects(&case, &weighed, &choice),
             unknown: anchor.unknown.clone(),
@@ -144,6 +147,17 @@ fn settled(choice: &Choice) -> bool {
     !choice.standing.is_empty()
         && choice.standing.iter().all(|(_, confidence)| *confidence >= SETTLED)
         && choice.unexplained.is_empty()
+}
+
+/// Signals that would turn what stands down: a verdict should not stand for want of the question.
+fn refuting(weighed: &[Weighed<'_>], choice: &Choice) -> Vec<String> {
+    const LOUD: f64 = 0.5;
+    let standing = choice.standing.iter().filter_map(|(index, _)| weighed.get(*index));
+    let clauses = standing.flat_map(|w| &w.cause.against).filter(|c| c.weight >= LOUD);
+    let mut signals: Vec<String> = clauses.flat_map(|clause| clause.any.iter().cloned()).collect();
+    signals.sort();
+    signals.dedup();
+    signals
 }
 
 /// Signals of the clauses, for and against, of what leads: those are the questions that separate.

@@ -97,8 +97,12 @@ pub(super) async fn run(
         } else {
             weighed.settled && recalled::may_end(&asked_by, &weighed.conclusion)
         };
+        // What is settled is asked about once more where a tool not asked yet might refute it: the
+        // next plan has only that, or there is none. A recalled case that was borne out again ends.
+        let narrowed = plan.revision == 1 && !asked_by.cases.is_empty();
+        let over = settled && (narrowed || !weighed.settled || weighed.refuting.is_empty());
         assessment = Some(weighed);
-        if settled {
+        if over {
             break EndReason::Concluded;
         }
         if circles {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    catalogue::{Catalogue, Polarity},
+    catalogue::{Catalogue, Polarity, matches_any},
+    claim::Claim,
     facts::{Facts, Seen},
     topology::{Topology, Unit},
 };
@@ -107,20 +108,30 @@ impl Anchor {
         catalogue: &Catalogue,
     ) -> Timestamp {
         let alerted = alert.start.or(facts.first_observed_at()).unwrap_or(self.now);
-        facts
-            .seen()
-            .iter()
-            .filter(|seen| catalogue.polarity(&seen.observation.signal) == Polarity::Harm)
-            .filter(|seen| self.current(seen))
+        let claim = Claim::of(catalogue.claims(), alert);
+        let (mut any, mut claimed) = (None::<Timestamp>, None::<Timestamp>);
+        let earlier = |known: Option<Timestamp>, at| known.map_or(Some(at), |k| Some(k.min(at)));
+        for seen in facts.seen().iter().filter(|seen| self.sets_onset(seen, topology, catalogue)) {
+            let observation = &seen.observation;
+            let recent = |at: &Timestamp| alerted.duration_since(*at) <= LONG_BEFORE;
+            let Some(start) = observation.start.filter(recent) else { continue };
+            any = earlier(any, start);
+            if claim.is_some_and(|claim| matches_any(&claim.harm, &observation.signal)) {
+                claimed = earlier(claimed, start);
+            }
+        }
+        // What the alert speaks of tells best when it began; a stray error before it does not.
+        claimed.or(any).map_or(alerted, |earliest| earliest.min(alerted))
+    }
+
+    fn sets_onset(&self, seen: &Seen, topology: &Topology, catalogue: &Catalogue) -> bool {
+        let observation = &seen.observation;
+        catalogue.polarity(&observation.signal) == Polarity::Harm
+            && self.current(seen)
+            && observation.attr("is_new") != "false"
             // A plugin's own words do not move the onset, by which changes are judged.
-            .filter(|seen| !catalogue.is_guest(&seen.observation.signal))
-            .filter(|seen| {
-                topology.unit(&seen.observation.subject).is_some_and(|u| self.units.contains(&u))
-            })
-            .filter_map(|seen| seen.observation.start)
-            .filter(|start| alerted.duration_since(*start) <= LONG_BEFORE)
-            .min()
-            .map_or(alerted, |earliest| earliest.min(alerted))
+            && !catalogue.is_guest(&observation.signal)
+            && topology.unit(&observation.subject).is_some_and(|u| self.units.contains(&u))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     account::{self, foreign},
     case::Case,
     health,
-    select::{Choice, FLOOR, Rejection},
+    select::{Choice, FLOOR, Rejection, began_together},
     severity,
     template::{fill, fill_command},
     weigh::Weighed,
@@ -83,7 +83,9 @@ pub fn conclude(
         .filter_map(|(index, confidence)| weighed.get(*index).map(|w| (w, *confidence)))
         .collect();
     // What is wrong elsewhere in the namespace does not make a healthy object ill.
-    let concerns = standing.iter().any(|(weighed, _)| weighed.path.is_some());
+    // Unless its trouble began together with this alert: then the way to it is only not known.
+    let concerns =
+        standing.iter().any(|(weighed, _)| weighed.path.is_some() || began_together(case, weighed));
     let meant = standing.first().filter(|(weighed, _)| weighed.cause.benign && !nobody(case));
     let mut conclusion = match health::answers(case, alert).filter(|_| !concerns) {
         Some(healthy) => well(case, alert, &healthy, &standing),

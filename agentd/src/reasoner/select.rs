@@ -191,9 +191,13 @@ fn stand(case: &Case<'_>, hypotheses: &[Weighed<'_>], candidates: &[usize], choi
 /// A further cause must be a fault of its own: it began with this trouble and explains harm that
 /// the others leave open.
 fn independent(case: &Case<'_>, hypothesis: &Weighed<'_>, explained: &BTreeSet<usize>) -> bool {
-    let together =
-        hypothesis.start.is_none_or(|start| case.anchor.onset.duration_since(start) <= TOGETHER);
+    let together = hypothesis.start.is_none() || began_together(case, hypothesis);
     together && hypothesis.explained.difference(explained).next().is_some()
+}
+
+/// Whether its trouble began with the alert's, or shortly before.
+pub(super) fn began_together(case: &Case<'_>, hypothesis: &Weighed<'_>) -> bool {
+    hypothesis.start.is_some_and(|start| case.anchor.onset.duration_since(start) <= TOGETHER)
 }
 
 fn ratio(part: usize, whole: usize) -> f64 {
