@@ -63,6 +63,7 @@ pub mod program;
 pub mod queues;
 pub mod recording;
 pub mod red;
+pub mod rights;
 pub mod rollout;
 pub mod saying;
 pub mod scaling;

@@ -2,12 +2,13 @@
 //! first ones that do not come up.
 
 use super::{
-    clock::{EVENTS_SINCE, Sec},
+    clock::{EVENTS_SINCE, NOW, Sec},
     cluster::Cluster,
+    controllers::Refused,
     dice::count,
     event::Happening,
     traffic::Id,
-    workload::{Kind, Pod, Revision, Template},
+    workload::{self, Kind, Pod, Revision, Template},
 };
 
 impl Cluster {
@@ -122,6 +123,46 @@ impl Cluster {
         (0..all)
             .map(|number| self.doomed(id, (revision, all, all - 1 - number), at + 1, &fate))
             .collect()
+    }
+
+    /// From `at` on the API server refuses new pods of the Deployment `id` and says `said`. With a
+    /// `change`, it is a rollout that gets none of its pods; else its present pods are lost
+    /// except for `left` of them, and get no successors.
+    pub fn refuse_pods<F: FnOnce(&mut Template)>(
+        &mut self,
+        id: Id,
+        (at, left): (Sec, usize),
+        change: Option<F>,
+        said: &str,
+    ) {
+        let all = self[id].replicas;
+        let missing = if let Some(change) = change {
+            let revision = self.revise(id, at, change);
+            let (to, surge) = (self.set_name(id, revision), all.div_ceil(4));
+            self.say_scaled(id, at, format!("Scaled up replica set {to} from 0 to {surge}"));
+            surge
+        } else {
+            for place in self.places(id).into_iter().skip(left) {
+                if let Some(pod) = self[id].pods.get_mut(place) {
+                    pod.gone = Some(at);
+                }
+            }
+            all.saturating_sub(left)
+        };
+        let set = self.set_name(id, self[id].revisions.len().saturating_sub(1));
+        let object = super::object::Ref::new("ReplicaSet", &self[id].namespace, &set);
+        let message = said.to_owned();
+        let event = Happening::warning(
+            object,
+            "replicaset-controller",
+            "FailedCreate",
+            format!("Error creating: {said}"),
+        );
+        // Tries come at growing distances, up to a quarter of an hour.
+        let tries = workload::crashes(at + 1, 0, NOW);
+        let last = tries.last().map_or(at + 1, |run| run.0);
+        self.events.push(event.times(at + 1, last, count(tries.len()) + 4));
+        self[id].refused = Some(Refused { at: at + 1, missing, message });
     }
 
     /// Adds a revision without touching pods.

@@ -129,8 +129,10 @@ impl<'a> Scene<'a> {
                 NOW
             }
         };
+        // To whom no request is led, none comes.
+        let served = self.course.is_none() || pod.ready_from != Sec::MAX;
         let mut at = from + 1;
-        while at < until {
+        while at < until && served {
             self.moment(pod, at, &mut lines, chance);
             at += chance.between(15, 60);
         }
@@ -231,6 +233,10 @@ impl<'a> Scene<'a> {
         });
         if let Some((call, _)) = failing {
             return self.failed_call(pod, (at, call), lines, chance);
+        }
+        let rate = self.course.and_then(|course| course.rate.get(step));
+        if rate.is_some_and(|rate| *rate < 0.02) && self.workload.runtime != Runtime::Store {
+            return;
         }
         let errors = self.course.and_then(|course| course.errors.get(step)).copied().unwrap_or(0.0);
         if self.workload.voice.is_access() {
