@@ -167,6 +167,7 @@ fn webhook_not_believed(cluster: &mut Cluster) -> Truth {
             hook.webhook, hook.config.name
         ),
     );
+    cluster.lacks.metrics = cluster.dice.chance(0.3);
     let secret = [Ref::new("Secret", &space, &secret)];
     truth.accept(secret).rated("medium", "P3").mention(&[
         "certificate",

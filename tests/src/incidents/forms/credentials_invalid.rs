@@ -1,5 +1,7 @@
 //! Credentials that are no longer right.
 
+mod broker_login_refused;
+
 use super::Tale;
 use crate::incidents::{
     clock::MIN,
@@ -16,6 +18,7 @@ use crate::incidents::{
 pub(super) const FORMS: &[(&str, Tale)] = &[
     ("password_rotated_on_one_side", password_rotated_on_one_side),
     ("partner_key_revoked", partner_key_revoked),
+    ("broker_login_refused", broker_login_refused::tell),
 ];
 
 /// How a driver says that the store refused a login.

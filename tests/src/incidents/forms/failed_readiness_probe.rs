@@ -118,6 +118,7 @@ fn asks_the_wrong_door(cluster: &mut Cluster) -> Truth {
     } else {
         format!("port {}, where nobody listens", door.port)
     };
+    cluster.lacks.logs = cluster.dice.chance(0.3);
     let alert =
         cluster.dice.pick(&["rollout_stuck", "deployment_replicas_mismatch", "pod_not_ready"]);
     let truth = Truth::new(cluster, alert, id, cluster.reference(id)).accept(cluster.parts(id));

@@ -15,6 +15,7 @@ use crate::incidents::{
 pub(super) const FORMS: &[(&str, Tale)] = &[
     ("other_namespaces_shut_out", other_namespaces_shut_out),
     ("egress_list_too_short", egress_list_too_short),
+    ("port_list_left_behind", port_list_left_behind),
 ];
 
 /// Names to DNS may always be asked for.
@@ -107,6 +108,50 @@ fn egress_list_too_short(cluster: &mut Cluster) -> Truth {
         ),
     );
     truth.mention(&[&host, &name, cluster[id].called()])
+}
+
+/// A service moved to another port, and its Service with it; the policy before it, as old as the
+/// application, lets in the old port only. The change of the port brought it to light.
+fn port_list_left_behind(cluster: &mut Cluster) -> Truth {
+    let hops = cluster.dice.below(2) + 1;
+    let app = cluster.app(hops);
+    let (id, gate, space) = (app.last(), app.gate(), cluster.home());
+    let (old, at) = (cluster[id].port, cluster.minutes_ago(8, 40));
+    let new = cluster.dice.pick(&[8090, 9080, 7070, 8181]);
+    let name =
+        format!("{}-{}", cluster[id].called(), ["ingress", "in"].get(hops - 1).unwrap_or(&"in"));
+    let named = Ref::new("NetworkPolicy", &space, &name);
+    let spec = json!({"podSelector": cluster.selector_of(id), "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": {}}], "ports": [{"protocol": "TCP", "port": old}]}]});
+    cluster.policy(&named, &spec, (-DAY * 110, &[]));
+    cluster[id].port = new;
+    let deployer = cluster.habits.deployer;
+    if let Some(front) = &mut cluster[id].front {
+        (front.target, front.edited) = (json!(new), Some((at, deployer)));
+    }
+    cluster.roll(id, at, |template| {
+        for probe in [&mut template.readiness, &mut template.liveness].into_iter().flatten() {
+            if let Some(Value::Object(get)) = probe.pointer_mut("/httpGet") {
+                get.insert("port".into(), json!(new));
+            }
+        }
+        template.set_env("PORT", &new.to_string());
+        template.tag = newer(&template.tag);
+    });
+    for caller in cluster.callers(id) {
+        cluster.cut_off((caller, Peer::In(id)), at + 30, 1.0);
+    }
+    let accept = [vec![cluster.reference(id)], cluster.parts(id)].concat();
+    let truth = told(
+        cluster,
+        (gate, named),
+        hops,
+        &format!(
+            "{} moved from port {old} to {new} with its last release, but NetworkPolicy {name} still lets in {old} only: its callers get no answer while its pods are ready.",
+            cluster[id].name
+        ),
+    );
+    truth.accept(accept).mention(&[&new.to_string(), &old.to_string(), "port", &name])
 }
 
 fn told(cluster: &Cluster, (gate, policy): (Id, Ref), hops: usize, cause: &str) -> Truth {

@@ -7,12 +7,16 @@ use crate::incidents::{
     clock::{MIN, Sec},
     cluster::Cluster,
     drawn::newer,
+    mishap::waits_for_image,
     traffic::{Harm, Id, Peer, Why},
     truth::Truth,
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("selector_edited", selector_edited), ("wrong_target_port", wrong_target_port)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("selector_edited", selector_edited),
+    ("wrong_target_port", wrong_target_port),
+    ("beside_a_bad_tag", beside_a_bad_tag),
+];
 
 /// From `at` on whoever calls `id` is refused.
 fn refused(cluster: &mut Cluster, id: Id, at: Sec) {
@@ -56,6 +60,7 @@ fn selector_edited(cluster: &mut Cluster) -> Truth {
     let own = cluster.dice.chance(0.35);
     let (alert, alerted) =
         if own { ("service_no_endpoints", id) } else { ("high_error_rate", gate) };
+    cluster.lacks.logs = cluster.dice.chance(0.25);
     let (front, name) = (cluster[id].called().to_owned(), cluster[id].name.clone());
     let truth = told(
         cluster,
@@ -76,6 +81,33 @@ fn selector_edited(cluster: &mut Cluster) -> Truth {
             cluster.effect(gate),
         )
         .mention(&["selector", "no endpoints", "label", "selects"])
+}
+
+/// The same, while a neighbour nobody waits for is stuck with a tag that does not exist: two
+/// faults that have nothing to do with each other.
+fn beside_a_bad_tag(cluster: &mut Cluster) -> Truth {
+    let mut truth = selector_edited(cluster);
+    let space = cluster.home();
+    let name = cluster.names.service();
+    let other = cluster.service(&space, &name);
+    if let Some(station) = cluster.traffic.station(other) {
+        station.rps = 2.0;
+    }
+    let at = cluster.minutes_ago(20, 50);
+    let bad = format!("{}-rc", cluster[other].template().tag);
+    let places =
+        cluster.stick(other, at, |template| template.tag.clone_from(&bad), waits_for_image);
+    let image = cluster[other].template().reference();
+    let said = format!(
+        "rpc error: code = NotFound desc = failed to pull and unpack image \"{image}\": failed to resolve reference \"{image}\": {image}: not found"
+    );
+    cluster.image_failures(other, &places, &said);
+    truth.alert = "namespace_degraded";
+    truth.description = format!("Several workloads of {space} are not as they should be.");
+    let words = ["image", "tag", &bad].map(str::to_owned).to_vec();
+    truth.also = Some(("image_pull_failure", cluster.reference(other), vec![words]));
+    truth.difficulty = "hard";
+    truth
 }
 
 /// The target port of a Service was changed to one that the pods do not have: by number, where
