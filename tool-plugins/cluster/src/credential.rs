@@ -107,7 +107,9 @@ impl Credential {
         let lower = format!("{} {} {}", self.secret, self.key, self.env).to_ascii_lowercase();
         let certificate = ["tls", "cert", "ca-bundle", ".pem", ".crt"];
         let is_certificate = certificate.iter().any(|w| lower.contains(w));
-        let named = WORDS.iter().any(|word| lower.contains(word));
+        // A Secret whose keys all become variables holds what a program logs in with.
+        let all_of_it = self.key.is_empty() && self.env.is_empty();
+        let named = all_of_it || WORDS.iter().any(|word| lower.contains(word));
         !self.secret.is_empty() && named && !(is_certificate && self.key.is_empty())
     }
 
@@ -154,10 +156,10 @@ mod tests {
                     {"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": {"name": "orders-db", "key": "password"}}},
                     {"name": "MAIL_TOKEN", "valueFrom": {"secretKeyRef": {"name": "mailer", "key": "token"}}},
                     {"name": "MODE", "value": "x"}],
-                "envFrom": [{"secretRef": {"name": "redis-auth"}}]}]}}));
+                "envFrom": [{"secretRef": {"name": "redis-auth"}}, {"secretRef": {"name": "stock"}}]}]}}));
         let all = of(&pod);
         let names: Vec<&str> = all.iter().map(|c| c.secret.as_str()).collect();
-        assert_eq!(names, ["mailer", "orders-db", "redis-auth"]);
+        assert_eq!(names, ["mailer", "orders-db", "redis-auth", "stock"]);
         let best = |system: &str, peer: &str| {
             all.iter().max_by_key(|c| c.fits(system, peer)).map(|c| c.secret.as_str())
         };
