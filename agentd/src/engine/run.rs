@@ -88,7 +88,7 @@ pub(super) async fn run(
         };
         let answers = run.execute(&plan).await?;
         let circles = run.absorb(answers);
-        let weighed = run.weigh(&recalled).await?;
+        let mut weighed = run.weigh(&recalled).await?;
         if plan.revision == 1 {
             recalled = run.recall_by_signals(recalled).await?;
         }
@@ -101,6 +101,8 @@ pub(super) async fn run(
         // next plan has only that, or there is none. A recalled case that was borne out again ends.
         let narrowed = plan.revision == 1 && !asked_by.cases.is_empty();
         let over = settled && (narrowed || !weighed.settled || weighed.refuting.is_empty());
+        // A recalled case that must not end the run leaves all its questions open.
+        weighed.settled &= settled;
         assessment = Some(weighed);
         if over {
             break EndReason::Concluded;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     case::Case,
     catalogue::{Polarity, matches_any},
+    facts::Seen,
 };
 use crate::alert::Alert;
 
@@ -26,6 +27,7 @@ pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
         .filter_map(|index| case.facts.seen().get(*index))
         // A plugin's own words stand beside, they do not answer alone.
         .filter(|seen| !case.catalogue.is_guest(&seen.observation.signal))
+        .filter(|seen| !at_the_brim(seen))
         .any(|seen| wanted.is_empty() || matches_any(&wanted, &seen.observation.signal));
     let tools: BTreeSet<_> = health
         .iter()
@@ -34,6 +36,13 @@ pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
         .collect();
     // One source alone may be blind in one eye.
     (answered && tools.len() >= 2).then_some(health)
+}
+
+/// Level, and so close to the limit that an hour of data cannot tell a slow leak from a full cache.
+fn at_the_brim(seen: &Seen) -> bool {
+    const BRIM: f64 = 0.9;
+    let observation = &seen.observation;
+    observation.signal == "container.memory_steady" && observation.value.unwrap_or_default() >= BRIM
 }
 
 /// Whether a source that could have borne the claim out was not there to be asked.

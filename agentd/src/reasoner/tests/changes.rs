@@ -126,6 +126,7 @@ fn databases() -> Vec<Story> {
     let waits = || by(said("log.lock_wait", "web-1", "11:30:00"), thing("Service", "db"));
     let held =
         by(saw("db.lock_held", thing("Job", "batch"), "11:29:00"), thing("StatefulSet", "db"));
+    let held = with(held, &[("known", "true")]);
     let heavy = saw("db.heavy_statement", thing("Pod", "batch-x"), "11:29:30");
     let full = || {
         let seen = by(said("log.pool_exhausted", "web-1", "11:30:00"), thing("Service", "db"));

@@ -25,6 +25,7 @@ const ENDS: [(&str, &str); 4] = [
 ];
 
 /// A CronJob whose run at `at` failed at every try. Gives the Job, its CronJob and what it said.
+#[expect(clippy::too_many_lines, reason = "one story, told in the order of its events")]
 fn failed_run(cluster: &mut Cluster, at: Sec, every: Sec) -> (Id, Ref, &'static str) {
     let space = cluster.home();
     let cron = cluster.names.thing(&["import", "reconcile", "rollup", "sync", "export"]);

@@ -61,6 +61,7 @@ fn cannot_be_mounted(
 
 /// A rollout refers to a ConfigMap or Secret that was never made under this name; the old pods
 /// go on serving. A release of another service a little later is innocent.
+#[expect(clippy::too_many_lines, reason = "one story, told in the order of its events")]
 fn map_was_never_made(cluster: &mut Cluster) -> Truth {
     let hops = cluster.dice.below(3) + 1;
     let app = cluster.app(hops);

@@ -124,6 +124,7 @@ fn rollout_over_quota(cluster: &mut Cluster) -> Truth {
 
 /// Somebody put a tighter quota or limit on the namespace hours ago; what ran, ran on. When the
 /// pods of a service were moved, none could be made again. The alert comes from the gate.
+#[expect(clippy::too_many_lines, reason = "one story, told in the order of its events")]
 fn nothing_comes_back(cluster: &mut Cluster) -> Truth {
     let hops = cluster.dice.below(3) + 1;
     let app = cluster.app(hops);

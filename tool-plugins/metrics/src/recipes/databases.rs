@@ -243,7 +243,7 @@ fn longest(view: View<'_>, metric: &str) -> Vec<Observation> {
             .value(course.now, "s")
             .baseline(course.before)
             .attr("application", name);
-        let fact = if who == database { fact } else { fact.peer(database) };
+        let fact = if who == database { fact } else { fact.attr("known", "true").peer(database) };
         facts.push(timed(fact, rise, view.frame));
     }
     facts
