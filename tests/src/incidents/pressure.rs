@@ -5,7 +5,7 @@ use super::{
     clock::{MIN, NOW, Sec},
     cluster::Cluster,
     dice::count,
-    traffic::Id,
+    traffic::{Id, step_of},
     workload::{Ended, Pod, State},
 };
 
@@ -105,6 +105,25 @@ impl Pod {
 }
 
 impl Cluster {
+    /// How bad it is for the users of `id` over the last minutes, where pods come and go: what
+    /// plainly cannot be served is P1.
+    #[must_use]
+    pub fn lasting_effect(&self, id: Id) -> &'static str {
+        let played = self.traffic.play(&self.workloads, &mut self.dice.fork("effect"));
+        let place = self.traffic.stations.iter().position(|station| station.id == id);
+        let course = place.and_then(|place| played.stations.get(place));
+        let last: Vec<f64> = course.map_or_else(Vec::new, |course| {
+            let (from, until) = (step_of(NOW - 6 * MIN), step_of(NOW));
+            course.errors.iter().take(until + 1).skip(from).copied().collect()
+        });
+        let share = last.iter().sum::<f64>() / last.len().max(1) as f64;
+        match share {
+            share if share >= 0.6 => "P1",
+            share if share >= 0.04 => "P2",
+            _ => "P3",
+        }
+    }
+
     /// All pods of `id` are killed for memory again and again since `at`, after `run.0` to `run.1`
     /// seconds each; `warm` seconds after each start they are ready, or never. Before that they
     /// lived well.

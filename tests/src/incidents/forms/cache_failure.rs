@@ -164,14 +164,13 @@ fn falls_through(cluster: &mut Cluster, c: &Cached, (at, slow): (Sec, f64), hits
 
 fn told(cluster: &mut Cluster, c: &Cached, at: Sec, cause: &str) -> Truth {
     let gate = c.app.gate();
-    let alert = cluster.dice.pick(&[
-        "high_latency",
-        "RequestLatencyP95High",
-        "high_error_rate",
-        "slow_responses",
-    ]);
+    let severity = cluster.lasting_effect(gate);
+    let alert = if severity == "P3" {
+        cluster.dice.pick(&["high_latency", "RequestLatencyP95High", "slow_responses"])
+    } else {
+        cluster.dice.pick(&["high_latency", "high_error_rate", "RequestLatencyP95High"])
+    };
     let (shown, name) = (cluster[gate].called().to_owned(), cluster[c.cache].name.clone());
-    let severity = cluster.effect(gate);
     let steps = c.app.path.len();
     Truth::new(cluster, alert, gate, cluster.reference(c.cache))
         .accept(cluster.parts(c.cache))

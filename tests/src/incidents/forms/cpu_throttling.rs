@@ -76,7 +76,7 @@ fn limit_edited_down(cluster: &mut Cluster) -> Truth {
         "LatencyBudgetBurn",
     ]);
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "The CPU limit of {name} was lowered from {old}m to {new}m; it is throttled most of the time and slows everything that calls it."
     );
@@ -166,7 +166,7 @@ fn tight_limit_met_by_growth(cluster: &mut Cluster) -> Truth {
     }
     let alert = cluster.dice.pick(&["high_latency", "P99LatencyAboveObjective", "slow_responses"]);
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "{name} reached its CPU limit of {limit}m with the slowly growing load of the day and is throttled; nothing was changed at it."
     );
@@ -212,7 +212,7 @@ fn probes_starve(cluster: &mut Cluster) -> Truth {
     let gate = app.gate();
     let alert = cluster.dice.pick(&["high_error_rate", "high_latency", "HighErrorRatio"]);
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "Since its last rollout {name} has a CPU limit of {new}m instead of {old}m; it is throttled so much that it does not even answer its probes in time."
     );
@@ -274,7 +274,7 @@ fn starved_and_unmeasured(cluster: &mut Cluster) -> Truth {
     );
     let gate = app.gate();
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "{name} may use only {new}m of CPU since its last rollout ({old}m before) and is starved."
     );

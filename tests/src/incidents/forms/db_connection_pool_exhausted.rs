@@ -55,16 +55,8 @@ fn told(
 }
 
 fn alert(cluster: &mut Cluster, app: &App) -> (&'static str, Id) {
-    let gate = app.gate();
-    (
-        cluster.dice.pick(&[
-            "high_error_rate",
-            "high_latency",
-            "HighErrorRatio",
-            "RequestFailures",
-        ]),
-        gate,
-    )
+    let alert = cluster.dice.pick(&["high_error_rate", "HighErrorRatio", "RequestFailures"]);
+    (alert, app.gate())
 }
 
 fn rating(app: &App) -> &'static str {
@@ -118,7 +110,7 @@ fn release_leaks_connections(cluster: &mut Cluster) -> Truth {
         cluster[id].sayings.push(saying);
     }
     let name = cluster[id].name.clone();
-    let severity = cluster.effect(app.gate());
+    let severity = cluster.lasting_effect(app.gate());
     let cause = format!(
         "Since release {tag} {name} does not return its database connections: its pool of {size} is exhausted. {} itself is well.",
         cluster[base].name
@@ -168,7 +160,7 @@ fn pool_made_too_small(cluster: &mut Cluster) -> Truth {
         &[(at, 0.0), (at + 90, 33.0)],
     );
     let name = cluster[id].name.clone();
-    let severity = cluster.effect(app.gate());
+    let severity = cluster.lasting_effect(app.gate());
     let cause = format!(
         "{key} in ConfigMap {map} was changed from {old} to {new}; since the restart the pool of {name} is always exhausted, while {} has room.",
         cluster[base].name
@@ -219,7 +211,7 @@ fn slowly_leaking_since_days(cluster: &mut Cluster) -> Truth {
         crate::incidents::traffic::Peer::In(base),
         &Harm::errors(at, share, Why::Said(said)),
     );
-    let severity = cluster.effect(app.gate());
+    let severity = cluster.lasting_effect(app.gate());
     let cause = format!(
         "{name} keeps ever more transactions of {host} open and never ends them; by now they are nearly all of its {most:.0} connections, and others are sent away."
     );

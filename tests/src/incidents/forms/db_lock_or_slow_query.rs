@@ -35,7 +35,7 @@ fn told(cluster: &mut Cluster, (app, at): (&App, Sec), culprit: Ref, cause: &str
         "RequestLatencyP99High",
     ]);
     let shown = cluster[gate].called().to_owned();
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let difficulty = if app.path.len() > 2 { "hard" } else { "medium" };
     Truth::new(cluster, alert, gate, culprit)
         .told(

@@ -107,7 +107,7 @@ fn log_of_changes_fills_volume(cluster: &mut Cluster) -> Truth {
         (cluster.dice.pick(&["high_error_rate", "HighErrorRatio"]), gate)
     };
     let name = cluster[id].name.clone();
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let why = if slot { " An inactive replication slot keeps its WAL." } else { "" };
     let cause = format!(
         "The volume {} of {name} is full; the database cannot write its WAL and does not start.{why}",
@@ -143,7 +143,7 @@ fn server_waits_for_room(cluster: &mut Cluster) -> Truth {
     let gate = app.gate();
     let alert = cluster.dice.pick(&["high_error_rate", "high_latency", "WritesFailing"]);
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "The volume {} of {name} is full of binary logs; the server waits for room, and everything that writes hangs.",
         claim.name
@@ -191,7 +191,7 @@ fn snapshot_cannot_be_written(cluster: &mut Cluster) -> Truth {
     let gate = app.gate();
     let alert = cluster.dice.pick(&["high_error_rate", "HttpErrorRatioHigh"]);
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "The volume {} of {name} is full: it cannot save its snapshot and refuses writes (MISCONF).",
         claim.name

@@ -53,7 +53,7 @@ fn blips(cluster: &mut Cluster, id: Id) {
     let pods = cluster[id].pods.clone();
     let share = 1.0 / pods.len().max(1) as f64;
     for (_, until) in pods.iter().flat_map(|pod| pod.runs.clone()).filter(|run| run.1 < NOW) {
-        let harm = Harm { until: until + 30, ..Harm::errors(until, share * 0.5, Why::Reset) };
+        let harm = Harm { until: until + 45, ..Harm::errors(until, share * 0.8, Why::Reset) };
         cluster.traffic.harm(id, harm);
     }
 }
@@ -210,7 +210,7 @@ fn collector_works_in_vain(cluster: &mut Cluster) -> Truth {
     let alert = cluster.dice.pick(&["high_latency", "RequestLatencyP99High", "slow_responses"]);
     let gate = app.gate();
     let shown = cluster[gate].called().to_owned();
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     told(
         cluster,
         (alert, gate, id),

@@ -11,7 +11,7 @@ use crate::incidents::{
     storage::Store,
     traffic::{Harm, Id, Why},
     truth::Truth,
-    voice::{Level, Runtime},
+    voice::{Level, Runtime, Voice},
     workload::Saying,
 };
 
@@ -77,13 +77,13 @@ fn told(
 
 /// The service that the alert names: the consumer itself, or the broker before which it happens.
 fn shown(cluster: &mut Cluster, queue: &Queue, consumer: Id) -> (&'static str, Id) {
+    let kafka = cluster[queue.broker].voice == Voice::Kafka;
     if cluster.dice.chance(0.5) {
-        (cluster.dice.pick(&["consumer_lag", "KafkaConsumerLagHigh", "queue_backlog"]), consumer)
+        let lag = if kafka { "KafkaConsumerLagHigh" } else { "queue_not_drained" };
+        (cluster.dice.pick(&["consumer_lag", lag, "queue_backlog"]), consumer)
     } else {
-        (
-            cluster.dice.pick(&["queue_depth_high", "MessageBacklogGrowing", "queue_backlog"]),
-            queue.broker,
-        )
+        let depth = if kafka { "KafkaTopicLagGrowing" } else { "queue_depth_high" };
+        (cluster.dice.pick(&[depth, "MessageBacklogGrowing", "queue_backlog"]), queue.broker)
     }
 }
 

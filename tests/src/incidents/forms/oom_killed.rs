@@ -119,7 +119,7 @@ fn limit_was_lowered(cluster: &mut Cluster) -> Truth {
         cluster.dice.pick(&["high_error_rate", "HighErrorRatio", "error_budget_burn"])
     };
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(app.gate());
+    let severity = cluster.lasting_effect(app.gate());
     let cause = format!(
         "The memory limit of {name} was lowered from {old}Mi to {new}Mi, less than it needs: its containers are OOMKilled."
     );
@@ -175,7 +175,7 @@ fn child_killed_inside(cluster: &mut Cluster) -> Truth {
     let gate = app.gate();
     let alert = cluster.dice.pick(&["high_error_rate", "HttpErrorRatioHigh"]);
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "{name} reaches its memory limit of {limit}Mi; the kernel kills its {process} processes inside the container, and the requests they serve are lost. The container is never restarted."
     );
@@ -257,7 +257,7 @@ fn store_killed(cluster: &mut Cluster) -> Truth {
     cluster.traffic.harm(id, harm);
     let alert = cluster.dice.pick(&["high_error_rate", "service_degraded", "HighErrorRatio"]);
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "StatefulSet {name} needs more than its memory limit of {limit}Mi and is OOMKilled again and again; its users lose their connections."
     );
@@ -336,7 +336,7 @@ fn heap_larger_than_container(cluster: &mut Cluster) -> Truth {
     let alert = cluster.dice.pick(&["high_error_rate", "KubePodCrashLooping", "service_unstable"]);
     let alert = if hops > 0 { "high_error_rate" } else { alert };
     let (name, shown) = (cluster[id].name.clone(), cluster[alerted].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "{name} may use a heap of {heap}Mi in a container of {limit}Mi since long; with today's load ({factor:.1} times) it does, and is OOMKilled."
     );

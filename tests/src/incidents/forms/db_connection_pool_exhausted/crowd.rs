@@ -68,7 +68,7 @@ pub(super) fn report_takes_all_slots(cluster: &mut Cluster) -> Truth {
         Peer::In(base),
         &Harm { grows: 60, ..Harm::errors(at, share, Why::Said(said)) },
     );
-    let severity = cluster.effect(app.gate());
+    let severity = cluster.lasting_effect(app.gate());
     let cause = format!(
         "{name} holds nearly all of the {most:.0} connections of {host}; the server sends everybody else away (too many clients)."
     );
@@ -130,7 +130,7 @@ pub(super) fn scaled_beyond_the_server(cluster: &mut Cluster) -> Truth {
     let said = sent_away(cluster[id].runtime, Store::Mysql, &host);
     let share = cluster.dice.range(0.2, 0.55);
     cluster.traffic.harm_call(id, Peer::In(base), &Harm::errors(at + 45, share, Why::Said(said)));
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "{name} was scaled from {before} to {wanted} pods with a pool of {size} each: together more than the {most:.0} connections of {host}, which refuses the rest (Too many connections)."
     );

@@ -84,7 +84,7 @@ pub(super) fn pooler_is_full(cluster: &mut Cluster) -> Truth {
     let share = cluster.dice.range(0.4, 0.8);
     let harm = Harm { slow: 60.0, grows: 100, ..Harm::errors(at + 20, share, Why::Said(said)) };
     cluster.traffic.harm_call(id, Peer::In(pooler), &harm);
-    let severity = cluster.effect(app.gate());
+    let severity = cluster.lasting_effect(app.gate());
     let cause = format!(
         "{worker} keeps its transactions open and so holds the 20 server connections of {name}; everybody else waits for one until query_wait_timeout."
     );

@@ -180,8 +180,10 @@ pub(super) fn two_lock_crosswise(cluster: &mut Cluster) -> Truth {
         "Since release {tag} {user} locks {items} and its totals in the other order than {name}: they deadlock, and {host} aborts one of each pair."
     );
     let accept = cluster.parts(id);
-    told(cluster, (&app, at), cluster.reference(id), &cause)
+    let truth = told(cluster, (&app, at), cluster.reference(id), &cause)
         .accept(accept)
         .mention(&["deadlock"])
-        .or_category(&["bad_deploy_regression"])
+        .or_category(&["bad_deploy_regression"]);
+    // Nothing waits long here: one of each pair is aborted.
+    Truth { alert: "high_error_rate", ..truth }
 }

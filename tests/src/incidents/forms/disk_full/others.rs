@@ -52,7 +52,7 @@ pub(super) fn broker_gives_up(cluster: &mut Cluster) -> Truth {
     let alert = cluster.dice.pick(&["high_error_rate", "KafkaBrokerDown", "HighErrorRatio"]);
     let alerted = if alert == "KafkaBrokerDown" { id } else { gate };
     let name = cluster[id].name.clone();
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "The volume {} of broker {name} is full; all its log directories failed and it shuts itself down.",
         claim.name
@@ -124,7 +124,7 @@ pub(super) fn no_more_inodes(cluster: &mut Cluster) -> Truth {
     let gate = if hops == 0 { id } else { app.gate() };
     let alert = cluster.dice.pick(&["high_error_rate", "UploadsFailing", "HighErrorRatio"]);
     let (workload, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(app.gate());
+    let severity = cluster.lasting_effect(app.gate());
     let cause = format!(
         "The volume {name} of {workload} has no free inode left although half of its bytes are free; no file can be made."
     );
@@ -185,7 +185,7 @@ pub(super) fn index_made_read_only(cluster: &mut Cluster) -> Truth {
     let gate = app.gate();
     let alert = cluster.dice.pick(&["high_error_rate", "IndexingFailures", "HighErrorRatio"]);
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "The volume {} of {name} is above the flood-stage watermark (95%); its indices are read-only and writes are refused.",
         claim.name

@@ -30,7 +30,7 @@ pub(in super::super) fn beside_a_killed_worker(cluster: &mut Cluster) -> Truth {
     let gate = app.gate();
     let alert = cluster.dice.pick(&["namespace_degraded", "WorkloadsNotReady"]);
     let (base, killed) = (cluster[id].name.clone(), cluster[other].name.clone());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "The volume {} of {base} is full, so everything that writes hangs; independently, {killed} is OOMKilled again and again.",
         claim.name

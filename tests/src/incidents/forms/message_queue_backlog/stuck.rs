@@ -72,7 +72,7 @@ pub(super) fn forgotten_consumer_blocks_broker(cluster: &mut Cluster) -> Truth {
     let gate = app.gate();
     let (name, shown) = (cluster[id].name.clone(), cluster[gate].called().to_owned());
     let alert = cluster.dice.pick(&["high_error_rate", "high_latency", "HighErrorRatio"]);
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "{name} was scaled to 0 hours ago, so {} grew until the broker reached its memory watermark and blocked its publishers; requests that publish hang.",
         queue.name

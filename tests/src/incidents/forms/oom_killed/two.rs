@@ -30,7 +30,7 @@ pub(in super::super) fn two_at_once(cluster: &mut Cluster) -> Truth {
     let gate = app.gate();
     let alert = cluster.dice.pick(&["namespace_degraded", "WorkloadsNotReady"]);
     let (killed, stuck) = (cluster[id].name.clone(), cluster[other].name.clone());
-    let severity = cluster.effect(gate);
+    let severity = cluster.lasting_effect(gate);
     let cause = format!(
         "The memory limit of {killed} was lowered from {old}Mi to {new}Mi and it is OOMKilled; independently, the rollout of {stuck} waits for image tag {tag}, which does not exist."
     );
