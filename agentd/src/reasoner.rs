@@ -10,12 +10,14 @@ pub mod claim;
 pub mod conclude;
 pub mod facts;
 pub mod health;
+mod relevance;
 pub mod select;
 pub mod severity;
 pub mod spread;
 pub mod template;
 #[cfg(test)]
 mod tests;
+mod told;
 pub mod topology;
 pub mod weigh;
 mod words;
@@ -127,7 +129,7 @@ impl Reasoning {
             hypothesis.id.clone_from(self.ids.entry(key).or_insert(next));
         }
         let choice = select::choose(&case, &weighed);
-        let hypotheses = conclude::hypotheses(&case, &weighed, &choice);
+        let hypotheses = told::hypotheses(&case, &weighed, &choice);
         let conclusion = conclude::conclude(&case, alert, &weighed, &choice, &hypotheses);
 
         Assessment {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     anchor::Anchor,
     catalogue::{Catalogue, Polarity, matches_any},
-    claim::Claim,
+    claim::{self, Claim},
     facts::{Facts, Seen},
     topology::{Topology, Unit},
 };
@@ -18,6 +18,9 @@ use crate::{alert::Alert, fact::Entity};
 /// Clocks of nodes, probes and scrapes differ; a cause may seem to begin this much after its
 /// effect.
 pub const SLACK: SignedDuration = SignedDuration::from_mins(5);
+
+/// Trouble that began no longer than this before the alert's began with it.
+pub const TOGETHER: SignedDuration = SignedDuration::from_hours(3);
 
 /// Observations weaker than this are not harm that wants explaining.
 pub const WEAK: f64 = 0.3;
@@ -53,6 +56,8 @@ pub struct Case<'a> {
     pub catalogue: &'a Catalogue,
     /// What the alert claims, when its words tell.
     pub claim: Option<&'a Claim>,
+    /// Whether the alert speaks of more than the object it names.
+    pub several: bool,
     placed: Vec<Placed>,
     by_unit: BTreeMap<Unit, Vec<usize>>,
     by_place: BTreeMap<Unit, BTreeMap<&'a str, Vec<usize>>>,
@@ -77,6 +82,7 @@ impl<'a> Case<'a> {
             anchor,
             catalogue,
             claim: Claim::of(catalogue.claims(), alert),
+            several: claim::speaks_of_several(alert),
             placed: Vec::with_capacity(facts.seen().len()),
             by_unit: BTreeMap::new(),
             by_place: BTreeMap::new(),

@@ -7,6 +7,10 @@ use serde::Deserialize;
 
 use crate::alert::Alert;
 
+/// Words by which an alert speaks of more than the one object it names.
+const SEVERAL: [&str; 6] =
+    ["several", "multiple", "more than one", "many", "workloads", "namespace degraded"];
+
 /// One kind of claim.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +33,16 @@ impl Claim {
             claims.iter().find(|claim| claim.words.iter().any(|word| said.speaks_of(word)))
         })
     }
+}
+
+/// Whether an alert speaks of more than one object: what bears its claim out beside the named one
+/// is then its concern too.
+#[must_use]
+pub fn speaks_of_several(alert: &Alert) -> bool {
+    [&alert.kind, &alert.description].into_iter().any(|text| {
+        let said = Said::new(text);
+        SEVERAL.iter().any(|word| said.speaks_of(word))
+    })
 }
 
 /// A text as the words it is made of: `KubePodCrashLooping`, `pod_crash_looping` and "pod is crash
@@ -95,5 +109,20 @@ mod tests {
         }
         let none = Alert { kind: "the_corps_has_fallen".to_owned(), ..Alert::default() };
         assert_eq!(Claim::of(catalogue.claims(), &none), None);
+    }
+
+    #[test]
+    fn an_alert_about_several_workloads_is_told_from_one_about_a_single_workload() {
+        for (kind, description, several) in [
+            ("namespace_degraded", "", true),
+            ("WorkloadsNotReady", "", true),
+            ("rollout_stuck", "more than one workload is not ready", true),
+            ("KubePodNotReady", "Pod web-1 has been not ready for 15 minutes", false),
+            ("high_error_rate", "web answers 12 % of requests with errors", false),
+        ] {
+            let (kind, description) = (kind.to_owned(), description.to_owned());
+            let alert = Alert { kind, description, ..Alert::default() };
+            assert_eq!(speaks_of_several(&alert), several, "{alert:?}");
+        }
     }
 }

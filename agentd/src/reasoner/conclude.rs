@@ -7,7 +7,7 @@ use super::{
     account::{self, foreign},
     case::Case,
     health,
-    select::{Choice, FLOOR, Rejection, began_together},
+    select::{Choice, FLOOR, began_together},
     severity,
     template::{fill, fill_command},
     weigh::Weighed,
@@ -26,47 +26,10 @@ use crate::{
 
 /// Most candidates kept in a report.
 const ALTERNATIVES: usize = 6;
-/// Most candidates told at all, beside those that stand.
-const KEPT: usize = 64;
 /// Most observations cited for one cause.
-const CITED: usize = 8;
+pub(super) const CITED: usize = 8;
 /// Most observations shown whose signals no catalogue knows.
 const FOREIGN: usize = 4;
-
-/// The hypotheses in the words of the domain, strongest first.
-pub fn hypotheses(case: &Case<'_>, weighed: &[Weighed<'_>], choice: &Choice) -> Vec<Hypothesis> {
-    let of = |index: &usize| weighed.get(*index).map(|w| w.id.clone()).unwrap_or_default();
-    let stands = |index: usize| choice.standing.iter().any(|(standing, _)| *standing == index);
-    let mut list: Vec<Hypothesis> = weighed
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| *index < KEPT || stands(*index))
-        .map(|(index, w)| {
-            let rejected = choice.rejected.get(&index);
-            let confidence = choice.confidence.get(index).copied().unwrap_or_default();
-            Hypothesis {
-                id: w.id.clone(),
-                statement: fill(&w.cause.statement, &values(case, w)),
-                confidence,
-                category: w.cause.category().to_owned(),
-                culprit: w.culprit.clone(),
-                evidence: cite(case, w.evidence.iter().map(|(i, _)| *i).take(CITED)),
-                against: cite(case, w.against.iter().copied()),
-                rejection: rejected.map(|r| why(weighed, r)).unwrap_or_default(),
-                explained_by: match rejected {
-                    Some(Rejection::ExplainedBy(by) | Rejection::SameThing(by)) => of(by),
-                    Some(Rejection::Weak | Rejection::Apart | Rejection::Partial) | None => {
-                        String::new()
-                    }
-                },
-                missing_signals: missing(case, w),
-                account: Some(Box::new(account::of(case, w, confidence))),
-            }
-        })
-        .collect();
-    list.sort_by(|a, b| b.confidence.total_cmp(&a.confidence).then_with(|| a.id.cmp(&b.id)));
-    list
-}
 
 /// What would be reported now.
 #[must_use]
@@ -314,34 +277,7 @@ fn advice(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<Recommendation> {
         .collect()
 }
 
-fn why(weighed: &[Weighed<'_>], rejection: &Rejection) -> String {
-    let name = |index: &usize| {
-        weighed
-            .get(*index)
-            .map_or_else(String::new, |w| format!("{} of {}", w.cause.category(), w.culprit))
-    };
-    match rejection {
-        Rejection::ExplainedBy(by) => {
-            format!("all that speaks for it is explained by {}", name(by))
-        }
-        Rejection::SameThing(by) => format!("{} is the more exact word for it", name(by)),
-        Rejection::Weak => "the evidence for it is too weak".to_owned(),
-        Rejection::Apart => "it lies apart from the alert".to_owned(),
-        Rejection::Partial => "it is no fault, and does not explain all that hurts".to_owned(),
-    }
-}
-
-fn missing(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<String> {
-    let has = |clause: &super::catalogue::Clause| {
-        weighed.evidence.iter().any(|(index, _)| {
-            case.facts.seen().get(*index).is_some_and(|seen| clause.matches(&seen.observation))
-        })
-    };
-    let lacking = weighed.cause.speaks_for.iter().filter(|c| c.weight >= 0.3 && !has(c));
-    lacking.map(|clause| clause.any.join(" or ")).collect()
-}
-
-fn cite(case: &Case<'_>, indices: impl Iterator<Item = usize>) -> Vec<String> {
+pub(super) fn cite(case: &Case<'_>, indices: impl Iterator<Item = usize>) -> Vec<String> {
     indices.filter_map(|i| case.facts.seen().get(i)).map(|seen| seen.id.clone()).collect()
 }
 

@@ -4,16 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
-
-use super::{case::Case, weigh::Weighed};
+use super::{
+    case::{Case, TOGETHER},
+    weigh::Weighed,
+};
 
 /// Belief from which a cause is said to be found.
 pub const FLOOR: f64 = 0.5;
 /// Belief from which a further, independent cause is named beside the first.
 const FURTHER: f64 = 0.65;
-/// A further cause must have begun no longer than this before the trouble.
-const TOGETHER: SignedDuration = SignedDuration::from_hours(3);
+/// Share of a vaguer word's belief from which the more exact one takes its place.
+const NEARLY: f64 = 0.75;
 /// Most causes named in one report.
 const MOST: usize = 3;
 /// Most hypotheses that are compared with one another; the others are too weak to matter.
@@ -26,6 +27,8 @@ pub enum Rejection {
     ExplainedBy(usize),
     /// Another is the more exact word for the same thing.
     SameThing(usize),
+    /// Another is the same kind of fault at an object linked with this one.
+    OtherEnd(usize),
     /// Belief stays below the floor.
     Weak,
     /// It lies apart from the alert.
@@ -70,6 +73,7 @@ pub fn choose(case: &Case<'_>, hypotheses: &[Weighed<'_>]) -> Choice {
     for index in order.drain(COMPARED.min(order.len())..) {
         choice.rejected.insert(index, Rejection::Weak);
     }
+    exact_first(case, hypotheses, &mut order);
     for index in &order {
         let Some(hypothesis) = hypotheses.get(*index) else { continue };
         match away(case, hypotheses, hypothesis, &candidates) {
@@ -80,7 +84,7 @@ pub fn choose(case: &Case<'_>, hypotheses: &[Weighed<'_>]) -> Choice {
         }
     }
     choice.confidence = hypotheses.iter().map(|h| h.belief).collect();
-    discount_rivals(hypotheses, &candidates, &mut choice.confidence);
+    discount_rivals(hypotheses, &candidates, &mut choice);
     stand(case, hypotheses, &candidates, &mut choice);
     let explained: BTreeSet<usize> = choice
         .standing
@@ -92,6 +96,27 @@ pub fn choose(case: &Case<'_>, hypotheses: &[Weighed<'_>]) -> Choice {
     let open = case.symptoms().difference(&explained).copied();
     choice.unexplained = open.filter(own).collect();
     choice
+}
+
+/// Moves the more exact word for a thing before the vaguer one that yields to it, wherever it could
+/// stand by itself: a vague word collects more evidence, and is not truer for that.
+fn exact_first(case: &Case<'_>, hypotheses: &[Weighed<'_>], order: &mut Vec<usize>) {
+    let mut from = 0;
+    while let Some(vague) = order.get(from).and_then(|index| hypotheses.get(*index)) {
+        let exact = order.iter().skip(from + 1).position(|index| {
+            hypotheses.get(*index).is_some_and(|exact| {
+                exact.belief >= FLOOR.max(vague.belief * NEARLY)
+                    && vague.cause.yields_to.contains(&exact.cause.id)
+                    && !exact.cause.yields_to.contains(&vague.cause.id)
+                    && linked(case, exact, vague)
+            })
+        });
+        if let Some(at) = exact {
+            let moved = order.remove(from + 1 + at);
+            order.insert(from, moved);
+        }
+        from += 1;
+    }
 }
 
 /// Belief, raised by what it explains of all the harm near the alert.
@@ -111,19 +136,22 @@ fn away(
     hypothesis: &Weighed<'_>,
     candidates: &[usize],
 ) -> Option<Rejection> {
-    for index in candidates {
-        let Some(stronger) = hypotheses.get(*index) else { continue };
-        if hypothesis.cause.yields_to.contains(&stronger.cause.id)
-            && linked(case, stronger, hypothesis)
-        {
-            return Some(Rejection::SameThing(*index));
+    let stronger = || candidates.iter().filter_map(|i| hypotheses.get(*i).map(|h| (*i, h)));
+    for (index, stronger) in stronger() {
+        let yields = hypothesis.cause.yields_to.contains(&stronger.cause.id);
+        let same = hypothesis.unit == stronger.unit && same_kind(hypothesis, stronger);
+        if (yields || same) && linked(case, stronger, hypothesis) {
+            return Some(Rejection::SameThing(index));
         }
         let mut carrying = hypothesis.evidence.iter().filter(|(_, weight)| *weight >= 0.25);
         if carrying.all(|(evidence, _)| stronger.explained.contains(evidence)) {
-            return Some(Rejection::ExplainedBy(*index));
+            return Some(Rejection::ExplainedBy(index));
         }
     }
-    None
+    let mut linked_kind = stronger().filter(|(_, stronger)| {
+        same_kind(hypothesis, stronger) && linked(case, stronger, hypothesis)
+    });
+    linked_kind.next().map(|(index, _)| Rejection::OtherEnd(index))
 }
 
 /// Whether two hypotheses speak of one thing: their culprits are one unit, or an edge joins them.
@@ -131,23 +159,32 @@ fn linked(case: &Case<'_>, a: &Weighed<'_>, b: &Weighed<'_>) -> bool {
     a.unit.zip(b.unit).is_some_and(|(a, b)| case.topology.adjoin(a, b))
 }
 
-/// The nearer a rival for the same symptoms comes, the less the first is believed.
-fn discount_rivals(hypotheses: &[Weighed<'_>], candidates: &[usize], confidence: &mut [f64]) {
+fn same_kind(a: &Weighed<'_>, b: &Weighed<'_>) -> bool {
+    a.cause.category() == b.cause.category()
+}
+
+/// The nearer a rival for the same symptoms comes, the less the first is believed. The other end of
+/// the same trouble is a rival too: which end is at fault stays in question.
+fn discount_rivals(hypotheses: &[Weighed<'_>], candidates: &[usize], choice: &mut Choice) {
     let Some(first) = candidates.first() else { return };
     let Some(top) = hypotheses.get(*first) else { return };
+    let other_ends = choice.rejected.iter().filter_map(|(index, rejection)| {
+        (*rejection == Rejection::OtherEnd(*first)).then(|| hypotheses.get(*index)).flatten()
+    });
     let rival = candidates
         .iter()
         .skip(1)
         .filter_map(|index| hypotheses.get(*index))
         .filter(|h| h.explained.intersection(&top.explained).next().is_some())
-        // A plugin's cause is told beside another, it does not talk it down.
-        .filter(|h| top.cause.source.is_guest() || !h.cause.source.is_guest())
         // Two that each explain what the other cannot are two faults, not rivals for one.
         .filter(|h| h.explained.is_subset(&top.explained) || top.explained.is_subset(&h.explained))
+        .chain(other_ends)
+        // A plugin's cause is told beside another, it does not talk it down.
+        .filter(|h| top.cause.source.is_guest() || !h.cause.source.is_guest())
         .map(|h| h.belief)
         .fold(0.0, f64::max);
     if top.belief > 0.0
-        && let Some(first) = confidence.get_mut(*first)
+        && let Some(first) = choice.confidence.get_mut(*first)
     {
         let nearness = (rival / top.belief).min(1.0);
         *first *= 1.0 - 0.4 * nearness * nearness;

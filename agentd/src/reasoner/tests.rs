@@ -2,6 +2,7 @@
 //! where the mechanism is meant and taken from the catalogue where its data is.
 
 mod changes;
+mod chosen;
 mod refused;
 mod waiting;
 
@@ -34,6 +35,18 @@ fn saw(signal: &str, subject: Entity, since: &str) -> Observation {
         end: at("12:00:00"),
         ..Observation::default()
     }
+}
+
+fn with(mut observation: Observation, attributes: &[(&str, &str)]) -> Observation {
+    for (key, value) in attributes {
+        observation.attributes.insert((*key).to_owned(), (*value).to_owned());
+    }
+    observation
+}
+
+fn by(mut observation: Observation, peer: Entity) -> Observation {
+    observation.peer = Some(peer);
+    observation
 }
 
 fn edge(from: Entity, kind: RelationKind, to: Entity) -> Relation {

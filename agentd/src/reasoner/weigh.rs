@@ -13,17 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    anchor::Match,
     case::{Case, soon},
     catalogue::{Cause, Clause, CulpritRule, Place, Polarity, matches_any},
     facts::{Blind, Seen},
+    relevance::Nearness,
     spread::Spread,
     topology::Unit,
 };
 use crate::fact::{Entity, Relation};
 
-/// Relevance of what does not bear out what an alert without a name claims.
-const BESIDE_THE_CLAIM: f64 = 0.4;
 /// Most hypotheses of one plugin's causes.
 const PER_GUEST: usize = 16;
 
@@ -179,11 +177,8 @@ impl<'a> Case<'a> {
             let directed = ways.needs.get(&unit);
             directed.or_else(|| ways.linked.get(&unit).filter(|_| touches)).cloned()
         });
-        let relevance = if self.answers_claim(&explained) {
-            self.relevance(&culprit, path.as_deref(), touches && covered > 0.0)
-        } else {
-            BESIDE_THE_CLAIM
-        };
+        let near = Nearness { path: path.as_deref(), explains: touches && covered > 0.0 };
+        let relevance = self.relevance(&culprit, &near, &explained, start);
         let terms = Terms { support, opposition, relevance, coverage, sight: self.sight(cause) };
         Some(Weighed {
             id: String::new(),
@@ -346,27 +341,6 @@ impl<'a> Case<'a> {
     /// Harm that the alert speaks of counts twice.
     fn weight_of<'s>(&self, harm: impl IntoIterator<Item = &'s usize>) -> f64 {
         harm.into_iter().map(|index| if self.claimed(*index) { 2.0 } else { 1.0 }).sum()
-    }
-
-    /// An alert that names no object is about whatever bears its claim out, not about anything
-    /// that happens to be broken in its namespace.
-    fn answers_claim(&self, explained: &BTreeSet<usize>) -> bool {
-        let named = matches!(self.anchor.how, Match::Named | Match::Described);
-        named || self.claim.is_none() || explained.iter().any(|index| self.claimed(*index))
-    }
-
-    fn relevance(&self, culprit: &Entity, path: Option<&[Relation]>, explains_here: bool) -> f64 {
-        match path {
-            Some([]) => 1.0,
-            // Something the alerted unit depends on, or whose trouble can be felt there: full
-            // weight when it explains what hurts there.
-            Some(_) if explains_here || self.symptoms().is_empty() => 0.97,
-            Some(_) => 0.7,
-            None if self.anchor.how == Match::Everything => 0.9,
-            None if self.anchor.neighbour(culprit) && self.anchor.how == Match::Namespace => 0.9,
-            None if self.anchor.neighbour(culprit) => 0.7,
-            None => 0.2,
-        }
     }
 
     /// Less belief for each source that could not be asked about the very signals of the cause.

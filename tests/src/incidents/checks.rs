@@ -1,6 +1,8 @@
 //! Whether a written incident holds what a recording must hold. For tests of the forms: each
 //! author runs them over all forms, whoever wrote them.
 
+use serde_json::Value;
+
 use super::{object::Ref, recording::Incident};
 
 /// Everything that is wrong with an incident, a line each; none is good.
@@ -20,6 +22,7 @@ pub fn faults(incident: &Incident, category: &str) -> Vec<String> {
     for word in [category.to_owned(), category.replace('_', "-")] {
         faults.extend(named(incident, &word));
     }
+    faults.extend(contradicted(incident));
     if incident.logs.values().any(|text| text.lines().any(|line| line.len() < 31)) {
         faults.push("a log line has no time or no text".to_owned());
     }
@@ -47,6 +50,17 @@ fn there(incident: &Incident, object: &Ref) -> bool {
                 |path: &str| value.pointer(path).and_then(|v| v.as_str()).unwrap_or_default();
             text("/metadata/name") == object.name && text("/metadata/namespace") == object.namespace
         })
+}
+
+/// Words that have to be said of a second fault and may not be claimed of the first.
+fn contradicted(incident: &Incident) -> Vec<String> {
+    let bare = |value: &Value| value.as_str().unwrap_or_default().to_lowercase().replace(' ', "");
+    let of = |path: &str| incident.scenario.pointer(path).and_then(Value::as_array);
+    let said = of("/also/0/must_mention").into_iter().flatten().filter_map(Value::as_array);
+    let said: Vec<String> = said.flatten().map(bare).collect();
+    let claims = of("/must_not_claim").into_iter().flatten().map(bare);
+    let both = claims.filter(|claim| said.iter().any(|word| word.contains(claim.as_str())));
+    both.map(|claim| format!("{claim:?} has to be said and may not be")).collect()
 }
 
 fn named(incident: &Incident, word: &str) -> Option<String> {

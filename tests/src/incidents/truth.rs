@@ -121,6 +121,20 @@ impl Truth {
         self
     }
 
+    /// What may not be claimed. A second fault has to be named, so its words are free.
+    fn wrong_claims(&self) -> Vec<&str> {
+        let bare = |text: &str| text.to_lowercase().replace(' ', "");
+        let second: Vec<String> = self
+            .also
+            .iter()
+            .flat_map(|(_, _, words)| words)
+            .flatten()
+            .map(|word| bare(word))
+            .collect();
+        let claims = self.not_claim.iter().map(String::as_str);
+        claims.filter(|claim| !second.iter().any(|word| word.contains(&bare(claim)))).collect()
+    }
+
     /// These categories name it as well.
     #[must_use]
     pub fn or_category(mut self, categories: &[&'static str]) -> Self {
@@ -158,7 +172,7 @@ impl Truth {
         }
         whole.insert("culprit_accept".into(), accept.iter().map(|one| one.value()).collect());
         whole.insert("must_mention".into(), json!(self.mention));
-        whole.insert("must_not_claim".into(), json!(self.not_claim));
+        whole.insert("must_not_claim".into(), json!(self.wrong_claims()));
         whole.insert("must_not_leak".into(), json!(self.not_leak));
         whole.insert("expected_severity".into(), json!(self.severity));
         if let Some((category, culprit, words)) = &self.also {

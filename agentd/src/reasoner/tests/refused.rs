@@ -1,20 +1,8 @@
 //! Workloads that are refused, cut off, misrouted or wrongly checked: which object each mechanism
 //! blames, and that a check which reports a real failure is not blamed for it.
 
-use super::{alert, assess, blamed, edge, embedded, saw, thing};
+use super::{alert, assess, blamed, by, edge, embedded, saw, thing, with};
 use crate::fact::{Entity, Observation, Relation, RelationKind};
-
-fn with(mut observation: Observation, attributes: &[(&str, &str)]) -> Observation {
-    for (key, value) in attributes {
-        observation.attributes.insert((*key).to_owned(), (*value).to_owned());
-    }
-    observation
-}
-
-fn by(mut observation: Observation, peer: Entity) -> Observation {
-    observation.peer = Some(peer);
-    observation
-}
 
 fn pod() -> Entity {
     thing("Pod", "web-1")

@@ -1,20 +1,8 @@
 //! Workloads that wait for volumes, quotas, nodes, images, autoscalers and runs: which object each
 //! mechanism blames, told by the documents of the catalogue.
 
-use super::{alert, assess, blamed, edge, embedded, saw, thing};
+use super::{alert, assess, blamed, by, edge, embedded, saw, thing, with};
 use crate::fact::{Entity, Observation, Relation, RelationKind};
-
-fn with(mut observation: Observation, attributes: &[(&str, &str)]) -> Observation {
-    for (key, value) in attributes {
-        observation.attributes.insert((*key).to_owned(), (*value).to_owned());
-    }
-    observation
-}
-
-fn by(mut observation: Observation, peer: Entity) -> Observation {
-    observation.peer = Some(peer);
-    observation
-}
 
 fn node(name: &str) -> Entity {
     Entity::new("Node", "", name)
