@@ -113,13 +113,18 @@ fn violations(descriptor: &pb::ToolDescriptor) -> Vec<Violation> {
     wrong
 }
 
-fn schema(text: &str, field: &str, wrong: &mut Vec<Violation>) {
-    if text.is_empty() {
-        return;
-    }
-    if text.len() > MAX_SCHEMA {
+/// Whether a document is larger than one may be; that is told.
+fn too_large(text: &str, field: &str, wrong: &mut Vec<Violation>) -> bool {
+    let large = text.len() > MAX_SCHEMA;
+    if large {
         let said = format!("has {} bytes; send at most {MAX_SCHEMA}", text.len());
         wrong.push(violation(field, "TOO_LARGE", &said));
+    }
+    large
+}
+
+fn schema(text: &str, field: &str, wrong: &mut Vec<Violation>) {
+    if text.is_empty() || too_large(text, field, wrong) {
         return;
     }
     match serde_json::from_str::<Value>(text) {
@@ -143,12 +148,7 @@ fn schema(text: &str, field: &str, wrong: &mut Vec<Violation>) {
 }
 
 fn template(text: &str, field: &str, wrong: &mut Vec<Violation>) {
-    if text.is_empty() {
-        return;
-    }
-    if text.len() > MAX_SCHEMA {
-        let said = format!("has {} bytes; send at most {MAX_SCHEMA}", text.len());
-        wrong.push(violation(field, "TOO_LARGE", &said));
+    if text.is_empty() || too_large(text, field, wrong) {
         return;
     }
     for name in placeholders(text) {
