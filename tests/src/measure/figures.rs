@@ -1,5 +1,7 @@
 //! Sums over outcomes. Pure.
 
+use std::collections::BTreeMap;
+
 use super::outcome::{Came, Outcome};
 
 /// How many came to what.
@@ -34,6 +36,47 @@ pub struct Figures {
     pub rounds: (usize, usize),
     /// Milliseconds of an investigation: median and longest.
     pub millis: (usize, usize),
+}
+
+/// Answers that were said with about the same confidence, and how many of them are right: calibrated
+/// means that of those said at 0.8 eight in ten are (Brier, Monthly Weather Review 78, 1950; the
+/// table is a reliability diagram in numbers).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reliability {
+    /// Confidence from which answers are counted here, up to a tenth more.
+    pub from: f64,
+    /// Answers.
+    pub cases: usize,
+    /// Their mean confidence.
+    pub said: f64,
+    /// Share of them that is right.
+    pub right: f64,
+}
+
+// === impl Reliability ===
+
+impl Reliability {
+    /// By tenths of confidence, lowest first; tenths in which nothing was said are left out.
+    #[must_use]
+    pub fn of(outcomes: &[Outcome]) -> Vec<Self> {
+        let mut told: BTreeMap<u32, Vec<(f64, bool)>> = BTreeMap::new();
+        for outcome in outcomes {
+            let Some(sure) = outcome.answer.confidence else { continue };
+            let tenth = (1..10_u32).rev().find(|tenth| sure >= f64::from(*tenth) / 10.0);
+            told.entry(tenth.unwrap_or(0)).or_default().push((sure, outcome.came == Came::Right));
+        }
+        told.into_iter().map(|(tenth, of)| Self::tenth(tenth, &of)).collect()
+    }
+
+    fn tenth(tenth: u32, of: &[(f64, bool)]) -> Self {
+        let cases = of.len();
+        Self {
+            from: f64::from(tenth) / 10.0,
+            cases,
+            said: of.iter().map(|(sure, _)| sure).sum::<f64>() / number(cases),
+            right: number(of.iter().filter(|(_, right)| *right).count()) / number(cases),
+        }
+    }
 }
 
 // === impl Tally ===
@@ -123,5 +166,22 @@ mod tests {
         let figures = Figures::of(&outcomes);
         assert_eq!((figures.calls, figures.easy_calls), ((5, 30), 5));
         assert_eq!((figures.brier, figures.with_confidence), (None, 0));
+    }
+
+    #[test]
+    fn what_was_said_is_held_against_what_was_right_by_tenths_of_confidence() {
+        let said = |id, category, sure| outcome(id, "oom_killed", Some((category, sure)));
+        let outcomes = [
+            said("a", "oom_killed", 0.82),
+            said("b", "disk_full", 0.88),
+            said("c", "oom_killed", 0.8),
+            said("d", "oom_killed", 1.0),
+            outcome("e", "oom_killed", None),
+        ];
+        let tenths = Reliability::of(&outcomes);
+        let told: Vec<(f64, usize)> = tenths.iter().map(|one| (one.from, one.cases)).collect();
+        assert_eq!(told, [(0.8, 3), (0.9, 1)]);
+        assert!((tenths[0].said - 2.5 / 3.0).abs() < 1e-9, "{tenths:?}");
+        assert!((tenths[0].right - 2.0 / 3.0).abs() < 1e-9, "{tenths:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
-    figures::{Figures, Tally},
+    figures::{Figures, Reliability, Tally},
     outcome::{Came, Outcome, named},
     variant::Variant,
 };
@@ -29,7 +29,21 @@ pub fn summary(outcomes: &[Outcome]) -> String {
     }
     out.push_str(&row("all", outcomes.iter().collect()));
     out.push('\n');
+    out.push_str(&reliability(&Reliability::of(outcomes)));
     out.push_str(&figures(&Figures::of(outcomes)));
+    out
+}
+
+/// How far confidence may be believed.
+fn reliability(tenths: &[Reliability]) -> String {
+    let mut out = String::new();
+    for Reliability { from, cases, said, right } in tenths {
+        let to = from + 0.1;
+        let _ = writeln!(
+            out,
+            "said {from:.1} to {to:.1}: {cases:4} answers, mean {said:.2}, right {right:.2}"
+        );
+    }
     out
 }
 
@@ -114,9 +128,10 @@ pub fn beside(variant: Variant, plain: &[Outcome], varied: &[Outcome]) -> String
         }
     }
     let longest = Figures::of(varied).millis.1;
+    let (before, now) = (surety(plain, varied), surety(varied, plain));
     let mut out = format!(
         "{variant}: {} of {} verdicts changed; {} right, {} wrong, {} inconclusive, \
-         {} confident wrong; longest {longest} ms\n",
+         {} confident wrong; mean confidence {before:.3} -> {now:.3}; longest {longest} ms\n",
         changed.len(),
         tally.cases,
         tally.right,
@@ -133,6 +148,17 @@ pub fn beside(variant: Variant, plain: &[Outcome], varied: &[Outcome]) -> String
     }
     out.push_str(&promised(variant, varied));
     out
+}
+
+/// Mean confidence of `these` over the cases that are right in both runs; 0 of none.
+fn surety(these: &[Outcome], those: &[Outcome]) -> f64 {
+    let right = |one: &&Outcome| one.came == Came::Right;
+    let both = these
+        .iter()
+        .filter(right)
+        .filter(|one| those.iter().filter(right).any(|other| other.id == one.id));
+    let sure: Vec<f64> = both.filter_map(|one| one.answer.confidence).collect();
+    sure.iter().sum::<f64>() / sure.iter().map(|_| 1.0).sum::<f64>().max(1.0)
 }
 
 /// How many reports have what the variant asks of them, and which do not.
@@ -182,6 +208,8 @@ mod tests {
         assert_eq!(numbers("oom_killed"), ["2", "1", "1", "0", "1", "1"], "{summary}");
         assert_eq!(numbers("disk_full"), ["1", "0", "0", "1", "0", "0"]);
         assert_eq!(numbers("all"), ["3", "1", "1", "1", "1", "1"]);
+        let tenth = "said 0.9 to 1.0:    2 answers, mean 0.90, right 0.50";
+        assert!(summary.contains(tenth), "{summary}");
         assert!(summary.contains("Brier score    0.410 over 2"), "{summary}");
     }
 
@@ -213,6 +241,7 @@ mod tests {
         let told = beside(Variant::FailHalf(3), &plain, &varied);
         let first = "half of the calls fail (seed 3): 1 of 2 verdicts changed; 1 right, 1 wrong";
         assert!(told.starts_with(first), "{told}");
+        assert!(told.contains("mean confidence 0.900 -> 0.600"), "{told}");
         assert_eq!(told.matches("CONFIDENT WRONG b").count(), 1, "{told}");
         assert!(told.ends_with("0 of 2 reports name a gap; not a b\n"), "{told}");
     }
