@@ -17,6 +17,8 @@ use crate::cli::{
     text::{self, bare, clock, counted, object, percent, time},
 };
 
+/// Most candidates a gap's price is told of.
+const PRICED: usize = 3;
 /// Most moments of the timeline.
 const MOMENTS: usize = 14;
 /// What the numbers of the arithmetic are.
@@ -192,6 +194,29 @@ fn cleared(sheet: &mut Sheet, view: &View<'_>) {
     }
 }
 
+/// What it costs each of the first candidates, by number, that `tool` could not be asked about it.
+fn price(of: &Explanation, tool: &str) -> String {
+    let mut told = Vec::new();
+    for (number, hypothesis) in of.hypotheses.iter().enumerate() {
+        let Some(account) = &hypothesis.account else { continue };
+        let Some(sight) = account.factors.iter().find(|f| f.name == "sight") else { continue };
+        if !account.unseen_tools.iter().any(|unseen| unseen == tool) || sight.value <= 0.0 {
+            continue;
+        }
+        let tools = f64::from(u32::try_from(account.unseen_tools.len()).unwrap_or(u32::MAX));
+        let alone = sight.value.powf(tools.recip());
+        let points = (hypothesis.confidence / alone).min(1.0) - hypothesis.confidence;
+        if points >= 0.005 {
+            told.push(format!("candidate {} by {:.0} points", number + 1, points * 100.0));
+        }
+    }
+    if told.is_empty() {
+        return String::new();
+    }
+    told.truncate(PRICED);
+    format!("; this lowers {}", told.join(", "))
+}
+
 /// What was not understood, not seen, when it happened, and what would decide.
 fn rest(sheet: &mut Sheet, view: &View<'_>) {
     let of = view.of;
@@ -207,7 +232,8 @@ fn rest(sheet: &mut Sheet, view: &View<'_>) {
     for gap in &of.gaps {
         let why = gap.failure.as_ref().map_or("", |failure| failure.message.as_str());
         let cost = if gap.impact.is_empty() { String::new() } else { format!("; {}", gap.impact) };
-        sheet.words("  - ", &format!("{}: {why}{cost}", gap.subject));
+        let price = price(of, &gap.subject);
+        sheet.words("  - ", &format!("{}: {why}{cost}{price}", gap.subject));
     }
     headed(sheet, "What would decide", of.deciding_questions.len());
     for question in &of.deciding_questions {
