@@ -23,6 +23,7 @@ pub mod quantity;
 pub mod rules;
 pub mod sayings;
 pub mod selector;
+pub mod server;
 mod snapshot;
 
 pub use answer::Answer;

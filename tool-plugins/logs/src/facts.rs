@@ -78,8 +78,12 @@ pub fn of(whose: Whose<'_>, tally: &Tally<'_>) -> Told {
             |to: &Entity| Relation::new(whose.workload.clone(), RelationKind::Calls, to.clone());
         uses.extend(tally.met().iter().map(calls));
     }
-    // Who cannot understand an answer depends on its form, also where the call itself works.
-    let reads = told.facts.iter().filter(|fact| fact.signal() == "log.protocol_error");
+    // Who cannot understand an answer depends on its form, also where the call itself works; who
+    // asks for names depends on the resolver with all it calls.
+    let reads = told
+        .facts
+        .iter()
+        .filter(|fact| matches!(fact.signal(), "log.protocol_error" | "log.dns_failure"));
     let peers = reads.filter_map(|fact| fact.as_wire().peer.as_ref());
     uses.extend(peers.map(|peer| {
         let peer = Entity::new(&*peer.kind, &*peer.namespace, &*peer.name);
@@ -88,6 +92,7 @@ pub fn of(whose: Whose<'_>, tally: &Tally<'_>) -> Told {
     told.relations = relations.into_iter().chain(uses).collect();
     told.facts.extend(lines::reloads(subject, tally));
     told.facts.extend(lines::heavy(subject, tally));
+    told.facts.extend(lines::backlogs(subject, tally));
     told.facts.extend(lines::errors(subject, tally, &mut told.new_harm));
     told.facts.extend(orders(subject, tally));
     if told.new_harm == 0 && tally.lines() > 0 {

@@ -20,6 +20,7 @@ pub mod sources;
 pub mod tally;
 pub mod template;
 pub mod time;
+pub mod waiting;
 
 use agent_sdk::Plugin;
 use plugin_cluster::Cluster;

@@ -2,10 +2,14 @@
 //! files. A program that complains of a setting or of a host names the setting; the object that
 //! holds it is what a person would change. No value of a Secret is known here.
 
+use std::collections::BTreeSet;
+
 use agent_sdk::Entity;
 use plugin_cluster::{
     Container, Object,
+    peers::bare_host,
     pod::{self, list},
+    server,
 };
 use serde_json::Value;
 
@@ -133,11 +137,104 @@ impl Origins {
         direct.or_else(|| self.given.iter().filter(files_last).find(holds))
     }
 
+    /// The hosts of servers of one kind that the settings give, as they are written there.
+    #[must_use]
+    pub fn servers(&self, kind: &Servers) -> BTreeSet<String> {
+        let mut hosts = BTreeSet::new();
+        for given in &self.given {
+            let named = given.how != "file" && kind.named_by(&given.name);
+            let apart = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';');
+            for word in given.value.split(apart).filter(|word| !word.is_empty()) {
+                if kind.is_address(word) || named && is_plain_host(word) {
+                    hosts.extend(bare_host(word));
+                }
+            }
+        }
+        hosts
+    }
+
     /// Whether a setting is surely not given: the spec was known and nothing gives it.
     #[must_use]
     pub fn lacks(&self, name: &str) -> bool {
         self.known && self.setting(name).is_none()
     }
+}
+
+/// How settings give servers of one kind away.
+#[derive(Debug)]
+pub struct Servers {
+    schemes: &'static [&'static str],
+    ports: &'static [&'static str],
+    /// Parts of names of variables.
+    names: &'static [&'static str],
+}
+
+/// Stores that keep what can be made again.
+pub static CACHES: Servers = Servers {
+    schemes: &["redis", "rediss", "redis-sentinel", "valkey", "valkeys", "memcached", "memcache"],
+    ports: &["6379", "6380", "11211", "26379"],
+    names: &["REDIS", "VALKEY", "MEMCACHE", "CACHE"],
+};
+
+/// Servers in which messages wait.
+pub static BROKERS: Servers = Servers {
+    schemes: &[
+        "amqp",
+        "amqps",
+        "kafka",
+        "nats",
+        "tls+nats",
+        "pulsar",
+        "pulsar+ssl",
+        "stomp",
+        "mqtt",
+    ],
+    ports: &["5672", "5671", "9092", "9093", "9094", "4222", "6650", "6651", "61616", "1883"],
+    names: &["KAFKA", "AMQP", "RABBIT", "NATS", "PULSAR", "BROKER", "ACTIVEMQ", "JMS"],
+};
+
+// === impl Servers ===
+
+impl Servers {
+    fn is_address(&self, word: &str) -> bool {
+        if let Some((scheme, _)) = word.split_once("://") {
+            // `SETTING=redis://...` within an argument or a file.
+            let scheme = scheme.rsplit(['=', ':']).next().unwrap_or(scheme);
+            return self.schemes.contains(&scheme);
+        }
+        word.rsplit_once(':').is_some_and(|(host, port)| {
+            self.ports.contains(&port) && host.contains(|c: char| c.is_ascii_alphabetic())
+        })
+    }
+
+    fn named_by(&self, name: &str) -> bool {
+        const ENDS: &[&str] = &[
+            "HOST",
+            "HOSTS",
+            "URL",
+            "URLS",
+            "URI",
+            "ADDR",
+            "ADDRS",
+            "ADDRESS",
+            "SERVER",
+            "SERVERS",
+            "ENDPOINT",
+            "ENDPOINTS",
+            "NODES",
+            "BROKERS",
+            "DSN",
+            "LIST",
+        ];
+        let name = name.to_ascii_uppercase();
+        self.names.iter().any(|part| name.contains(part))
+            && ENDS.iter().any(|end| name.ends_with(end))
+    }
+}
+
+fn is_plain_host(word: &str) -> bool {
+    word.contains(|c: char| c.is_ascii_alphabetic())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':'))
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -149,63 +246,13 @@ fn find<'a>(pod: &Object, name: &str, configs: &'a [Object]) -> Option<&'a Objec
     own.find(|c| !name.is_empty() && c.name() == name)
 }
 
-/// The kind of server a container is, by its image, and by its ports where the image says nothing.
-#[must_use]
-pub fn server(container: &Container<'_>) -> Option<&'static str> {
-    const IMAGES: &[(&str, &str)] = &[
-        ("pgbouncer", "postgres"),
-        ("pgpool", "postgres"),
-        ("postgres", "postgres"),
-        ("timescale", "postgres"),
-        ("postgis", "postgres"),
-        ("patroni", "postgres"),
-        ("spilo", "postgres"),
-        ("mysql", "mysql"),
-        ("mariadb", "mysql"),
-        ("percona", "mysql"),
-        ("mongo", "mongo"),
-        ("redis", "redis"),
-        ("valkey", "redis"),
-        ("keydb", "redis"),
-        ("rabbitmq", "rabbitmq"),
-        ("kafka", "kafka"),
-        ("redpanda", "kafka"),
-        ("openldap", "ldap"),
-        ("mssql", "sqlserver"),
-        ("cockroach", "postgres"),
-    ];
-    const PORTS: &[(i64, &str)] = &[
-        (5432, "postgres"),
-        (6432, "postgres"),
-        (3306, "mysql"),
-        (27017, "mongo"),
-        (6379, "redis"),
-        (9092, "kafka"),
-        (5672, "rabbitmq"),
-        (1433, "sqlserver"),
-        (389, "ldap"),
-    ];
-    let image = container.image();
-    let name = image.rsplit('/').next().unwrap_or(image).to_ascii_lowercase();
-    // Programs that only watch a server carry its name, too.
-    let watches = ["exporter", "backup", "client", "migrat", "operator", "insight", "commander"];
-    if watches.iter().any(|word| name.contains(word)) {
-        return None;
-    }
-    let by_image = IMAGES.iter().find(|(word, _)| name.contains(word)).map(|(_, system)| *system);
-    by_image.or_else(|| {
-        let ports = container.ports();
-        PORTS.iter().find(|(port, _)| ports.iter().any(|(_, p)| p == port)).map(|(_, s)| *s)
-    })
-}
-
 /// Origins and system of the container called `name` of a pod.
 #[must_use]
 pub fn of(pod: &Object, name: &str, configs: &[Object]) -> (Origins, Option<&'static str>) {
     let all = pod::containers(pod);
     all.iter()
         .find(|c| c.name == name)
-        .map_or_else(Default::default, |c| (Origins::of(pod, c, configs), server(c)))
+        .map_or_else(Default::default, |c| (Origins::of(pod, c, configs), server::of(c)))
 }
 
 #[cfg(test)]
@@ -243,16 +290,19 @@ mod tests {
         assert_eq!(origins.host("orders-db").unwrap().name, "DB_HOST");
         assert_eq!(origins.host("orders"), None);
     }
-
     #[test]
-    fn servers_are_told_by_image_and_port_and_their_watchers_are_none() {
-        let system = |image: &str, port: i64| {
-            let spec = json!({"name": "c", "image": image, "ports": [{"containerPort": port}]});
-            server(&Container { name: "c", init: false, spec: &spec, status: &Value::Null })
-        };
-        assert_eq!(system("docker.io/library/postgres:15", 5432), Some("postgres"));
-        assert_eq!(system("r/core-db:2", 3306), Some("mysql"));
-        assert_eq!(system("r/redis-exporter:1", 6379), None);
-        assert_eq!(system("r/web:1", 8080), None);
+    fn the_settings_tell_which_cache_and_which_broker_a_program_has() {
+        let pod = Object::new(json!({"kind": "Pod", "metadata": {"name": "p", "namespace": "n"},
+            "spec": {"containers": [{"name": "app", "image": "r/shop:1",
+                "args": ["--broker=amqp://u:p@jobs-mq:5672/"],
+                "env": [{"name": "SESSION_REDIS_HOST", "value": "basket-store"},
+                    {"name": "CACHE_URL", "value": "rediss://:x@basket-store.n.svc:6379/0"},
+                    {"name": "CACHE_TTL", "value": "300s"},
+                    {"name": "KAFKA_BROKERS", "value": "log-0.log:9092,log-1.log:9092"},
+                    {"name": "DB", "value": "postgres://u@orders-db:5432/x"}]}]}}));
+        let (origins, _) = of(&pod, "app", &[]);
+        let told = |kind: &Servers| origins.servers(kind).into_iter().collect::<Vec<_>>();
+        assert_eq!(told(&CACHES), ["basket-store", "basket-store.n.svc"]);
+        assert_eq!(told(&BROKERS), ["jobs-mq", "log-0.log", "log-1.log"]);
     }
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use agent_sdk::Entity;
 use plugin_cluster::{Peers, peers::bare_host};
 
+use crate::origin::Servers;
+
 /// Who speaks: where it lives and by which names it goes.
 #[derive(Debug, Clone, Default)]
 pub struct Speaker {
@@ -33,6 +35,24 @@ pub fn of(message: &str, speaker: &Speaker, peers: &Peers) -> Option<Entity> {
     });
     host.or_else(|| by_place(message, speaker, peers))
         .or_else(|| only_known_word(message, speaker, peers))
+}
+
+/// The server of one kind that a message is about: the only one that the speaker's settings give,
+/// else that of them which the message names.
+#[must_use]
+pub fn server(message: &str, speaker: &Speaker, peers: &Peers, kind: &Servers) -> Option<Entity> {
+    let hosts = speaker.origins.servers(kind);
+    let given: BTreeSet<Entity> = hosts
+        .iter()
+        .filter_map(|host| peers.host(host, &speaker.namespace))
+        .filter(|found| !is_self(found, speaker))
+        .collect();
+    let named = || of(message, speaker, peers);
+    match given.len() {
+        0 => named(),
+        1 => given.into_iter().next(),
+        _ => named().filter(|found| given.contains(found)),
+    }
 }
 
 /// The host that did not resolve, as the message writes it.
@@ -129,8 +149,19 @@ fn is_host_shaped(word: &str, host: &str) -> bool {
             && !is_source_file(name)
     });
     let is_ip = host.parse::<std::net::IpAddr>().is_ok();
-    let cluster_name = host.contains(".svc") && !host.starts_with('.');
+    let cluster_name = is_cluster_name(host);
     with_port || is_ip || cluster_name || is_public_name(host)
+}
+
+/// `name.namespace.svc`, alone or before the cluster's domain; `com.acme.svc.Orders` is a path of
+/// code.
+fn is_cluster_name(host: &str) -> bool {
+    let parts: Vec<&str> = host.split('.').collect();
+    let Some(at) = parts.iter().position(|part| *part == "svc") else { return false };
+    let zone = parts.get(at + 1).copied().unwrap_or("cluster");
+    let code = zone != "cluster"
+        && matches!(parts.first(), Some(&("com" | "org" | "net" | "io" | "de" | "eu" | "dev")));
+    at >= 2 && !parts.iter().any(|part| part.is_empty()) && !code
 }
 
 fn is_source_file(name: &str) -> bool {
@@ -293,5 +324,12 @@ mod tests {
         for (message, expected) in table {
             assert_eq!(of(message, &speaker, &peers), expected, "{message}");
         }
+    }
+    #[test]
+    fn a_path_of_code_is_no_cluster_name() {
+        let told = |host: &str| is_cluster_name(host);
+        assert!(told("db.shop.svc") && told("db.shop.svc.cluster.local"));
+        assert!(told("db.shop.svc.corp.example") && told("p-0.db.shop.svc.cluster.local"));
+        assert!(!told("com.acme.svc.orders") && !told("org.acme.shop.svc.web.orders"));
     }
 }

@@ -92,13 +92,14 @@ fn speaks_of_waiting(record: &Record) -> bool {
     const SAID: &[&str] =
         &["still waiting for", "Slow query", "slow query", "duration: ", "COLLSCAN", "Query_time"];
     record.level == Level::Info && SAID.iter().any(|words| record.message.contains(words))
+        || rules::stores::is_said_calmly(&record.message)
         || rules::load::is_said_calmly(&record.message)
 }
 
 /// What a container does, in words, for signals of load.
 #[must_use]
 pub fn said_of_load(signal: &str, whom: Option<&str>) -> Option<String> {
-    rules::load::phrase(signal, whom)
+    rules::stores::phrase(signal, whom).or_else(|| rules::load::phrase(signal))
 }
 
 fn says_it_is_well(text: &str) -> bool {

@@ -1,6 +1,8 @@
 //! What one container logged, folded line by line: kinds of lines, mechanisms of failure, settings
 //! taken over. Memory is bounded by the tables here and by [`crate::template`], not by the log.
 
+mod about;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agent_sdk::Entity;
@@ -11,11 +13,13 @@ use crate::{
     database::Sessions,
     exception::{self, Exception},
     level::Level,
+    origin,
     peer::{self, Speaker},
     rate::{Counts, Window},
     record::{Joiner, Record},
     signals::{self, Mechanism, Reload, words},
     template::{Id, Miner},
+    waiting::Queues,
 };
 
 /// Mechanisms with their peers, at most.
@@ -70,6 +74,7 @@ pub struct Tally<'a> {
     heavy: BTreeMap<String, Seen>,
     met: BTreeSet<Entity>,
     sessions: Sessions,
+    queues: Queues,
     all: Counts,
     lines: u64,
 }
@@ -93,6 +98,7 @@ impl<'a> Tally<'a> {
             heavy: BTreeMap::new(),
             met: BTreeSet::new(),
             sessions: Sessions::default(),
+            queues: Queues::default(),
             all: Counts::default(),
             lines: 0,
         }
@@ -130,6 +136,7 @@ impl<'a> Tally<'a> {
             let seen = self.heavy.entry(statement).or_insert_with(Seen::new);
             seen.add(record, None, &self.window);
         }
+        self.queues.note(record.time, &record.message, &record.head);
         self.meet(record);
         let mined = self.miner.add(record.level, &record.message);
         if let Some(gone) = mined.evicted {
@@ -180,9 +187,9 @@ impl<'a> Tally<'a> {
         exception: Option<&Exception>,
     ) {
         for mechanism in mechanisms {
-            let text = telling(record, exception);
+            let text = about::telling(record, exception);
             let peer = self.peer(&mechanism, &text);
-            let mechanism = placed(mechanism, peer.as_ref(), &text);
+            let mechanism = about::placed(mechanism, peer.as_ref(), &text);
             let beside = words::beside(mechanism.signal, &text);
             let key = (mechanism, peer);
             if self.mechanisms.len() >= MAX_MECHANISMS && !self.mechanisms.contains_key(&key) {
@@ -195,7 +202,7 @@ impl<'a> Tally<'a> {
     }
 
     fn peer(&self, mechanism: &Mechanism, text: &str) -> Option<Entity> {
-        if !has_peer(mechanism.signal) {
+        if !about::has_peer(mechanism.signal) {
             return None;
         }
         // The API server refused; what looks like a host there is an API group.
@@ -215,7 +222,16 @@ impl<'a> Tally<'a> {
             let forwarded = text.split_once("->")?.1.split([' ', ',']).next()?;
             return self.peers.host(forwarded.trim_end_matches(':'), &self.speaker.namespace);
         }
-        peer::of(text, self.speaker, self.peers)
+        // Who misses a cache or is held back seldom says by whom; its settings do.
+        let kind = match mechanism.signal {
+            "log.cache_full" | "log.cache_bypassed" | "log.cache_refused" => &origin::CACHES,
+            "log.broker_blocked" => &origin::BROKERS,
+            _ => return peer::of(text, self.speaker, self.peers),
+        };
+        if self.speaker.server.is_some() {
+            return None;
+        }
+        peer::server(text, self.speaker, self.peers, kind)
     }
 
     /// Who speaks.
@@ -251,6 +267,12 @@ impl<'a> Tally<'a> {
     #[must_use]
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// What it says that waits for it.
+    #[must_use]
+    pub fn queues(&self) -> &Queues {
+        &self.queues
     }
 
     /// The window it was made with.
@@ -293,54 +315,6 @@ impl<'a> Tally<'a> {
     pub fn held(&self) -> usize {
         self.kinds.len() + self.mechanisms.len() + self.reloads.len() + self.heavy.len()
     }
-}
-
-/// An outside service that answers "forbidden" refuses who asks, not a right inside the cluster.
-fn placed(mechanism: Mechanism, peer: Option<&Entity>, text: &str) -> Mechanism {
-    let outside = peer.is_some_and(|peer| peer.kind == "External");
-    if mechanism.signal == "log.permission_denied" && outside && text.contains("403") {
-        return Mechanism { signal: "log.auth_failure", detail: None };
-    }
-    mechanism
-}
-
-/// Signals that lie between two.
-fn has_peer(signal: &str) -> bool {
-    matches!(
-        signal,
-        "log.connection_refused"
-            | "log.timeout"
-            | "log.upstream_error"
-            | "log.dns_failure"
-            | "log.tls_failure"
-            | "log.auth_failure"
-            | "log.permission_denied"
-            | "log.pool_exhausted"
-            | "log.lock_wait"
-            | "log.slow_statement"
-            | "log.schema_mismatch"
-            | "log.rate_limited"
-            | "log.protocol_error"
-            | "log.connection_leak"
-    )
-}
-
-/// The words that may name whom it concerns: the message, the exception's line, what a database
-/// adds.
-fn telling(record: &Record, exception: Option<&Exception>) -> String {
-    let mut text = record.message.clone();
-    if let Some(exception) = exception.filter(|e| !record.message.contains(&e.line)) {
-        text.push('\n');
-        text.push_str(&exception.line);
-    }
-    let further = |line: &&String| {
-        ["DETAIL:", "STATEMENT:", "CONTEXT:"].iter().any(|word| line.contains(word))
-    };
-    for line in record.trace.iter().filter(further).take(3) {
-        text.push('\n');
-        text.push_str(line);
-    }
-    text
 }
 
 // === impl Seen ===

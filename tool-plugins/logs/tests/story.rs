@@ -181,3 +181,44 @@ async fn an_order_planted_in_a_log_is_told_and_changes_nothing_else() {
     assert!(signals.contains(&"log.quiet"), "{signals:?}");
     assert!(!signals.contains(&"log.no_space") && !signals.contains(&"log.error_pattern"));
 }
+
+/// A worker whose queue grows by its own words, and whose cache its settings name.
+#[tokio::test]
+async fn a_queue_that_climbs_and_a_cache_named_by_settings_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let pod = json!({"kind": "Pod", "metadata": {"name": "w-0", "namespace": "shop",
+            "creationTimestamp": "2025-01-01T00:00:00Z"},
+        "spec": {"containers": [{"name": "app", "image": "r/w:1",
+            "env": [{"name": "REDIS_URL", "value": "redis://basket:6379/0"}]}]},
+        "status": {"containerStatuses": [{"name": "app", "ready": true, "restartCount": 0,
+            "state": {"running": {"startedAt": "2025-01-01T00:00:00Z"}}}]}});
+    let service = json!({"kind": "Service", "metadata": {"name": "basket", "namespace": "shop"},
+        "spec": {"selector": {"app": "basket"}}});
+    let mut log = String::new();
+    for minute in 0..120 {
+        let stamp = format!("2025-01-02T{:02}:{:02}:00Z", 10 + minute / 60, minute % 60);
+        writeln!(log, "{stamp} INFO heartbeat ok").unwrap();
+        if minute < 80 {
+            writeln!(log, "{stamp} INFO mails: task {minute} succeeded in 0.3s").unwrap();
+        } else {
+            let waits = (minute - 79) * 50;
+            writeln!(log, "{stamp} INFO queue mails: {waits} tasks waiting, 0 active").unwrap();
+            writeln!(log, "{stamp} WARN cache unavailable, reading {minute} from database")
+                .unwrap();
+        }
+    }
+    Recording::write(dir.path(), "2025-01-02T12:00:00Z", &[pod, service])
+        .unwrap()
+        .file("logs/shop/w-0/app.log", &log)
+        .unwrap();
+    let asked = json!({"namespace": "shop"});
+    let outcome = harness(&dir).await.call("find_error_patterns", asked).await;
+    let facts = &outcome.result().unwrap().observations;
+    let backlog = of(facts, "log.backlog_growing")[0];
+    assert_eq!((backlog.value, &*backlog.attributes["queue"]), (Some(2000.0), "mails"));
+    let missed = of(facts, "log.cache_bypassed")[0];
+    assert_eq!(missed.peer.as_ref().unwrap().name, "basket");
+    let ended =
+        of(facts, "log.pattern_shift").into_iter().find(|f| f.attributes["work"] == "ended");
+    assert!(ended.is_some_and(|f| f.attributes["template"].contains("succeeded")), "{facts:?}");
+}

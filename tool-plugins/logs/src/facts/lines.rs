@@ -72,6 +72,29 @@ pub(super) fn heavy(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
     told.collect()
 }
 
+/// Queues that the program says are not drained.
+pub(super) fn backlogs(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
+    let told = tally.queues().climbing().map(|(queue, waiting)| {
+        let says = format!(
+            "container {} says that more and more waits{}: {} at last, {} {} lines before",
+            subject.container,
+            if queue.is_empty() { String::new() } else { format!(" in queue {queue}") },
+            waiting.last,
+            waiting.first,
+            waiting.times - 1
+        );
+        Observation::new("log.backlog_growing", subject.clone(), says)
+            .count(waiting.times)
+            .value(waiting.last, "1")
+            .baseline(waiting.first)
+            .maybe_since(waiting.since)
+            .maybe_until(waiting.until)
+            .attr("queue", queue)
+            .quote(&waiting.quote)
+    });
+    told.collect()
+}
+
 pub(super) fn errors(subject: &Entity, tally: &Tally<'_>, new_harm: &mut u64) -> Vec<Observation> {
     let mut found: Vec<(bool, Level, u64, Observation)> = Vec::new();
     for (template, kind) in tally.kinds().filter(|(_, kind)| kind.level >= Level::Warn) {
@@ -155,6 +178,7 @@ pub(super) fn shifts(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
         } else {
             "came less often"
         };
+        let work = if is_work_done(&template) { verb } else { "" };
         let says = format!(
             "container {}: lines \"{}\" {verb} at {}: {:.0} an hour, before {:.0}",
             subject.container,
@@ -173,11 +197,63 @@ pub(super) fn shifts(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
             .attr("level", kind.level.word())
             .attr("before", format!("{:.0}", change.before))
             .attr("after", format!("{:.0}", change.after))
+            .attr("work", work)
             .quote(&kind.quote);
         found.push((change.evidence, fact));
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found.into_iter().take(MAX_SHIFTS).map(|(_, fact)| fact).collect()
+}
+
+/// Whether a kind of line tells of a piece of work that was done.
+fn is_work_done(template: &str) -> bool {
+    const DONE: &[&str] = &[
+        "succeeded",
+        "success",
+        "processed",
+        "consumed",
+        "handled",
+        "completed",
+        "finished",
+        "acked",
+        "acknowledged",
+        "committed",
+        "delivered",
+        "dispatched",
+        "done",
+    ];
+    const PIECE: &[&str] = &[
+        "message",
+        "messages",
+        "msg",
+        "task",
+        "tasks",
+        "job",
+        "jobs",
+        "event",
+        "events",
+        "record",
+        "records",
+        "batch",
+        "batches",
+        "item",
+        "items",
+        "offset",
+        "offsets",
+        "delivery",
+        "queue",
+        "topic",
+        "partition",
+        "order",
+        "orders",
+        "payload",
+        "entry",
+        "entries",
+    ];
+    let lower = template.to_ascii_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let any = |table: &[&str]| words.iter().any(|word| table.contains(word));
+    any(DONE) && any(PIECE)
 }
 
 /// Whether a kind of line only changed as all lines did: a container that ended or got more to do.

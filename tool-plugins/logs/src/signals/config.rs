@@ -56,7 +56,8 @@ pub(super) fn detail(signal: &str, text: &str) -> Option<(&'static str, String)>
             let found = status.iter().find(|(words, _)| lower.contains(words));
             found.map(|(_, status)| ("status", (*status).to_owned()))
         }
-        _ => super::rules::load::detail(signal, &lower),
+        _ => super::rules::stores::detail(signal, &lower)
+            .or_else(|| super::rules::load::detail(signal, &lower)),
     }
 }
 

@@ -1,12 +1,14 @@
 //! The wording of failures, as data. The order decides: of several rules that fit a line the first
 //! counts, as "lock wait timeout" is about a lock and "pool timed out" about a pool.
 
+mod caches;
 mod database;
 pub(super) mod load;
 mod network;
 mod reach;
 mod resources;
 mod settings;
+pub(super) mod stores;
 
 use crate::level::Level;
 
@@ -23,6 +25,8 @@ pub(super) struct Rule {
 /// All rules, in the order that decides.
 pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
     let tables = [
+        caches::RULES,
+        stores::RULES,
         load::RULES,
         resources::RULES,
         database::RULES,

@@ -248,6 +248,46 @@ fn settings_taken_over_are_read_with_old_and_new() {
 }
 
 const LOAD: &[(&str, &str)] = &[
+    ("WARN hit ratio of the last minute: 0.02", "log.cache_bypassed"),
+    ("WARN price:77 not in cache, loading (760ms)", "log.cache_bypassed"),
+    ("WARN cache unavailable, serving without cache", "log.cache_bypassed"),
+    ("ERROR LOADING Redis is loading the dataset in memory", "log.cache_refused"),
+    (
+        "ERROR redis.clients.jedis.exceptions.JedisClusterException: CLUSTERDOWN The cluster is down",
+        "log.cache_refused",
+    ),
+    ("ERROR READONLY You can't write against a read only replica.", "log.cache_refused"),
+    ("ERROR redis: all sentinels are unreachable", "log.cache_refused"),
+    (
+        "WARN worker thread 502 did not return from task 64c3, waiting for lock held by thread 502",
+        "log.hung",
+    ),
+    (
+        "WARN Thread[vert.x-worker-3,5,main] has been blocked for 65000 ms, time limit is 60000 ms",
+        "log.hung",
+    ),
+    ("[CRITICAL] WORKER TIMEOUT (pid:17)", "log.hung"),
+    ("ERROR job stalled more than allowable limit", "log.hung"),
+    ("INFO missed heartbeat from celery@worker-2", "log.hung"),
+    (
+        "ERROR could not decode message hits.v1[1]@99: JSONDecodeError: Expecting value; will retry",
+        "log.poison_message",
+    ),
+    (
+        "ERROR handler failed for hits.v1 partition=1 offset=9: unexpected end of JSON input; retrying same offset",
+        "log.poison_message",
+    ),
+    (
+        "ERROR RecordDeserializationException: Error deserializing VALUE for partition hits-1 at offset 9",
+        "log.poison_message",
+    ),
+    ("ERROR [Connection] KafkaJSNumberOfRetriesExceeded: retried 5 times", "log.poison_message"),
+    ("ERROR Failed to deserialize record from topic hits", "log.poison_message"),
+    ("ERROR publish to jobs-mq:5672 was not confirmed within 3000 ms", "log.broker_blocked"),
+    (
+        "ERROR Expiring 5 record(s) for hits-0:30004 ms has passed since batch creation",
+        "log.broker_blocked",
+    ),
     ("ERROR ReplyError: OOM command not allowed when used memory > 'maxmemory'.", "log.cache_full"),
     ("[ERROR] memcached: SERVER_ERROR out of memory storing object", "log.cache_full"),
     ("WARN redis timeout, falling back to database for key price:1", "log.cache_bypassed"),

@@ -1,158 +1,10 @@
-//! What caches, queues, disks and programs under load say: full stores, readers that fall behind,
-//! brokers that hold back, memory that is nearly gone. Some of it is said calmly, at the level of
-//! information. More particular than the other tables, so it comes before them.
+//! What disks and programs under load say: no room, memory that is nearly gone, more requests than
+//! can be taken. Some of it is said calmly, at the level of information.
 
 use super::Rule;
 use crate::level::Level;
 
 pub(super) const RULES: &[Rule] = &[
-    Rule {
-        signal: "log.cache_full",
-        least: Level::Unknown,
-        phrases: &[
-            "oom command not allowed",
-            "used memory > 'maxmemory'",
-            "server_error out of memory storing object",
-            "out of memory storing object",
-            "cache is full",
-            "cache capacity exceeded",
-            "can't evict",
-            "cannot evict",
-            "no evictable entries",
-        ],
-    },
-    Rule {
-        signal: "log.cache_bypassed",
-        least: Level::Warn,
-        phrases: &[
-            "falling back to database",
-            "falling back to db",
-            "fall back to database",
-            "fallback to database",
-            "falling back to origin",
-            "falling back to source",
-            "cache unavailable",
-            "cache is unavailable",
-            "cache miss storm",
-            "cache stampede",
-            "thundering herd",
-            "cache miss ratio",
-            "cache hit ratio",
-            "cache hit rate",
-            "hit ratio dropped",
-            "hit rate dropped",
-            "bypassing cache",
-            "cache bypass",
-            "cache get failed",
-            "cache read failed",
-            "cache lookup failed",
-            "reading from database instead",
-            "loading the dataset in memory",
-        ],
-    },
-    Rule {
-        signal: "log.consumer_stuck",
-        least: Level::Info,
-        phrases: &[
-            "consumer poll timeout has expired",
-            "max.poll.interval.ms",
-            "maximum poll interval",
-            "maxpollexceeded",
-            "max_poll_interval",
-            "commitfailedexception",
-            "commit cannot be completed since the group has already rebalanced",
-            "group is rebalancing",
-            "rebalance in progress",
-            "rebalanceinprogress",
-            "rebalance_in_progress",
-            "leaving group due to",
-            "sending leavegroup request",
-            "member was fenced",
-            "unknown_member_id",
-            "illegal_generation",
-            "heartbeat session expired",
-            "delivery acknowledgement on channel",
-            "delivery ack timeout",
-            "consumer ack timeout",
-            "consumer timed out",
-            "worker is stuck",
-            "consumer is stuck",
-            "consumer stopped",
-            "consumer has stopped",
-            "consumer cancelled",
-            "consumer canceled",
-            "stopped consuming",
-            "no partitions assigned",
-            "slow consumer detected",
-            "slow consumer",
-        ],
-    },
-    Rule {
-        signal: "log.poison_message",
-        least: Level::Unknown,
-        phrases: &[
-            "error deserializing key/value",
-            "recorddeserializationexception",
-            "deserializationexception",
-            "serializationexception",
-            "poison message",
-            "poison pill",
-            "poison-pill",
-            "unprocessable message",
-            "malformed message",
-            "message redelivered",
-            "redelivering message",
-            "redelivery limit",
-            "max redeliver",
-            "max delivery count",
-            "failed to process message",
-            "failed to process record",
-            "failed to handle message",
-            "failed processing message",
-            "error processing message",
-            "error processing record",
-            "error while processing message",
-            "cannot process message",
-            "could not process message",
-            "seek to current after exception",
-            "nack and requeue",
-            "nacked and requeued",
-            "requeued message",
-            "requeueing message",
-            "message requeued",
-            "retrying offset",
-            "will retry offset",
-            "stuck at offset",
-            "unable to parse message",
-            "failed to decode message",
-        ],
-    },
-    Rule {
-        signal: "log.broker_blocked",
-        least: Level::Info,
-        phrases: &[
-            "memory resource limit alarm set",
-            "disk resource limit alarm set",
-            "file descriptor limit alarm set",
-            "publishers will be blocked",
-            "vm_memory_high_watermark set",
-            "free disk space is insufficient",
-            "connection.blocked",
-            "connection blocked by broker",
-            "connection is blocked",
-            "low on memory",
-            "usage manager memory limit reached",
-            "usage manager store is full",
-            "persistent store is full",
-            "temporary store is full",
-            "maximum bytes exceeded",
-            "insufficient resources: maximum",
-            "notenoughreplicasexception",
-            "not_enough_replicas",
-            "kafkastorageexception",
-            "log directory is offline",
-        ],
-    },
     Rule {
         signal: "log.no_space",
         least: Level::Unknown,
@@ -285,71 +137,22 @@ pub(super) const RULES: &[Rule] = &[
 
 /// Whether a line says calmly what matters all the same.
 pub(in crate::signals) fn is_said_calmly(message: &str) -> bool {
-    const SAID: &[&str] = &[
-        "poll timeout has expired",
-        "max.poll.interval.ms",
-        "ebalanc",
-        "LeaveGroup",
-        "alarm set",
-        "Publishers will be blocked",
-        "Pause Full",
-        "Full GC",
-        "To-space exhausted",
-        "eap usage",
-        "emory usage",
-        "topped consuming",
-        "o partitions assigned",
-    ];
+    const SAID: &[&str] =
+        &["Pause Full", "Full GC", "To-space exhausted", "eap usage", "emory usage"];
     SAID.iter().any(|words| message.contains(words))
 }
 
 /// The detail that a signal of this table carries as its attribute.
 pub(in crate::signals) fn detail(signal: &str, lower: &str) -> Option<(&'static str, String)> {
-    let first = |table: &[(&str, &str)], other: &str| {
-        let found = table.iter().find(|(words, _)| lower.contains(words));
-        found.map_or(other, |(_, word)| *word).to_owned()
-    };
-    match signal {
-        "log.consumer_stuck" => {
-            let why = first(
-                &[
-                    ("poll", "poll_timeout"),
-                    ("acknowledge", "ack_timeout"),
-                    ("ack timeout", "ack_timeout"),
-                    ("rebalanc", "rebalance"),
-                    ("generation", "rebalance"),
-                    ("member", "rebalance"),
-                    ("slow consumer", "slow"),
-                ],
-                "stopped",
-            );
-            Some(("why", why))
-        }
-        "log.broker_blocked" => {
-            let resource =
-                first(&[("disk", "disk"), ("store", "disk"), ("memory", "memory")], "other");
-            Some(("resource", resource))
-        }
-        "log.no_space" => {
-            let why = first(&[("inode", "inodes"), ("read-only", "read_only")], "bytes");
-            Some(("why", why))
-        }
-        _ => None,
-    }
+    let why = [("inode", "inodes"), ("read-only", "read_only")];
+    let found = why.iter().find(|(words, _)| lower.contains(words));
+    let why = found.map_or("bytes", |(_, word)| *word);
+    (signal == "log.no_space").then(|| ("why", why.to_owned()))
 }
 
 /// What a container does, in words, for a signal of this table.
-pub(in crate::signals) fn phrase(signal: &str, whom: Option<&str>) -> Option<String> {
-    let of = |verb: &str, whose: &str| match whom {
-        Some(whom) => format!("{verb} {whose} {whom}"),
-        None => verb.to_owned(),
-    };
+pub(in crate::signals) fn phrase(signal: &str) -> Option<String> {
     Some(match signal {
-        "log.cache_full" => of("is told that a cache has no room left", "by"),
-        "log.cache_bypassed" => of("does without its cache", "of"),
-        "log.consumer_stuck" => of("falls out of its queue as a consumer", "at"),
-        "log.poison_message" => "fails on a message again and again".to_owned(),
-        "log.broker_blocked" => of("says that publishers are held back", "by"),
         "log.gc_pressure" => "is short of heap and collects garbage in vain".to_owned(),
         "log.overloaded" => "has more requests than it can take".to_owned(),
         _ => return None,
