@@ -1,7 +1,8 @@
 //! Workloads that are well: it clears suspects, so it is told as carefully as harm.
 
 use agent_sdk::Observation;
-use plugin_cluster::{Answer, Cluster, Kind, Object, Owners};
+use jiff::Timestamp;
+use plugin_cluster::{Answer, Cluster, Kind, Object, Owners, server};
 
 use super::{leaving, well};
 
@@ -17,6 +18,10 @@ pub(super) async fn judge(
             let desired = desired(&workload);
             let ready = ready(&workload);
             let entity = workload.entity();
+            if desired > 0 && ready == 0 {
+                let down = cache_down(&workload, (pods, owners), cluster.now());
+                down.into_iter().for_each(|down| answer.harm(down));
+            }
             let calm = pods
                 .iter()
                 .filter(|pod| owners.top(pod) == entity && !leaving(pod))
@@ -38,6 +43,29 @@ pub(super) async fn judge(
             );
         }
     }
+}
+
+/// A cache of which no replica is ready does not answer, whatever keeps it from it.
+fn cache_down(
+    workload: &Object,
+    (pods, owners): (&[Object], &Owners),
+    now: Timestamp,
+) -> Option<Observation> {
+    let spec = workload.at("/spec/template/spec")?;
+    let system = server::of_spec(spec).filter(|system| server::is_cache(system))?;
+    let entity = workload.entity();
+    let own = pods.iter().filter(|pod| owners.top(pod) == entity);
+    let unready =
+        own.filter_map(|pod| pod.condition("Ready").filter(|c| c.status != "True")?.since);
+    let since = unready.max();
+    let says = format!(
+        "no replica of {} {}, a cache ({system}), is ready{}",
+        workload.kind(),
+        workload.name(),
+        since.map(|at| format!(" since {at}")).unwrap_or_default()
+    );
+    let down = Observation::new("cache.down", entity, says).maybe_since(since).until(now);
+    Some(down.attr("system", system))
 }
 
 /// Replicas wanted; one when the spec is silent, as the API has it.

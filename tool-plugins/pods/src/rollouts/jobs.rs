@@ -48,6 +48,9 @@ pub(super) async fn judge(cluster: &Cluster, namespace: Option<&str>, answer: &m
         if let Some(seen) = suspended(job, cluster.now()) {
             answer.neutral(seen);
         }
+        if let Some(seen) = started(job, cluster.now()) {
+            answer.change(seen);
+        }
     }
     scheduled::judge(cluster, namespace, &jobs, answer).await;
 }
@@ -95,6 +98,20 @@ fn running_long(job: &Object, jobs: &[Object], now: Timestamp) -> Option<Observa
             .baseline(number(usual))
             .peer(Entity::new(kind, job.namespace(), name)),
     )
+}
+
+/// Runs of which the beginning is told, in hours.
+const LATELY_HOURS: i64 = 24;
+
+/// A run that goes on and began lately: work that was not there before.
+fn started(job: &Object, now: Timestamp) -> Option<Observation> {
+    let start = job.time("/status/startTime").filter(|start| within(*start, now, LATELY_HOURS))?;
+    if !goes_on(job) {
+        return None;
+    }
+    let owner = job.owner().map(|(kind, name)| format!("{kind}/{name}")).unwrap_or_default();
+    let says = format!("Job {} runs since {start}", job.name());
+    Some(Observation::new("job.started", job.entity(), says).since(start).attr("owner", owner))
 }
 
 /// Ended at its deadline.

@@ -1,7 +1,7 @@
 //! The words each tool may say, as announced to the planner. A test holds the tools to them.
 
 /// The signals of `check_pods`.
-pub const POD_SIGNALS: [&str; 28] = [
+pub const POD_SIGNALS: [&str; 29] = [
     "target.resolved",
     "target.unknown",
     "container.oom_killed",
@@ -24,6 +24,7 @@ pub const POD_SIGNALS: [&str; 28] = [
     "pod.preempted",
     "pod.deleted",
     "workload.healthy",
+    "cache.down",
     "config.missing",
     "config.key_missing",
     "config.credential",
@@ -33,7 +34,7 @@ pub const POD_SIGNALS: [&str; 28] = [
 ];
 
 /// The signals of `check_rollouts`.
-pub const ROLLOUT_SIGNALS: [&str; 20] = [
+pub const ROLLOUT_SIGNALS: [&str; 21] = [
     "target.resolved",
     "target.unknown",
     "workload.rolled_out",
@@ -48,6 +49,7 @@ pub const ROLLOUT_SIGNALS: [&str; 20] = [
     "job.succeeded",
     "job.deadline_exceeded",
     "job.running_long",
+    "job.started",
     "job.suspended",
     "job.missed",
     "policy.quota_exceeded",

@@ -328,3 +328,21 @@ async fn the_last_words_of_a_container_tell_what_it_complains_of() {
     let output = check(&[pod("web-7d-a", &part)]).await;
     assert_eq!(fact(&output, "container.exited").attributes["complaint"], "setting");
 }
+
+#[tokio::test]
+async fn a_cache_without_a_ready_replica_does_not_answer() {
+    let workload = |name: &str, image: &str, ready: i64| {
+        json!({"kind": "StatefulSet", "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "c", "image": image}]}}},
+            "status": {"readyReplicas": ready}})
+    };
+    let output = check(&[
+        workload("basket", "docker.io/valkey/valkey:8", 0),
+        workload("session", "memcached:1.6", 1),
+        workload("orders", "postgres:16", 0),
+    ])
+    .await;
+    let down = fact(&output, "cache.down");
+    assert_eq!(down.subject.as_ref().unwrap().name, "basket");
+    assert_eq!(down.attributes["system"], "redis");
+}

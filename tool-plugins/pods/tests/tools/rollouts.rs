@@ -257,6 +257,24 @@ async fn jobs_that_gave_up_name_their_cron_job_and_newest_successes_are_health()
 }
 
 #[tokio::test]
+async fn a_job_that_began_lately_and_still_runs_is_a_change() {
+    let job = |name: &str, status: Value| json!({"kind": "Job", "metadata": {"name": name, "namespace": "shop"}, "spec": {}, "status": status});
+    let output = check(&[
+        deployment(&json!({})),
+        job("replay", json!({"active": 1, "startTime": "2025-05-01T11:40:00Z"})),
+        job("old", json!({"active": 1, "startTime": "2025-04-21T11:40:00Z"})),
+        job(
+            "done",
+            json!({"startTime": "2025-05-01T11:00:00Z", "completionTime": "2025-05-01T11:01:00Z"}),
+        ),
+    ])
+    .await;
+    let seen = fact(&output, "job.started");
+    assert_eq!(seen.subject.as_ref().unwrap().name, "replay");
+    assert_eq!(start(seen), "2025-05-01T11:40:00Z");
+}
+
+#[tokio::test]
 async fn other_code_and_other_settings_are_told_apart_with_what_they_are_about() {
     let with = |value: &str, image: &str, name: &str, revision: i64, created: &str| {
         let mut set = replica_set(name, revision, created, image);
