@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use agent_sdk::{Entity, Failure};
 use plugin_cluster::{
     Cluster, Kind, Object, Owners, Peers, Resolution, object::text_map, peers::bare_host,
-    pod::list, selector,
+    pod::list, selector, server,
 };
 use serde_json::Value;
 
@@ -89,6 +89,13 @@ impl World {
     pub fn workload(&self, namespace: &str, name: &str) -> Option<Entity> {
         let found = self.workloads.iter().find(|w| w.name() == name && w.namespace() == namespace);
         found.map(Object::entity)
+    }
+
+    /// The kind of server a workload is, by its template.
+    #[must_use]
+    pub fn server(&self, workload: &Entity) -> Option<&'static str> {
+        let found = self.workloads.iter().find(|w| w.entity() == *workload)?;
+        server::of_spec(template(found).get("spec")?)
     }
 
     /// The one workload behind a Service: the one whose pods it selects, else its namesake.

@@ -251,6 +251,32 @@ async fn a_queue_without_readers_and_one_that_is_flooded_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_broker_by_its_image_is_nobody_who_reads_and_steady_inflow_means_a_slower_reader() {
+    let labels = r#"{namespace="shop",service="trail",topic="hits",partition="0""#;
+    let mut broker = workload("StatefulSet", "trail", &[]);
+    broker["spec"]["template"]["spec"]["containers"][0]["image"] = json!("apache/kafka:3.9");
+    let grows =
+        |s: i64| if late(s) { 100.0 * f64::from(i32::try_from(s - ONSET).unwrap()) } else { 5.0 };
+    let lag = |group: &str| format!(r#"kafka_consumergroup_group_lag{labels},group="{group}"}}"#);
+    let facts = Dump::default()
+        .gauge(&lag("tally-group"), grows)
+        .gauge(&lag("nobody-known"), grows)
+        .counter(&format!("kafka_topic_partition_current_offset{labels}}}"), |_| 80.0)
+        .asked(
+            &[broker, service("trail"), workload("Deployment", "tally-jobs", &[("TOPIC", "x")])],
+            "trail",
+        )
+        .await;
+    let growing = one(&facts, "queue.backlog_growing", "tally-jobs");
+    assert_eq!(
+        (&*growing.attributes["why"], &*growing.attributes["consumer"]),
+        ("slower", "known")
+    );
+    let growing = one(&facts, "queue.backlog_growing", "trail");
+    assert_eq!(growing.attributes["consumer"], "unknown");
+}
+
+#[tokio::test]
 async fn a_claim_fills_until_it_is_full_and_another_has_room() {
     let labels = |c: &str| format!(r#"{{namespace="shop",persistentvolumeclaim="{c}"}}"#);
     let gib = 1_073_741_824.0;

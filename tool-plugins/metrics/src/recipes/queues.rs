@@ -3,6 +3,7 @@
 //! Redis lists and streams, Celery, Sidekiq and their like, and gauges of backlog that programs
 //! name themselves.
 
+mod blocked;
 mod consumer;
 mod rates;
 
@@ -139,7 +140,9 @@ pub fn judge(view: View<'_>) -> Found {
         let consumer = consumer::of(view, &queue);
         let flow = rates::of(view, &queue, consumer.as_ref());
         let subject = consumer.clone().unwrap_or_else(|| queue.measured.clone());
-        let broker = (queue.measured != subject).then(|| queue.measured.clone());
+        // A queue that is only known to lie in a namespace has no broker to name.
+        let placed = !matches!(queue.measured.kind.as_str(), "Namespace" | "Cluster");
+        let broker = (queue.measured != subject && placed).then(|| queue.measured.clone());
         if let (Some(consumer), Some(broker)) = (&consumer, &broker) {
             found.relations.push(Relation::new(
                 consumer.clone(),
@@ -148,11 +151,12 @@ pub fn judge(view: View<'_>) -> Found {
             ));
         }
         let Some(course) = Course::of(&waiting) else { continue };
-        let told = Told { view, queue: &queue, subject, broker, course, flow: &flow };
+        let known = consumer.is_some();
+        let told = Told { view, queue: &queue, known, subject, broker, course, flow: &flow };
         let facts = told.facts(&waiting, &mut found.relations);
         found.facts.extend(facts);
     }
-    found.facts.extend(blocked(view));
+    found.facts.extend(blocked::judge(view));
     found
 }
 
@@ -216,6 +220,8 @@ fn means_waiting(view: View<'_>, metric: &str) -> bool {
 struct Told<'a> {
     view: View<'a>,
     queue: &'a Queue,
+    /// Whether the subject is who reads it.
+    known: bool,
     subject: Entity,
     broker: Option<Entity>,
     course: Course,
@@ -266,8 +272,13 @@ impl Told<'_> {
 
     /// Why it grows, as far as its rates tell.
     fn why(&self) -> &'static str {
-        let slower = self.flow.out.is_some_and(|o| o.now < t::SLOWER * o.before);
         let flooded = self.flow.into.is_some_and(|i| i.now >= t::INFLOW_TIMES * i.before);
+        // What grows while no more comes in than before is taken out more slowly.
+        let slower = match (self.flow.out, self.flow.into) {
+            (Some(out), _) => out.now < t::SLOWER * out.before,
+            (None, Some(into)) => into.before > 0.0 && into.now <= t::BACKLOG_USUAL * into.before,
+            (None, None) => false,
+        };
         match (self.stands_still(), slower, flooded) {
             (true, ..) => "stalled",
             (false, true, false) => "slower",
@@ -280,6 +291,7 @@ impl Told<'_> {
         let fact = Observation::new(signal, self.subject.clone(), says)
             .attr("queue", self.queue.name.as_str())
             .attr("group", self.queue.group.as_str())
+            .attr("consumer", if self.known { "known" } else { "unknown" })
             .attr("why", self.why());
         match &self.broker {
             Some(broker) => fact.peer(broker.clone()),
@@ -371,30 +383,4 @@ impl Told<'_> {
             .value(self.course.now, "1")
             .baseline(self.course.before)
     }
-}
-
-/// Brokers that hold back whoever publishes, for want of memory or disk.
-fn blocked(view: View<'_>) -> Vec<Observation> {
-    const ALARMS: &[(&str, &str)] = &[
-        ("rabbitmq_alarms_memory_used_watermark", "memory"),
-        ("rabbitmq_alarms_free_disk_space_watermark", "disk"),
-        ("rabbitmq_node_mem_alarm", "memory"),
-        ("rabbitmq_node_disk_free_alarm", "disk"),
-    ];
-    let mut facts = Vec::new();
-    for (metric, resource) in ALARMS.iter().filter(|(metric, _)| view.store.has(metric)) {
-        let sums = view.summed(metric, Read::Level, |labels| Some(view.object(labels)));
-        for (broker, values) in sums {
-            let Some(course) = Course::of(&values).filter(|c| c.now > 0.0) else { continue };
-            let rise = course.rise();
-            let says = format!(
-                "broker {} blocks whoever publishes: its {resource} alarm is set {}",
-                broker.name,
-                since(rise, view.frame)
-            );
-            let fact = Observation::new("queue.broker_blocked", broker, says);
-            facts.push(timed(fact.attr("resource", *resource), rise, view.frame));
-        }
-    }
-    facts
 }

@@ -36,7 +36,7 @@ const ENOUGH: f64 = 20.0;
 /// Who reads a queue.
 pub(super) fn of(view: View<'_>, queue: &Queue) -> Option<Entity> {
     let measured = view.world.top(&queue.measured);
-    if !is_broker(&measured) && is_workload(view, &measured) {
+    if !is_broker(view, &measured) && is_workload(view, &measured) {
         return Some(measured);
     }
     best(view, queue, &measured, reads)
@@ -64,7 +64,7 @@ fn best(
             .world
             .told()
             .filter(|(w, _)| namespace.is_empty() || w.namespace == namespace)
-            .filter(|(w, _)| *w != but && **w != queue.measured && !is_broker(w))
+            .filter(|(w, _)| *w != but && **w != queue.measured && !is_broker(view, w))
             .map(|(workload, told)| (points(queue, workload, told), workload))
             .filter(|(points, _)| *points >= ENOUGH)
             .collect();
@@ -103,7 +103,11 @@ fn said(key: &str, words: &[&str]) -> bool {
     words.iter().any(|word| key.contains(word))
 }
 
-fn is_broker(workload: &Entity) -> bool {
+/// Whether messages wait in a workload, or it only measures them: by its image, else its name.
+fn is_broker(view: View<'_>, workload: &Entity) -> bool {
+    if view.world.server(workload).is_some() {
+        return true;
+    }
     workload.name.split('-').any(|part| BROKERS.iter().any(|broker| part.contains(broker)))
         && !READERS.iter().any(|reader| workload.name.contains(reader))
 }
