@@ -4,6 +4,7 @@
 mod changes;
 mod chosen;
 mod refused;
+mod stores;
 mod waiting;
 
 use std::sync::Arc;
