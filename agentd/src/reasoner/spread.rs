@@ -30,9 +30,13 @@ impl<'a> Spread<'a> {
             if place == Place::Callees {
                 units = case.topology.with_callees(units);
             }
+            // Messages that wait at a broker are felt by nobody else who calls it.
+            let passes_on = !patterns.iter().all(|pattern| pattern.starts_with("queue."));
             for reached in units {
                 spread.reached.entry(reached).or_default().push((place, patterns));
-                affected.insert(reached);
+                if passes_on {
+                    affected.insert(reached);
+                }
             }
         }
         if !cause.explains.callers.is_empty() {

@@ -114,3 +114,19 @@ fn a_broker_full_of_what_nobody_reads_leaks_no_memory() {
     ];
     assert_eq!(told("front", &facts, &queue()), ["message_queue_backlog Deployment n/reader"]);
 }
+
+#[test]
+fn an_outside_service_that_slows_a_reader_explains_what_waits_at_its_broker() {
+    let outside = || Entity::new("External", "", "pay.example.com");
+    let mut relations = queue();
+    relations.push(edge(thing("Deployment", "reader"), RelationKind::Calls, outside()));
+    let facts = [
+        grows(thing("Deployment", "reader"), &[("why", "slower"), ("consumer", "known")]),
+        by(saw("dependency.failing", outside(), "11:30:00"), thing("Deployment", "reader")),
+        by(saw("dependency.slow", outside(), "11:30:00"), thing("Deployment", "reader")),
+        by(saw("log.timeout", thing("Deployment", "reader"), "11:30:00"), outside()),
+    ];
+    let expected = ["downstream_dependency_failure External pay.example.com"];
+    assert_eq!(told("mq", &facts, &relations), expected, "the alert names the broker");
+    assert_eq!(told("reader", &facts, &relations), expected, "the alert names the reader");
+}
