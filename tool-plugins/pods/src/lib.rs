@@ -3,6 +3,7 @@
 //! across objects, and nothing changes anything.
 
 pub mod args;
+mod gateway;
 pub mod intent;
 pub mod nodes;
 pub mod pods;

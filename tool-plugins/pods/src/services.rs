@@ -145,6 +145,9 @@ impl Backing<'_> {
                 && selector::pairs_match(&wanted, &w.map("/spec/template/metadata/labels"))
         });
         if let Some(workload) = maker {
+            // It stands before the workload even while no pod shows it.
+            let stands = RelationKind::Selects;
+            answer.relate(Relation::new(service.entity(), stands, workload.entity()));
             let asked = crate::pods::desired(workload);
             let says = format!(
                 "Service {} has no endpoint: {} {} has no pod, {asked} wanted",

@@ -12,7 +12,7 @@ use super::{
     Scene,
     heard::{Heard, Times},
 };
-use crate::pods::calls;
+use crate::{gateway, pods::calls};
 
 /// One end as policies see it.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl Ends {
             }
             self.add(&mut flows, (speaker, pod, scene), (to, end.port), Some(times));
         }
-        for (controller, pod) in callers.iter().filter(|(_, pod)| is_gateway(pod)) {
+        for (controller, pod) in callers.iter().filter(|(_, pod)| gateway::serves(pod)) {
             for (to, port) in self.ingresses.iter().flat_map(backends) {
                 if scene.namespace.is_none_or(|ns| to.namespace == ns) {
                     self.add(&mut flows, (controller, pod, scene), (to, port), None);
@@ -167,26 +167,6 @@ fn callers<'a>(scene: &'a Scene<'_>) -> BTreeMap<Entity, &'a Object> {
 
 fn is_live(pod: &Object) -> bool {
     !matches!(pod.text("/status/phase"), "Succeeded" | "Failed")
-}
-
-/// Whether a pod is a controller that sends what Ingresses take in to their backends.
-pub(crate) fn is_gateway(pod: &Object) -> bool {
-    const NAMES: [&str; 9] = [
-        "ingress-nginx",
-        "nginx-ingress",
-        "traefik",
-        "haproxy-ingress",
-        "haproxy-kubernetes-ingress",
-        "kubernetes-ingress",
-        "envoy",
-        "contour",
-        "kong",
-    ];
-    let labels = pod.labels();
-    ["app.kubernetes.io/name", "app", "k8s-app"]
-        .iter()
-        .filter_map(|key| labels.get(*key))
-        .any(|name| NAMES.contains(&name.as_str()))
 }
 
 /// The Services an Ingress sends to.

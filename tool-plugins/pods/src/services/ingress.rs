@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use plugin_cluster::{Answer, Cluster, Kind, Object, Owners, names::distance};
 
 use crate::{
-    policies::flows,
     rollouts::{drift, edits},
     within,
 };
@@ -59,7 +58,7 @@ pub(super) async fn judge(cluster: &Cluster, namespace: Option<&str>, answer: &m
         all: &all,
         now: cluster.now(),
     };
-    let gateways: Vec<&Object> = pods.iter().filter(|p| flows::is_gateway(p)).collect();
+    let gateways: Vec<&Object> = pods.iter().filter(|p| crate::gateway::serves(p)).collect();
     let heard = Gateway::listen(cluster, &gateways).await;
     // A controller serves Ingresses of any namespace.
     let everywhere = gateways.iter().any(|p| Some(p.namespace()) == namespace);
@@ -74,6 +73,10 @@ pub(super) async fn judge(cluster: &Cluster, namespace: Option<&str>, answer: &m
             answer.health(routed(ingress, cluster.now()));
         }
         for fault in faults {
+            if let Some(meant) = fault.peer.as_ref().filter(|peer| peer.kind == "Service") {
+                let leads = Relation::new(ingress.entity(), RelationKind::Calls, meant.clone());
+                answer.relate(leads);
+            }
             answer.harm(misrouted(ingress, fault, cluster.now()));
         }
     }

@@ -1,5 +1,6 @@
 //! Whether the pods behind a Service declare the ports it sends to, in the same protocol. A name that nobody declares
-//! leads nowhere; a number may be open all the same, so it is told as less certain.
+//! leads nowhere; a number may be open all the same, so it is told as less certain, and as edited
+//! when somebody changed the ports lately and none of them fits now.
 
 use agent_sdk::Observation;
 use jiff::Timestamp;
@@ -9,7 +10,12 @@ use plugin_cluster::{
 };
 use serde_json::Value;
 
-/// Tells mismatches; whether a certain one was found.
+use crate::{rollouts::edits, within};
+
+/// An edit of the ports within this time is news.
+const RECENT_HOURS: i64 = 48;
+
+/// Tells mismatches; whether one was found with which no endpoint counts as well.
 pub(super) fn judge(
     service: &Object,
     behind: &[&Object],
@@ -17,7 +23,8 @@ pub(super) fn judge(
     answer: &mut Answer,
 ) -> bool {
     let declared = declared(behind);
-    let mut certain = false;
+    let mut amiss = false;
+    let edited = edited_amiss(service, &declared, now);
     for port in service.list("/spec/ports") {
         let Some(target) = port.get("targetPort").or_else(|| port.get("port")) else { continue };
         let target = shown(target);
@@ -34,7 +41,7 @@ pub(super) fn judge(
         // The port is there, for another protocol: packets go nowhere.
         let other = !fits.is_empty();
         let sure = named || other;
-        certain |= sure;
+        amiss |= sure || edited;
         let numbers: Vec<String> = declared
             .iter()
             .map(|(name, n, protocol)| {
@@ -50,7 +57,7 @@ pub(super) fn judge(
             service.name(),
             if numbers.is_empty() { "none" } else { &numbers }
         );
-        let since = crate::rollouts::edits::last_edit(service, now).map(|e| e.time);
+        let since = edits::last_edit(service, now).map(|e| e.time);
         answer.harm(
             Observation::new("service.port_mismatch", service.entity(), says)
                 .maybe_since(since)
@@ -58,10 +65,25 @@ pub(super) fn judge(
                 .attr("target_port", target)
                 .attr("declared", numbers)
                 .attr("protocol", if other { spoken } else { "" })
-                .attr("certain", if sure { "true" } else { "false" }),
+                .attr("certain", if sure { "true" } else { "false" })
+                .attr("edited", if edited { "true" } else { "false" }),
         );
     }
-    certain
+    amiss
+}
+
+/// Whether the ports were edited lately and none of them leads to one that the pods declare.
+fn edited_amiss(service: &Object, declared: &[(String, i64, String)], now: Timestamp) -> bool {
+    let edited = edits::last_edit(service, now).is_some_and(|edit| {
+        within(edit.time, now, RECENT_HOURS) && edits::paths(&edit).contains("ports")
+    });
+    let fits = |port: &Value| {
+        let target = port.get("targetPort").or_else(|| port.get("port")).map(shown);
+        target.is_some_and(|target| {
+            declared.iter().any(|(name, n, _)| *name == target || n.to_string() == target)
+        })
+    };
+    edited && !declared.is_empty() && !service.list("/spec/ports").iter().any(fits)
 }
 
 /// Name, number and protocol of each port.

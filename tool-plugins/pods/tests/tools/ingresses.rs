@@ -140,3 +140,11 @@ async fn requests_lost_since_an_edit_tell_host_or_path() {
     );
     assert_eq!(peer(seen), "");
 }
+
+#[tokio::test]
+async fn an_ingress_that_misses_its_service_is_linked_with_the_one_it_means() {
+    let wrong = ingress(&backend("web-svc", json!({"number": 80}), "/"));
+    let output = check(vec![wrong], &[]).await;
+    let leads = |r: &agent_sdk::Relation| r.from.kind == "Ingress" && r.to.name == "web";
+    assert!(output.relations().iter().any(leads));
+}

@@ -115,6 +115,13 @@ async fn a_right_selector_without_pods_is_no_selectors_fault() {
     .await;
     let seen = fact(&output, "service.no_endpoints");
     assert_eq!((seen.attributes["desired"].as_str(), peer(seen).as_str()), ("0", "Deployment/web"));
+    let stands = |r: &agent_sdk::Relation| {
+        (r.from.kind.as_str(), r.to.kind.as_str()) == ("Service", "Deployment")
+    };
+    assert!(
+        output.relations().iter().any(stands),
+        "the Service stands before it without pods, too"
+    );
     assert!(facts(&output, "service.selector_matches_nothing").is_empty());
 }
 
@@ -152,6 +159,32 @@ async fn a_target_port_nobody_declares_is_certain_by_name_and_likely_by_number()
             certain == Some("true"),
             "{port}"
         );
+    }
+}
+
+#[tokio::test]
+async fn ports_edited_lately_of_which_none_fits_leave_no_endpoint_that_is_well() {
+    let edited = |at: &str, ports: &Value| {
+        let mut service = service(&json!({"selector": {"app": "web"}, "ports": ports}));
+        merge(
+            &mut service,
+            &json!({"metadata": {"managedFields": [
+            {"manager": "helm", "time": "2025-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:ports": {}}}},
+            {"manager": "someone", "time": at, "fieldsV1": {"f:spec": {"f:ports": {}}}}]}}),
+        );
+        service
+    };
+    let wrong = json!({"name": "a", "port": 80, "targetPort": 9090});
+    let right = json!({"name": "b", "port": 81, "targetPort": 8080});
+    for (at, ports, told) in [
+        ("2025-05-01T11:00:00Z", json!([wrong]), "true"),
+        ("2025-02-01T11:00:00Z", json!([wrong]), "false"),
+        ("2025-05-01T11:00:00Z", json!([wrong, right]), "false"),
+    ] {
+        let output = check(&[edited(at, &ports), pod("web-7d-a", &json!({}))]).await;
+        let seen = fact(&output, "service.port_mismatch");
+        assert_eq!(seen.attributes["edited"], told, "{at} {ports}");
+        assert_eq!(facts(&output, "service.endpoints_ready").is_empty(), told == "true");
     }
 }
 
