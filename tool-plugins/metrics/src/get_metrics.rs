@@ -72,6 +72,9 @@ const EMITS: &[&str] = &[
     "dependency.failing",
     "dependency.slow",
     "dependency.healthy",
+    "certificate.expired",
+    "certificate.expiring",
+    "certificate.valid",
 ];
 
 /// See [`Tool`].
@@ -271,6 +274,7 @@ fn is_health(fact: &Observation) -> bool {
             | "storage.volume_ok"
             | "db.connections_free"
             | "pool.free"
+            | "certificate.valid"
     )
 }
 

@@ -1,8 +1,9 @@
-//! Recipes beyond requests and containers: caches, queues, volumes, databases and who brings
-//! load. Each knows the names under which its things are measured, as a table and by shape, and
+//! Recipes beyond requests and containers: caches, queues, volumes, databases, certificates and
+//! who brings load. Each knows the names under which its things are measured, as a table and by shape, and
 //! says how they fare. No causes across objects.
 
 pub mod caches;
+pub mod certificates;
 pub mod databases;
 pub mod load;
 pub mod queues;
@@ -14,7 +15,9 @@ use crate::view::{Found, View};
 #[must_use]
 pub fn all(view: View<'_>) -> Found {
     let mut all = Found::default();
-    for recipe in [caches::judge, queues::judge, volumes::judge, databases::judge] {
+    let recipes =
+        [caches::judge, queues::judge, volumes::judge, databases::judge, certificates::judge];
+    for recipe in recipes {
         let found = recipe(view);
         all.facts.extend(found.facts);
         all.relations.extend(found.relations);

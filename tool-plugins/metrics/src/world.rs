@@ -28,6 +28,8 @@ pub struct World {
     pub pods: Vec<Object>,
     /// All workloads, those without pods, too.
     pub workloads: Vec<Object>,
+    /// All Ingresses.
+    pub ingresses: Vec<Object>,
     /// What could not be listed.
     pub gaps: Vec<(String, Failure)>,
     /// What each workload's containers are told: name of the setting, or empty, and its value.
@@ -50,6 +52,7 @@ impl World {
         };
         let (services, pods) = (objects(Kind::Service).await, objects(Kind::Pod).await);
         let configs = cluster.list(Kind::ConfigMap, None).await.unwrap_or_default();
+        let ingresses = cluster.list(Kind::Ingress, None).await.unwrap_or_default();
         let mut workloads = Vec::new();
         for kind in Kind::WORKLOADS {
             workloads.extend(cluster.list(kind, None).await.unwrap_or_default());
@@ -57,7 +60,7 @@ impl World {
         let peers = Peers::read(cluster).await;
         let owners = Owners::read(cluster, None).await;
         let settings = workloads.iter().map(|w| (w.entity(), settings(w, &configs))).collect();
-        Self { resolution, peers, owners, services, pods, workloads, gaps, settings }
+        Self { resolution, peers, owners, services, pods, workloads, ingresses, gaps, settings }
     }
 
     /// What a person would change for `entity`: the top owner of a pod, the one workload that a

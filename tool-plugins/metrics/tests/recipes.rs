@@ -50,7 +50,7 @@ impl Dump {
         let dir = tempfile::tempdir().unwrap();
         let kube = dir.path().join("kube");
         fs::create_dir_all(&kube).unwrap();
-        for kind in ["Deployment", "StatefulSet", "Service", "Pod", "ReplicaSet"] {
+        for kind in ["Deployment", "StatefulSet", "Service", "Pod", "ReplicaSet", "Ingress"] {
             let of: Vec<&Value> = objects.iter().filter(|o| o["kind"] == kind).collect();
             let file = kube.join(format!("{}.json", kind.to_lowercase()));
             fs::write(file, json!(of).to_string()).unwrap();
@@ -427,4 +427,60 @@ async fn pools_and_the_client_that_takes_all_connections_are_told() {
     assert_eq!(pool.peer.as_ref().unwrap().name, "db");
     assert!(starts_at_onset(pool) && pool.statement.contains("10 of 10"), "{}", pool.statement);
     one(&facts, "pool.free", "edge");
+}
+
+#[tokio::test]
+async fn ends_of_certificates_are_told_of_the_secret_the_ingress_or_the_host() {
+    let end = |at: i64| move |_: i64| f64::from(i32::try_from(at).unwrap());
+    let (ended, soon, later) = (FROM + 30 * ONSET, FROM + 90_000, FROM + 90 * 86_400);
+    let ingress = json!({"kind": "Ingress", "metadata": {"name": "front", "namespace": "shop"},
+        "spec": {"tls": [{"hosts": ["*.shop.example"], "secretName": "wild-tls"}],
+            "rules": [{"host": "www.shop.example", "http": {"paths": [
+                {"path": "/", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]}});
+    for (series, at, signal, holder) in [
+        (
+            r#"nginx_ingress_controller_ssl_expire_time_seconds{host="shop.example",namespace="shop",secret_name="shop-tls"}"#,
+            ended,
+            "certificate.expired",
+            "shop-tls",
+        ),
+        (
+            r#"x509_cert_not_after{secret_namespace="shop",secret_name="inner-tls"}"#,
+            ended,
+            "certificate.expired",
+            "inner-tls",
+        ),
+        (
+            r#"probe_ssl_earliest_cert_expiry{instance="https://www.shop.example/"}"#,
+            ended,
+            "certificate.expired",
+            "wild-tls",
+        ),
+        (
+            r#"traefik_tls_certs_not_after{cn="www.shop.example",sans="www.shop.example,shop.example"}"#,
+            soon,
+            "certificate.expiring",
+            "wild-tls",
+        ),
+        (
+            r#"ssl_cert_not_after{instance="https://partner.example:443"}"#,
+            ended,
+            "certificate.expired",
+            "partner.example",
+        ),
+        (
+            r#"x509_cert_not_after{secret_namespace="shop",secret_name="new-tls"}"#,
+            later,
+            "certificate.valid",
+            "new-tls",
+        ),
+    ] {
+        let facts = Dump::default()
+            .exact(series, end(at))
+            .asked(&[workload("Deployment", "web", &[]), service("web"), ingress.clone()], "web")
+            .await;
+        let seen = one(&facts, signal, holder);
+        let start = seen.start_time.as_ref().map(|start| start.seconds);
+        assert_eq!(start, (signal == "certificate.expired").then_some(at), "{series}");
+    }
 }
