@@ -6,6 +6,7 @@ mod chosen;
 mod refused;
 mod stores;
 mod waiting;
+mod ways;
 
 use std::sync::Arc;
 

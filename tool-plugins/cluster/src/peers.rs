@@ -129,6 +129,12 @@ impl Peers {
         all.next().is_none().then(|| first.clone())
     }
 
+    /// The `CronJob`s of a namespace.
+    pub fn scheduled(&self, namespace: &str) -> impl Iterator<Item = &Entity> {
+        let own = self.named.iter().filter(move |((ns, _), _)| ns == namespace);
+        own.map(|(_, entity)| entity).filter(|entity| entity.kind == "CronJob")
+    }
+
     /// Whether some Service of a namespace is known, so that the absence of another means
     /// something.
     #[must_use]

@@ -58,6 +58,7 @@ pub const EMITS: &[&str] = &[
     "log.rate_limited",
     "log.protocol_error",
     "log.connection_leak",
+    "log.stale_data",
     "config.credential_refused",
     "db.lock_held",
     "db.slow_query",

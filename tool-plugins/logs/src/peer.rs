@@ -55,6 +55,70 @@ pub fn server(message: &str, speaker: &Speaker, peers: &Peers, kind: &Servers) -
     }
 }
 
+/// Words of a run's name that say what it does and not what it brings.
+const DOES: &[&str] = &[
+    "import",
+    "importer",
+    "sync",
+    "export",
+    "exporter",
+    "rollup",
+    "refresh",
+    "refresher",
+    "loader",
+    "load",
+    "etl",
+    "job",
+    "cron",
+    "cronjob",
+    "nightly",
+    "daily",
+    "hourly",
+    "weekly",
+    "update",
+    "updater",
+    "build",
+    "builder",
+    "fetch",
+    "fetcher",
+    "ingest",
+    "batch",
+    "reconcile",
+    "run",
+    "snapshot",
+    "rebuild",
+    "generate",
+    "generator",
+    "publish",
+    "publisher",
+    "pull",
+    "feed",
+];
+
+/// Who brings the data a line is about: the run it names, else the only one of its namespace that
+/// is called after what the line speaks of.
+#[must_use]
+pub fn bringer(message: &str, speaker: &Speaker, peers: &Peers) -> Option<Entity> {
+    let lower = message.to_ascii_lowercase();
+    let named = lower
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+        .filter_map(|word| peers.known(word.trim_matches('-'), &speaker.namespace))
+        .find(|found| matches!(found.kind.as_str(), "CronJob" | "Job"));
+    named.or_else(|| {
+        let after = |run: &&Entity| {
+            let mut told = run.name.split('-').filter(|part| !DOES.contains(part)).peekable();
+            told.peek().is_some()
+                && told.all(|part| {
+                    let one = part.strip_suffix('s').filter(|one| one.len() > 2).unwrap_or(part);
+                    lower.contains(one)
+                })
+        };
+        let mut meant = peers.scheduled(&speaker.namespace).filter(after);
+        let first = meant.next();
+        first.filter(|_| meant.next().is_none()).cloned()
+    })
+}
+
 /// The host that did not resolve, as the message writes it.
 #[must_use]
 pub fn unresolved(message: &str) -> Option<String> {
@@ -331,5 +395,25 @@ mod tests {
         assert!(told("db.shop.svc") && told("db.shop.svc.cluster.local"));
         assert!(told("db.shop.svc.corp.example") && told("p-0.db.shop.svc.cluster.local"));
         assert!(!told("com.acme.svc.orders") && !told("org.acme.shop.svc.web.orders"));
+    }
+
+    #[test]
+    fn who_brings_old_data_is_named_or_called_after_it() {
+        let run = |name: &str| {
+            Object::new(json!({"kind": "CronJob", "metadata": {"name": name, "namespace": "shop"}}))
+        };
+        let peers =
+            Peers::of(&[run("rates-import"), run("price-list-sync"), run("nightly-export")]);
+        let speaker = Speaker { namespace: "shop".to_owned(), ..Speaker::default() };
+        for (text, expected) in [
+            ("data set of rates-import is older than its limit of 24h", Some("rates-import")),
+            ("exchange rates are stale, last update 26h ago", Some("rates-import")),
+            ("price list is too old (27h)", Some("price-list-sync")),
+            ("snapshot expired, rejected until a new one arrives", None),
+            ("rates and price list are out of date", None),
+        ] {
+            let found = bringer(text, &speaker, &peers).map(|found| found.name);
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod config;
 mod rules;
+mod stale;
 pub mod words;
 
 use std::{collections::BTreeSet, sync::LazyLock};
@@ -57,7 +58,9 @@ pub fn of(record: &Record) -> Vec<Mechanism> {
     }
     let mut found = Vec::new();
     // The words of an access log are the callers', only its status is the program's.
-    let spoken = record.status.is_none().then(|| matched(&text, record)).flatten();
+    let stale = record.level >= Level::Warn && stale::speaks(&text);
+    let own = || if stale { Some("log.stale_data") } else { matched(&text, record) };
+    let spoken = record.status.is_none().then(own).flatten();
     let failed = spoken.map(|signal| {
         let detail = config::detail(signal, &text);
         Mechanism { signal, detail }
@@ -136,6 +139,10 @@ fn matched(text: &str, record: &Record) -> Option<&'static str> {
         .collect();
     let signals = || found.iter().filter_map(|rule| Some(MATCHER.rules.get(*rule)?.signal));
     let first = signals().next()?;
+    // Who cannot read a file of settings was told wrong, not answered wrong.
+    if first == "log.protocol_error" && words::reads_settings(text) {
+        return Some("log.config_error");
+    }
     // A pool runs dry when its server cannot be reached; then that is what failed.
     if first == "log.pool_exhausted" && !words::is_of_server(text) {
         let behind =

@@ -205,6 +205,9 @@ impl<'a> Tally<'a> {
         if !about::has_peer(mechanism.signal) {
             return None;
         }
+        if mechanism.signal == "log.stale_data" {
+            return peer::bringer(text, self.speaker, self.peers);
+        }
         // The API server refused; what looks like a host there is an API group.
         if mechanism.signal == "log.permission_denied" && sayings::forbidden(text).is_some() {
             return None;

@@ -99,6 +99,7 @@ fn phrase(mechanism: &Mechanism, whom: Option<&str>) -> String {
         "log.rate_limited" => of("is held off by rate limits of", "meets rate limits"),
         "log.protocol_error" => of("cannot understand", "cannot understand what it gets"),
         "log.connection_leak" => of("leaks connections to", "leaks connections"),
+        "log.stale_data" => of("finds data too old of", "finds data too old"),
         "log.no_space" => "finds the disk full".to_owned(),
         "log.panic" => "crashes on an unhandled error".to_owned(),
         "log.oom" => "runs out of memory by its own account".to_owned(),

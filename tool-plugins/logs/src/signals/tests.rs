@@ -359,3 +359,61 @@ fn caches_queues_disks_and_load_are_recognised_in_the_words_of_many_programs() {
         assert!(found.contains(expected), "{text}: {found:?}");
     }
 }
+
+const STALE: &[(&str, bool)] = &[
+    ("ERROR data set of tariffs-import is older than its limit of 26h, refusing request 1", true),
+    ("ERROR stale snapshot: last successful run is too long ago, answering 503 for 7", true),
+    ("ERROR snapshot of prices-sync expired, request 9 rejected until a new one arrives", true),
+    ("level=error msg=\"exchange rates are stale\" age=31h max=24h", true),
+    ("WARN search index is out of date: last refresh 2025-06-29T02:00:00Z", true),
+    ("ERROR StaleDataException: price list is too old (27h)", true),
+    (
+        "{\"level\":\"error\",\"msg\":\"feature freshness check failed: model has not been refreshed since yesterday\"}",
+        true,
+    ),
+    ("ERROR partition dt=2025-06-30 not found for today", true),
+    ("ERROR: snapshot too old", false),
+    ("ERROR refresh token expired for user 7", false),
+    ("WARN certificate is out of date", false),
+    ("ERROR stale NFS file handle on /data/import", false),
+    ("INFO snapshot expired, taking a new one", false),
+];
+
+#[test]
+fn data_that_has_grown_too_old_is_told_from_tokens_and_versions_that_have() {
+    for (text, expected) in STALE {
+        let found = signals(text);
+        assert_eq!(found.contains(&"log.stale_data"), *expected, "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn a_file_of_settings_that_cannot_be_read_is_a_wrong_setting_and_no_wrong_answer() {
+    for (text, expected) in [
+        (
+            "FATAL load /etc/app/rules.yaml: yaml: unmarshal errors: line 4: cannot unmarshal !!str `fourty` into int",
+            "log.config_error",
+        ),
+        ("ERROR decoding config/app.toml: expected newline, unexpected token", "log.config_error"),
+        (
+            "ERROR com.fasterxml.jackson.core.JsonParseException: Unexpected token in /config/limits.json:3",
+            "log.config_error",
+        ),
+        (
+            "ERROR System.Text.Json.JsonException: could not deserialize appsettings.Production.json",
+            "log.config_error",
+        ),
+        ("ERROR failed to decode service.conf: missing field `port`", "log.config_error"),
+        (
+            "ERROR json: cannot unmarshal string into Go struct field Quote.amount of type int",
+            "log.protocol_error",
+        ),
+        (
+            "ERROR failed to decode http://shop/v1/prices.json: unexpected token",
+            "log.protocol_error",
+        ),
+    ] {
+        let found = signals(text);
+        assert!(found.contains(&expected), "{text}: {found:?}");
+    }
+}

@@ -186,6 +186,23 @@ pub fn took(text: &str) -> Option<f64> {
         .or_else(|| number("duration_ms="))
 }
 
+/// Whether a line names a local file of settings: by its form, or by where it lies.
+#[must_use]
+pub fn reads_settings(text: &str) -> bool {
+    const FORMS: &[&str] =
+        &[".yaml", ".yml", ".toml", ".ini", ".conf", ".cfg", ".properties", ".env", ".hcl", ".xml"];
+    const PLACES: &[&str] = &["/etc/", "/config/", "/conf/", "config.", "settings.", "appsettings"];
+    let apart = |c: char| c.is_whitespace() || "\"'`,;()=[]<>".contains(c);
+    text.split(apart).map(|word| word.trim_end_matches(['.', ':'])).any(|word| {
+        // A position behind the name: `settings.yaml:4:7`.
+        let name = word.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let local = !word.contains("://") && name.len() > 5;
+        let placed = PLACES.iter().any(|place| name.contains(place));
+        local
+            && (FORMS.iter().any(|form| name.ends_with(form)) || placed && name.ends_with(".json"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,6 +31,7 @@ pub(super) fn has_peer(signal: &str) -> bool {
             | "log.rate_limited"
             | "log.protocol_error"
             | "log.connection_leak"
+            | "log.stale_data"
             | "log.cache_full"
             | "log.cache_bypassed"
             | "log.cache_refused"

@@ -34,7 +34,7 @@ pub const POD_SIGNALS: [&str; 29] = [
 ];
 
 /// The signals of `check_rollouts`.
-pub const ROLLOUT_SIGNALS: [&str; 21] = [
+pub const ROLLOUT_SIGNALS: [&str; 22] = [
     "target.resolved",
     "target.unknown",
     "workload.rolled_out",
@@ -52,6 +52,7 @@ pub const ROLLOUT_SIGNALS: [&str; 21] = [
     "job.started",
     "job.suspended",
     "job.missed",
+    "job.no_success",
     "policy.quota_exceeded",
     "policy.webhook_failed",
     "policy.forbidden",

@@ -251,6 +251,31 @@ async fn why_a_run_did_not_come_is_told_and_what_is_on_purpose_is_no_harm() {
 }
 
 #[tokio::test]
+async fn runs_without_success_since_the_last_that_was_due_are_told_with_their_newest() {
+    let good = json!({"startTime": "2025-05-01T11:00:00Z", "completionTime": "2025-05-01T11:05:00Z", "succeeded": 1});
+    let bad = json!({"startTime": "2025-05-01T11:00:00Z", "failed": 1, "conditions": [{"type": "Failed", "status": "True",
+        "reason": "BackoffLimitExceeded", "lastTransitionTime": "2025-05-01T11:09:00Z"}]});
+    let off = json!({"spec": {"suspend": true}});
+    for (part, status, why) in [
+        (json!({}), good.clone(), None),
+        (json!({}), bad.clone(), Some("failed")),
+        (off, bad.clone(), Some("suspended")),
+        (json!({"status": {"lastSuccessfulTime": "2025-05-01T11:10:00Z"}}), bad.clone(), None),
+        (json!({"metadata": {"creationTimestamp": "2025-05-01T11:30:00Z"}}), bad, None),
+    ] {
+        let output = rollouts(&[scheduled(&part), run("tidy-7", &status)]).await;
+        let told = facts(&output, "job.no_success");
+        assert_eq!(told.first().map(|o| o.attributes["why"].as_str()), why, "{part}");
+        if let Some(seen) = told.first() {
+            assert_eq!(
+                (start(seen).as_str(), peer(seen).as_str()),
+                ("2025-05-01T11:00:00Z", "Job/tidy-7")
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_job_ended_at_its_deadline_says_so() {
     let failed = json!({"startTime": "2025-05-01T11:00:00Z", "failed": 1, "conditions": [{"type": "Failed", "status": "True",
         "reason": "DeadlineExceeded", "message": "Job was active longer than specified deadline", "lastTransitionTime": "2025-05-01T11:10:00Z"}]});

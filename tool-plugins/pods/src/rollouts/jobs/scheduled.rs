@@ -24,7 +24,52 @@ pub(super) async fn judge(
         if let Some(seen) = missed(&scheduled, jobs, cluster.now()) {
             answer.harm(seen);
         }
+        if let Some(seen) = no_success(&scheduled, jobs, cluster.now()) {
+            answer.neutral(seen);
+        }
     }
+}
+
+/// A run may be under way this long after it was due.
+const UNDER_WAY: SignedDuration = SignedDuration::from_mins(30);
+
+/// What it makes is older than its schedule says: no run since the last that was due ended well.
+fn no_success(scheduled: &Object, jobs: &[Object], now: Timestamp) -> Option<Observation> {
+    let schedule = Schedule::read(scheduled.text("/spec/schedule"))?;
+    let due = schedule.last(now.checked_sub(UNDER_WAY).ok()?, scheduled.text("/spec/timeZone"))?;
+    let runs = jobs.iter().filter(|job| {
+        job.namespace() == scheduled.namespace()
+            && job.owner() == Some(("CronJob", scheduled.name()))
+    });
+    let done = runs.clone().filter_map(|job| job.time("/status/completionTime"));
+    let success = done.chain(scheduled.time("/status/lastSuccessfulTime")).max();
+    let old = scheduled.created().is_none_or(|made| made < due);
+    if !old || success.is_some_and(|at| at >= due) {
+        return None;
+    }
+    let newest = runs.max_by_key(|job| job.time("/status/startTime").or_else(|| job.created()));
+    let ended = newest.and_then(|job| job.condition("Failed")).filter(|c| c.status == "True");
+    let why = match (ended, scheduled.at("/spec/suspend")) {
+        (_, Some(&Value::Bool(true))) => "suspended",
+        (Some(_), _) => "failed",
+        (None, _) if newest.is_some_and(goes_on) => "running",
+        (None, _) => "unknown",
+    };
+    let last = success.map_or_else(|| "never told".to_owned(), |at| at.to_string());
+    let says = format!(
+        "CronJob {} has had no good run since the one due at {due}: its last success is {last}{}",
+        scheduled.name(),
+        newest.map(|job| format!(", its newest run is {}", job.name())).unwrap_or_default()
+    );
+    let seen = Observation::new("job.no_success", scheduled.entity(), says)
+        .since(due)
+        .until(now)
+        .attr("why", why)
+        .attr("last", last);
+    Some(match newest {
+        Some(job) => seen.peer(Entity::new("Job", job.namespace(), job.name())),
+        None => seen,
+    })
 }
 
 fn missed(scheduled: &Object, jobs: &[Object], now: Timestamp) -> Option<Observation> {
