@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{case::Case, catalogue::Place, facts::Seen, weigh::Weighed};
+use super::{case::Case, catalogue::Place, facts::Seen, topology::Unit, weigh::Weighed};
 use crate::investigation::finding::Severity;
 
 /// Share of server errors at the alerted service from which users cannot be served.
@@ -13,6 +13,11 @@ const CRAWL: f64 = 2.0;
 const CRAWL_TIMES: f64 = 5.0;
 /// Share from which they are served badly.
 const BAD: f64 = 0.01;
+/// Share of calls to one callee that must fail for those to be lost who need it, where what the
+/// caller itself answers is not measured: it may have other things to answer with.
+const MOST: f64 = 0.5;
+/// Share of the usual requests below which users are turned away before they are asked for.
+const FEW: f64 = 0.2;
 
 /// Judges the effect of the causes that stand.
 #[must_use]
@@ -24,9 +29,49 @@ pub fn judge(case: &Case<'_>, standing: &[&Weighed<'_>]) -> Severity {
     let at_alert = symptoms.iter().filter_map(|index| seen.get(*index));
     let at_alert = at_alert.map(|seen| at_alerted(case, seen)).min();
     let crawls = crawls(case).then_some(Severity::P1);
+    let felt = felt(case, &explained);
     let at_cause = explained.iter().filter_map(|index| seen.get(*index)).map(elsewhere).min();
     let least = standing.iter().map(|h| h.cause.severity).min();
-    [at_alert, crawls, at_cause, least].into_iter().flatten().min().unwrap_or(Severity::P3)
+    [at_alert, crawls, felt, at_cause, least].into_iter().flatten().min().unwrap_or(Severity::P3)
+}
+
+/// What users meet: errors of a service that nobody else stands before; calls of the alerted one
+/// that fail, where its own answers are not measured; requests that no longer come, when it is
+/// known why.
+fn felt(case: &Case<'_>, explained: &BTreeSet<usize>) -> Option<Severity> {
+    let alerted = |unit: Option<Unit>| unit.is_some_and(|unit| case.anchor.units.contains(&unit));
+    let first = |unit: Option<Unit>| {
+        unit.is_some_and(|unit| case.topology.at(unit, Place::Callers).is_empty())
+    };
+    let measured = |unit: Option<Unit>| {
+        let own = ["service.error_ratio_high", "service.error_ratio_normal"];
+        unit.is_some_and(|unit| case.shows(unit, &own))
+    };
+    let graded = |value: f64, outage: f64| match value {
+        v if v >= outage => Some(Severity::P1),
+        v if v >= BAD => Some(Severity::P2),
+        _ => None,
+    };
+    let harm = case.all().filter(|(_, _, placed)| placed.harm && !placed.guest);
+    harm.filter_map(|(index, seen, placed)| {
+        let observation = &seen.observation;
+        let value = observation.value.unwrap_or_default();
+        let usual = observation.baseline.unwrap_or_default();
+        let caused = explained.contains(&index);
+        match observation.signal.as_str() {
+            "service.error_ratio_high" if caused && first(placed.unit) => graded(value, OUTAGE),
+            "dependency.failing" if alerted(placed.peer) && !measured(placed.peer) => {
+                graded(value, MOST)
+            }
+            "service.traffic_down"
+                if caused && alerted(placed.unit) && usual > 0.0 && value <= FEW * usual =>
+            {
+                Some(Severity::P1)
+            }
+            _ => None,
+        }
+    })
+    .min()
 }
 
 /// Slow beyond patience, and giving up in part: who waits is not served.

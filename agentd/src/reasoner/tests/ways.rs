@@ -3,7 +3,10 @@
 //! documents of the catalogue.
 
 use super::{alert, assess, blamed, edge, embedded, saw, thing};
-use crate::fact::{Entity, Observation, Relation, RelationKind};
+use crate::{
+    fact::{Entity, Observation, Relation, RelationKind},
+    investigation::finding::Severity,
+};
 
 fn with(mut observation: Observation, attributes: &[(&str, &str)]) -> Observation {
     for (key, value) in attributes {
@@ -74,4 +77,39 @@ fn data_that_grew_old_is_blamed_on_the_run_that_did_not_succeed() {
     let facts = [missed(), errors("web", "11:30:00"), errors("gate", "11:30:10")];
     let told = assess(embedded(), &alert("high_error_rate", "gate"), &facts, &world());
     assert!(blamed(&told).is_empty(), "{:?}", blamed(&told));
+}
+
+#[test]
+fn severity_is_what_users_meet_at_the_edge() {
+    let mismatch = || {
+        let seen = saw("service.selector_matches_nothing", thing("Service", "web"), "11:30:00");
+        with(seen, &[("selector", "app=x")])
+    };
+    let calls_fail = |share| {
+        let seen = saw("dependency.failing", thing("Service", "web"), "11:30:00");
+        let mut seen = by(seen, thing("Service", "gate"));
+        (seen.value, seen.baseline) = (Some(share), Some(0.0));
+        seen
+    };
+    let fewer = |now| {
+        let mut seen = falls();
+        (seen.value, seen.baseline) = (Some(now), Some(50.0));
+        seen
+    };
+    let edited = || saw("ingress.changed", thing("Ingress", "front"), "11:29:30");
+    let fine = saw("service.error_ratio_normal", thing("Service", "gate"), "11:30:00");
+    for (facts, severity) in [
+        // The gate's own answers are not measured: most of its calls fail.
+        (vec![mismatch(), calls_fail(0.9)], Severity::P1),
+        (vec![mismatch(), calls_fail(0.2)], Severity::P2),
+        // They are measured, and the gate does without.
+        (vec![mismatch(), calls_fail(0.9), fine], Severity::P2),
+        (vec![edited(), fewer(2.0)], Severity::P1),
+        (vec![edited(), fewer(30.0)], Severity::P2),
+        // Fewer requests of which nobody knows why.
+        (vec![fewer(2.0)], Severity::P3),
+    ] {
+        let told = assess(embedded(), &alert("trouble", "gate"), &facts, &world());
+        assert_eq!(told.conclusion.severity, severity, "{facts:#?}");
+    }
 }
