@@ -157,3 +157,15 @@ fn what_refuses_cuts_off_or_misroutes_a_workload_is_blamed() {
         assert_eq!(blamed(&told), want, "{signals:?}");
     }
 }
+
+#[test]
+fn pods_that_the_servers_own_admission_refuses_are_their_workloads_matter() {
+    let refused = |by| with(saw("policy.forbidden", web(), "11:30:00"), &[("by", by)]);
+    for (by, want) in
+        [("PodSecurity", vec!["admission_webhook_failure Deployment n/web"]), ("", vec![])]
+    {
+        let facts = [refused(by), short()];
+        let told = assess(embedded(), &alert("replicas_missing", "web"), &facts, &around(&[]));
+        assert_eq!(blamed(&told), want, "{by}");
+    }
+}

@@ -14,6 +14,15 @@ pub struct Refusal {
     pub by: String,
 }
 
+/// What the server's own admission says, and which part of it says so.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("violates PodSecurity", "PodSecurity"),
+    ("security context constraint", "SecurityContextConstraints"),
+    ("PodSecurityPolicy", "PodSecurityPolicy"),
+    ("looking up service account", "ServiceAccount"),
+    ("no PriorityClass", "PriorityClass"),
+];
+
 /// Reads why a creation was refused.
 #[must_use]
 pub fn refusal(message: &str) -> Option<Refusal> {
@@ -27,8 +36,13 @@ pub fn refusal(message: &str) -> Option<Refusal> {
         let by = between(message, "webhook \"", "\"");
         return refused("policy.webhook_failed", "Webhook", by);
     }
+    // A policy of the server's own is changed like a webhook's.
+    if let Some(by) = between(message, "ValidatingAdmissionPolicy '", "'") {
+        return refused("policy.webhook_failed", "Webhook", Some(by));
+    }
     if message.contains("forbidden") {
-        return refused("policy.forbidden", "", None);
+        let by = BUILT_IN.iter().find(|(words, _)| message.contains(words)).map(|(_, by)| *by);
+        return refused("policy.forbidden", "", by);
     }
     None
 }

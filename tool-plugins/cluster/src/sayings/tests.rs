@@ -143,9 +143,29 @@ fn refused_creations_name_who_refused() {
             "deny.example",
         ),
         (
-            "pods \"a-1\" is forbidden: violates PodSecurity \"restricted:latest\"",
+            "pods \"a-1\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false",
             "policy.forbidden",
-            "",
+            "PodSecurity",
+        ),
+        (
+            "pods \"a-1\" is forbidden: unable to validate against any security context constraint: [provider \"anyuid\": Forbidden]",
+            "policy.forbidden",
+            "SecurityContextConstraints",
+        ),
+        (
+            "pods \"a-\" is forbidden: error looking up service account n/a: serviceaccount \"a\" not found",
+            "policy.forbidden",
+            "ServiceAccount",
+        ),
+        (
+            "pods \"a-\" is forbidden: no PriorityClass with name high was found",
+            "policy.forbidden",
+            "PriorityClass",
+        ),
+        (
+            "pods \"a-1\" is forbidden: ValidatingAdmissionPolicy 'limits' with binding 'all' denied request: no limits",
+            "policy.webhook_failed",
+            "limits",
         ),
     ] {
         let read = refusal(said).unwrap();
