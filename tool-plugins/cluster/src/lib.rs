@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod certificate;
+pub mod clients;
 pub mod cluster;
 pub mod credential;
 pub mod event;
@@ -28,6 +29,7 @@ mod snapshot;
 
 pub use answer::Answer;
 pub use certificate::Certificate;
+pub use clients::Clients;
 pub use cluster::{Cluster, Source};
 pub use event::Event;
 pub use kind::Kind;

@@ -2,16 +2,19 @@
 //! lock that others wait for, whose statements are slow. Bounded tables; resolving names to
 //! objects is left to the end.
 
-use std::collections::BTreeMap;
+mod who;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent_sdk::{Entity, Observation, Relation, RelationKind};
-use plugin_cluster::Peers;
 
 use crate::{
     rate::{Counts, Window},
     record::Record,
-    signals::words,
+    signals::{statements, words},
 };
+use who::who_of;
+pub use who::{Place, Who};
 
 /// Sessions remembered by their number.
 const MAX_SESSIONS: usize = 2000;
@@ -23,14 +26,6 @@ const SLOW_MS: f64 = 1000.0;
 const MOST: f64 = 0.5;
 /// Connections from which a share means something.
 const MANY: f64 = 15.0;
-
-/// Who a session belongs to, as far as the log tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Who {
-    address: String,
-    user: String,
-    application: String,
-}
 
 #[derive(Debug, Clone, Default)]
 struct Session {
@@ -45,6 +40,9 @@ struct Deeds {
     statement: String,
     table: String,
     longest_ms: f64,
+    all_ms: f64,
+    /// How many of its statements read little: they only waited for the server's time.
+    little: u64,
     quote: String,
 }
 
@@ -54,20 +52,10 @@ pub struct Sessions {
     sessions: BTreeMap<u64, Session>,
     /// Locks that others waited for, by the session that held them.
     held: BTreeMap<u64, Deeds>,
+    /// Deadlocks by the sessions that stood in each other's way.
+    crossed: BTreeMap<u64, Deeds>,
     slow: BTreeMap<Who, Deeds>,
     connects: BTreeMap<Who, Counts>,
-}
-
-/// Where the facts are about.
-pub struct Place<'a> {
-    /// The server's workload, or its pod.
-    pub database: Entity,
-    /// Namespace of the server.
-    pub namespace: &'a str,
-    /// Names of the cluster.
-    pub peers: &'a Peers,
-    /// Top owners of pods.
-    pub tops: &'a BTreeMap<Entity, Entity>,
 }
 
 // === impl Sessions ===
@@ -95,15 +83,21 @@ impl Sessions {
         if connects(&record.message) && self.has_room(&who) {
             self.connects.entry(who.clone()).or_default().add(record.time, window);
         }
-        if words::took(&text).is_some_and(|ms| ms >= SLOW_MS) && !who.is_empty() {
-            let took = words::took(&text).unwrap_or_default();
+        if statements::took(&text).is_some_and(|ms| ms >= SLOW_MS) && !who.is_empty() {
+            let took = statements::took(&text).unwrap_or_default();
             if self.slow.len() < MAX_CLIENTS || self.slow.contains_key(&who) {
                 let deeds = self.slow.entry(who).or_default();
-                deeds.longest_ms = deeds.longest_ms.max(took);
+                deeds.slow(took, statements::reads_little(&text));
                 deeds.add(record, &text, window);
             }
         }
-        if let Some(holder) = holder(&text)
+        if is_deadlock(&text) {
+            for pid in crossed(&text) {
+                if self.crossed.len() < MAX_CLIENTS || self.crossed.contains_key(&pid) {
+                    self.crossed.entry(pid).or_default().add(record, &text, window);
+                }
+            }
+        } else if let Some(holder) = holder(&text)
             && (self.held.len() < MAX_CLIENTS || self.held.contains_key(&holder))
         {
             let deeds = self.held.entry(holder).or_default();
@@ -125,9 +119,8 @@ impl Sessions {
         }
         facts.sort_by_key(|fact: &Observation| std::cmp::Reverse(fact.as_wire().count));
         facts.truncate(4);
-        let mut slow: Vec<_> = self.slow.iter().collect();
-        slow.sort_by(|a, b| b.1.longest_ms.total_cmp(&a.1.longest_ms));
-        facts.extend(slow.iter().take(4).map(|(who, deeds)| slow_query(place, who, deeds)));
+        facts.extend(self.deadlocks(place));
+        facts.extend(self.slow_queries(place));
         facts.extend(self.most_connections(place, window));
         let clients = self.sessions.values().map(|s| &s.who).chain(self.slow.keys());
         let mut callers: Vec<Entity> = clients.filter_map(|who| place.resolve(who)).collect();
@@ -135,6 +128,38 @@ impl Sessions {
         callers.dedup();
         let calls = |from| Relation::new(from, RelationKind::Calls, place.database.clone());
         (facts, callers.into_iter().map(calls).collect())
+    }
+
+    /// Which known clients deadlock.
+    fn deadlocks(&self, place: &Place<'_>) -> Vec<Observation> {
+        let mut by_client: BTreeMap<Entity, Deeds> = BTreeMap::new();
+        for (pid, deeds) in &self.crossed {
+            let who = self.sessions.get(pid).map(|session| &session.who);
+            if let Some(client) = who.and_then(|who| place.resolve(who)) {
+                let known = by_client.entry(client).or_default();
+                known.counts.merge(&deeds.counts);
+                known.table.clone_from(&deeds.table);
+                known.quote.clone_from(&deeds.quote);
+            }
+        }
+        by_client.iter().map(|(client, deeds)| deadlock(place, client, deeds)).collect()
+    }
+
+    /// Whose statements are slow: those that take most of the server's time first.
+    fn slow_queries(&self, place: &Place<'_>) -> Vec<Observation> {
+        let all: f64 = self.slow.values().filter(|d| !d.only_waits()).map(|d| d.all_ms).sum();
+        let mut slow: Vec<_> = self.slow.iter().collect();
+        slow.sort_by(|a, b| {
+            (a.1.only_waits(), b.1.all_ms)
+                .partial_cmp(&(b.1.only_waits(), a.1.all_ms))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
+        let told = slow.iter().take(4);
+        told.map(|(who, deeds)| {
+            let most = !deeds.only_waits() && deeds.all_ms >= MOST * all;
+            slow_query(place, who, deeds, most)
+        })
+        .collect()
     }
 
     /// The client that opens most of the connections since its own number grew.
@@ -206,23 +231,46 @@ fn lock_held(place: &Place<'_>, session: &Session, deeds: &Deeds, pid: u64) -> O
         .peer(place.database.clone())
 }
 
-fn slow_query(place: &Place<'_>, who: &Who, deeds: &Deeds) -> Observation {
+fn deadlock(place: &Place<'_>, client: &Entity, deeds: &Deeds) -> Observation {
+    let on = if deeds.table.is_empty() { String::new() } else { format!(" on {}", deeds.table) };
+    let says = format!(
+        "statements of {} {} met in a deadlock{on} in {} {} times",
+        client.kind, client.name, place.database.name, deeds.counts.total
+    );
+    Observation::new("db.deadlock", client.clone(), says)
+        .count(deeds.counts.total)
+        .maybe_since(deeds.counts.first)
+        .maybe_until(deeds.counts.last)
+        .attr("table", deeds.table.as_str())
+        .quote(&deeds.quote)
+        .peer(place.database.clone())
+}
+
+fn slow_query(place: &Place<'_>, who: &Who, deeds: &Deeds, most: bool) -> Observation {
     let client = place.resolve(who);
     let subject = client.clone().unwrap_or_else(|| place.database.clone());
-    let name = client.map(|c| format!("{} {}", c.kind, c.name)).or_else(|| who.shown());
+    let name = client.as_ref().map(|c| format!("{} {}", c.kind, c.name)).or_else(|| who.shown());
+    let statement = if deeds.statement.is_empty() && !deeds.table.is_empty() {
+        format!("on {}", deeds.table)
+    } else {
+        deeds.statement.clone()
+    };
+    let but = if deeds.only_waits() { "; they read little and only wait" } else { "" };
     let says = format!(
-        "statements of {} take up to {:.1} s in {}: {}",
+        "statements of {} take up to {:.1} s in {}: {statement}{but}",
         name.unwrap_or_else(|| "a client".to_owned()),
         deeds.longest_ms / 1000.0,
         place.database.name,
-        deeds.statement
     );
     Observation::new("db.slow_query", subject, says)
         .count(deeds.counts.total)
         .value(deeds.longest_ms / 1000.0, "s")
         .maybe_since(deeds.counts.first)
         .maybe_until(deeds.counts.last)
-        .attr("statement", deeds.statement.as_str())
+        .attr("known", client.is_some().to_string())
+        .attr("most", most.to_string())
+        .attr("waits", deeds.only_waits().to_string())
+        .attr("statement", statement)
         .attr("table", deeds.table.as_str())
         .attr("application", who.application.as_str())
         .quote(&deeds.quote)
@@ -232,6 +280,17 @@ fn slow_query(place: &Place<'_>, who: &Who, deeds: &Deeds) -> Observation {
 // === impl Deeds ===
 
 impl Deeds {
+    fn slow(&mut self, took: f64, little: bool) {
+        self.longest_ms = self.longest_ms.max(took);
+        self.all_ms += took;
+        self.little += u64::from(little);
+    }
+
+    /// Whether most of its slow statements read little: others keep the server busy.
+    fn only_waits(&self) -> bool {
+        2 * self.little > self.counts.total
+    }
+
     fn add(&mut self, record: &Record, text: &str, window: &Window) {
         self.counts.add(record.time, window);
         if let Some(statement) = words::statement(text) {
@@ -245,52 +304,6 @@ impl Deeds {
             self.quote.push('\n');
             self.quote.push_str(detail);
         }
-    }
-}
-
-// === impl Who ===
-
-impl Who {
-    fn is_empty(&self) -> bool {
-        self.address.is_empty() && self.user.is_empty() && self.application.is_empty()
-    }
-
-    fn learn(&mut self, told: &Self) {
-        for (own, new) in [
-            (&mut self.address, &told.address),
-            (&mut self.user, &told.user),
-            (&mut self.application, &told.application),
-        ] {
-            if own.is_empty() {
-                own.clone_from(new);
-            }
-        }
-    }
-
-    fn shown(&self) -> Option<String> {
-        let named = [&self.application, &self.user, &self.address];
-        named.into_iter().find(|name| !name.is_empty()).cloned()
-    }
-}
-
-// === impl Place ===
-
-impl Place<'_> {
-    /// The object behind a client: by its address, else by the name it gave.
-    fn resolve(&self, who: &Who) -> Option<Entity> {
-        let by_address = self.peers.address(&who.address).filter(|e| e.kind == "Pod");
-        let by_name = || {
-            [&who.application, &who.user].into_iter().filter(|n| n.len() > 2).find_map(|name| {
-                let dashed = name.replace('_', "-");
-                [name.as_str(), dashed.as_str()].iter().find_map(|name| {
-                    let known = self.peers.known(name, self.namespace);
-                    known.or_else(|| self.peers.unique(name))
-                })
-            })
-        };
-        let found = by_address.or_else(by_name)?;
-        let top = self.tops.get(&found).cloned().unwrap_or(found);
-        (top != self.database && top.name != self.database.name).then_some(top)
     }
 }
 
@@ -327,39 +340,18 @@ fn pid_of(head: &str) -> Option<u64> {
     })
 }
 
-/// Who a line is about: `host=10.1.2.3`, `remote=10.1.2.3:5`, `user=x`, `x@db`, `app=x`, and an
-/// address in the prefix.
-fn who_of(text: &str, head: &str) -> Who {
-    let both = format!("{head}\n{text}");
-    let after = |marks: &[&str]| {
-        marks.iter().find_map(|mark| {
-            let rest = both.split_once(mark)?.1.trim_start_matches(['"', '\'', '[']);
-            let end = rest.find(|c: char| {
-                c.is_whitespace() || matches!(c, ',' | '"' | '\'' | '(' | ')' | ']' | '[')
-            });
-            let word = rest.get(..end.unwrap_or(rest.len()))?;
-            (!word.is_empty() && word != "unknown").then(|| word.to_owned())
-        })
-    };
-    let told = after(&["host=", "client=", "remote=", "remote_host\":", "client_addr="]);
-    let address = told.or_else(|| {
-        let parts = |c: char| !(c.is_ascii_digit() || c == '.');
-        let is_ip = |word: &&str| word.parse::<std::net::Ipv4Addr>().is_ok();
-        head.split(parts).find(is_ip).map(str::to_owned)
+fn is_deadlock(text: &str) -> bool {
+    text.contains("deadlock detected") || text.contains("Deadlock found")
+}
+
+/// The processes of a deadlock: `Process 77 waits for ...; blocked by process 81.`
+fn crossed(text: &str) -> BTreeSet<u64> {
+    let marks = text.match_indices("rocess ").filter_map(|(at, mark)| {
+        let rest = text.get(at + mark.len()..)?;
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest.get(..end)?.parse().ok()
     });
-    let address = address.map(|a| a.split(':').next().unwrap_or_default().to_owned());
-    let at = || {
-        let word = head.split([' ', '\t']).find(|word| {
-            word.split_once('@').is_some_and(|(user, db)| !user.is_empty() && !db.is_empty())
-        })?;
-        let user = word.split('@').next()?.rsplit([':', '[', ']']).next()?;
-        (!user.is_empty()).then(|| user.to_owned())
-    };
-    Who {
-        address: address.unwrap_or_default(),
-        user: after(&["user=", "User@Host: ", "\"user\":"]).or_else(at).unwrap_or_default(),
-        application: words::application(&both).unwrap_or_default(),
-    }
+    marks.collect()
 }
 
 /// The process that holds the lock others wait for.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use agent_sdk::{Entity, Observation, Relation, RelationKind};
 use jiff::Timestamp;
-use plugin_cluster::credential::Credential;
+use plugin_cluster::{Clients, credential::Credential};
 
 use crate::{
     database::Place,
@@ -39,15 +39,18 @@ pub struct Whose<'a> {
     pub credentials: &'a [Credential],
     /// Top owners of pods.
     pub tops: &'a BTreeMap<Entity, Entity>,
+    /// Names by which workloads go at servers.
+    pub clients: &'a Clients,
 }
 
 static NO_TOPS: BTreeMap<Entity, Entity> = BTreeMap::new();
+static NOBODY: Clients = Clients::new();
 
 impl<'a> Whose<'a> {
     /// A container of which nothing but its log is known.
     #[must_use]
     pub fn alone(subject: &'a Entity, pod: &'a Entity) -> Self {
-        Self { subject, workload: pod, credentials: &[], tops: &NO_TOPS }
+        Self { subject, workload: pod, credentials: &[], tops: &NO_TOPS, clients: &NOBODY }
     }
 }
 
@@ -69,6 +72,7 @@ pub fn of(whose: Whose<'_>, tally: &Tally<'_>) -> Told {
         namespace: &subject.namespace,
         peers: tally.peers(),
         tops: whose.tops,
+        clients: whose.clients,
     };
     let (facts, relations) = tally.sessions().tell(&place, tally.window());
     told.facts.extend(facts);

@@ -59,8 +59,10 @@ pub const EMITS: &[&str] = &[
     "log.protocol_error",
     "log.connection_leak",
     "log.stale_data",
+    "log.transaction_open",
     "config.credential_refused",
     "db.lock_held",
+    "db.deadlock",
     "db.slow_query",
     "db.connections_held",
     "db.heavy_statement",
@@ -160,8 +162,15 @@ impl Tool for FindErrorPatterns {
         )
         .applies(
             // Who holds what others wait for may be anyone near: a batch run, a report.
-            Applies::after(AMONG_MANY, &[], r#"{"namespace":"{namespace}","service":""}"#)
-                .emits(&["db.*", "log.lock_wait", "log.slow_statement", "log.connection_leak"]),
+            Applies::after(AMONG_MANY, &[], r#"{"namespace":"{namespace}","service":""}"#).emits(
+                &[
+                    "db.*",
+                    "log.lock_wait",
+                    "log.slow_statement",
+                    "log.connection_leak",
+                    "log.transaction_open",
+                ],
+            ),
         )
         .applies(
             // Names are resolved for the whole cluster there.
@@ -210,6 +219,7 @@ fn read_all(opened: Vec<Opened>, sources: &Sources, now: Timestamp, cx: &CallCx)
             workload: &workload,
             credentials: &credentials,
             tops: &sources.tops,
+            clients: &sources.clients,
         };
         let told = facts::of(whose, &tally);
         reads.push(Read { subject, owner, lines: tally.lines(), told, gaps });

@@ -180,7 +180,7 @@ fn hosts(message: &str) -> Vec<String> {
         let answered_by = after_on && lower == "on";
         if !answered_by && let Some(host) = bare_host(bare) {
             let named = BEFORE_HOST.contains(&lower.as_str()) || word.starts_with("host=");
-            if named && plausible(&host) {
+            if named && plausible(&host) && !is_sentence(word, &lower) {
                 placed.push(host);
             } else if is_host_shaped(bare, &host) {
                 shaped.push(host);
@@ -190,6 +190,14 @@ fn hosts(message: &str) -> Vec<String> {
     }
     placed.extend(shaped);
     placed
+}
+
+/// `message from server: "Too many connections"`: a word that begins what a server said, not one
+/// that names it.
+fn is_sentence(word: &str, before: &str) -> bool {
+    let capital = word.starts_with(|c: char| c.is_ascii_uppercase());
+    let plain = word.bytes().all(|b| b.is_ascii_alphabetic());
+    plain && (capital || before == "server:")
 }
 
 fn plausible(host: &str) -> bool {
@@ -382,6 +390,8 @@ mod tests {
             ("postgresql://u:p@db:5432/x: connection refused", service("db")),
             ("scrape of 127.0.0.1:8080/metrics failed: connection refused", None),
             ("c.x.PriceEngine.total(PriceEngine.java:141) failed", None),
+            ("rejected connection, message from server: \"Too many connections\"", None),
+            ("ERROR: server: too many clients", None),
             ("till is broken", None),
             ("server.go:24 timed out", None),
         ];

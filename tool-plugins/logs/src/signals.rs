@@ -5,6 +5,7 @@
 mod config;
 mod rules;
 mod stale;
+pub mod statements;
 pub mod words;
 
 use std::{collections::BTreeSet, sync::LazyLock};
@@ -45,6 +46,9 @@ static MATCHER: LazyLock<Matcher> = LazyLock::new(|| {
     Matcher { automaton, rules, rule_of }
 });
 
+/// A statement that takes less is not slow, ms.
+const FAST_MS: f64 = 100.0;
+
 /// The mechanisms a record speaks of: at most one of what failed, and beside it whether the
 /// program crashed on it.
 #[must_use]
@@ -61,11 +65,19 @@ pub fn of(record: &Record) -> Vec<Mechanism> {
     let stale = record.level >= Level::Warn && stale::speaks(&text);
     let own = || if stale { Some("log.stale_data") } else { matched(&text, record) };
     let spoken = record.status.is_none().then(own).flatten();
-    let failed = spoken.map(|signal| {
+    // Servers may be told to log every statement with its time.
+    let fast = |signal: &&str| {
+        *signal == "log.slow_statement" && statements::took(&text).is_some_and(|ms| ms < FAST_MS)
+    };
+    let failed = spoken.filter(|signal| !fast(signal)).map(|signal| {
         let detail = config::detail(signal, &text);
         Mechanism { signal, detail }
     });
-    found.extend(failed.or_else(|| upstream(record, &text)));
+    let left_open = || {
+        let told = record.level >= Level::Info && statements::left_open(&record.message);
+        told.then_some(Mechanism { signal: "log.transaction_open", detail: None })
+    };
+    found.extend(failed.or_else(left_open).or_else(|| upstream(record, &text)));
     // Who ends because of a setting does so on purpose, whatever its runtime prints.
     let on_purpose = found.iter().any(|m| m.signal == "log.config_error");
     if is_crash(record, &text) && !on_purpose {
@@ -92,8 +104,15 @@ fn whole(record: &Record) -> String {
 
 /// Databases log who waits for a lock at the level of information.
 fn speaks_of_waiting(record: &Record) -> bool {
-    const SAID: &[&str] =
-        &["still waiting for", "Slow query", "slow query", "duration: ", "COLLSCAN", "Query_time"];
+    const SAID: &[&str] = &[
+        "still waiting for",
+        "Slow query",
+        "slow query",
+        "duration: ",
+        "COLLSCAN",
+        "Query_time",
+        "ransaction",
+    ];
     record.level == Level::Info && SAID.iter().any(|words| record.message.contains(words))
         || rules::stores::is_said_calmly(&record.message)
         || rules::load::is_said_calmly(&record.message)
@@ -137,7 +156,11 @@ fn matched(text: &str, record: &Record) -> Option<&'static str> {
         .filter_map(|m| MATCHER.rule_of.get(m.pattern().as_usize()).copied())
         .filter(|rule| MATCHER.rules.get(*rule).is_some_and(|r| record.level >= r.least))
         .collect();
-    let signals = || found.iter().filter_map(|rule| Some(MATCHER.rules.get(*rule)?.signal));
+    let of_input = speaks_of_input(text);
+    let signals = || {
+        let all = found.iter().filter_map(|rule| Some(MATCHER.rules.get(*rule)?.signal));
+        all.filter(|signal| !(of_input && *signal == "log.config_error"))
+    };
     let first = signals().next()?;
     // Who cannot read a file of settings was told wrong, not answered wrong.
     if first == "log.protocol_error" && words::reads_settings(text) {
@@ -150,6 +173,28 @@ fn matched(text: &str, record: &Record) -> Option<&'static str> {
         return signals().find(|signal| behind.contains(signal)).or(Some(first));
     }
     Some(first)
+}
+
+/// Whether what could not be read is something a caller sent, and no setting.
+fn speaks_of_input(text: &str) -> bool {
+    const INPUT: &[&str] = &[
+        "user agent",
+        "user-agent",
+        "of request",
+        "in request",
+        "request body",
+        "request header",
+        "request param",
+        "query string",
+        "query param",
+        "cookie",
+        "payload",
+        "message body",
+        "from client",
+        "client sent",
+    ];
+    let lower = text.to_ascii_lowercase();
+    INPUT.iter().any(|words| lower.contains(words))
 }
 
 /// Whether a phrase is a thing said and not part of a word, a setting (`timeout=30s`) or a name

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use agent_sdk::{Entity, Failure, Relation, RelationKind};
 use jiff::{SignedDuration, Timestamp};
 use plugin_cluster::{
-    Cluster, Container, Kind, LogFile, LogReader, Object, Owners, Peers, Resolution, State,
+    Clients, Cluster, Container, Kind, LogFile, LogReader, Object, Owners, Peers, Resolution,
+    State, clients,
     credential::{self, Credential},
     pod, selector,
 };
@@ -56,6 +57,8 @@ pub struct Sources {
     pub peers: Peers,
     /// Top owners of pods.
     pub tops: BTreeMap<Entity, Entity>,
+    /// Names by which workloads go at servers.
+    pub clients: Clients,
     /// What stands behind the resolver, so that who cannot resolve names is linked with it.
     pub resolver: Vec<Relation>,
     /// Containers left out for the bound.
@@ -91,6 +94,11 @@ impl Sources {
         sources.owners = Owners::read(cluster, namespace).await;
         sources.peers = Peers::read(cluster).await;
         sources.tops = pods.iter().map(|p| (p.entity(), sources.owners.top(p))).collect();
+        for pod in &pods {
+            let spec = pod.at("/spec").unwrap_or(&serde_json::Value::Null);
+            let told = clients::settings(spec, pod.namespace(), &configs);
+            sources.clients.learn(&sources.owners.top(pod), &told);
+        }
         let resolver = resolver(cluster).await;
         sources.resolver = behind(cluster, resolver.as_ref()).await;
         let around = Around {

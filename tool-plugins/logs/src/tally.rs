@@ -17,7 +17,7 @@ use crate::{
     peer::{self, Speaker},
     rate::{Counts, Window},
     record::{Joiner, Record},
-    signals::{self, Mechanism, Reload, words},
+    signals::{self, Mechanism, Reload, statements, words},
     template::{Id, Miner},
     waiting::Queues,
 };
@@ -130,7 +130,7 @@ impl<'a> Tally<'a> {
         if self.speaker.server.is_some() {
             self.sessions.note(record, &self.window);
         } else if record.level < Level::Error
-            && let Some(statement) = words::heavy(&record.message)
+            && let Some(statement) = statements::heavy(&record.message)
             && (self.heavy.len() < MAX_RELOADS || self.heavy.contains_key(&statement))
         {
             let seen = self.heavy.entry(statement).or_insert_with(Seen::new);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use agent_sdk::Entity;
 use jiff::{SignedDuration, Timestamp};
-use plugin_cluster::{Object, Peers};
+use plugin_cluster::{Clients, Object, Peers};
 use serde_json::json;
 
 use super::{Place, Sessions};
@@ -38,7 +38,8 @@ fn told(sessions: &Sessions) -> Vec<agent_sdk::Observation> {
     let tops: BTreeMap<Entity, Entity> =
         [(pods[0].entity(), Entity::new("Job", "n", "report"))].into();
     let database = Entity::new("StatefulSet", "n", "db");
-    let place = Place { database, namespace: "n", peers: &peers, tops: &tops };
+    let place =
+        Place { database, namespace: "n", peers: &peers, tops: &tops, clients: &Clients::new() };
     sessions.tell(&place, &window()).0
 }
 
@@ -87,4 +88,59 @@ fn the_client_that_takes_most_connections_lately_is_named() {
     let held = facts.iter().find(|f| f.signal() == "db.connections_held").unwrap().as_wire();
     assert_eq!(held.subject.as_ref().unwrap().name, "report");
     assert!(held.value.unwrap() > 0.6 && held.baseline.unwrap() < 0.1);
+}
+
+#[test]
+fn a_holder_is_found_by_the_program_named_in_the_prefix() {
+    let facts = told(&sessions(
+        "2025-06-30 20:10:00.000 UTC [81] app@shop/report-1 LOG:  duration: 2.1 ms  statement: BEGIN; UPDATE orders SET held = 0 WHERE open\n\
+         2025-06-30 20:11:00.000 UTC [77] app@shop/web-1 LOG:  process 77 still waiting for RowExclusiveLock on relation 16385 of database 1 after 1000.1 ms\n\
+         2025-06-30 20:11:00.000 UTC [77] app@shop/web-1 DETAIL:  Process holding the lock: 81. Wait queue: 77.",
+    ));
+    let held = facts.iter().find(|f| f.signal() == "db.lock_held").unwrap().as_wire();
+    assert_eq!(held.subject.as_ref().unwrap().name, "report");
+    assert_eq!(held.attributes["known"], "true");
+    assert!(!facts.iter().any(|f| f.signal() == "db.slow_query"), "2 ms are not slow");
+}
+
+#[test]
+fn who_reads_little_and_takes_long_is_no_cause_of_slowness() {
+    let line = |ip: &str, plan: &str, examined: u32, took: u32| {
+        format!(
+            r#"{{"t":{{"$date":"2025-06-30T20:10:00.000Z"}},"s":"I","c":"COMMAND","ctx":"conn{took}","msg":"Slow query","attr":{{"ns":"shop.orders","remote":"{ip}:555","planSummary":"{plan}","keysExamined":1,"docsExamined":{examined},"durationMillis":{took}}}}}"#
+        )
+    };
+    let facts = told(&sessions(&format!(
+        "{}\n{}",
+        line("10.1.2.3", "COLLSCAN", 1_800_000, 9000),
+        line("10.1.2.4", "IXSCAN { _id: 1 }", 1, 12000)
+    )));
+    let slow = |name: &str| {
+        let of = |f: &&agent_sdk::Observation| {
+            f.signal() == "db.slow_query" && f.as_wire().subject.as_ref().unwrap().name == name
+        };
+        facts.iter().find(of).unwrap().as_wire()
+    };
+    let attributes = |name: &str| {
+        let told = &slow(name).attributes;
+        (told["known"].as_str(), told["most"].as_str(), told["waits"].as_str())
+    };
+    assert_eq!(attributes("report"), ("true", "true", "false"));
+    assert_eq!(attributes("web-1"), ("true", "false", "true"));
+}
+
+#[test]
+fn both_sides_of_a_deadlock_are_named_and_neither_is_its_holder() {
+    let facts = told(&sessions(
+        "2025-06-30 20:10:00.000 UTC [81] app@shop/report-1 LOG:  statement: BEGIN\n\
+         2025-06-30 20:11:00.000 UTC [77] app@shop/web-1 ERROR:  deadlock detected\n\
+         2025-06-30 20:11:00.000 UTC [77] app@shop/web-1 DETAIL:  Process 77 waits for ShareLock on transaction 8; blocked by process 81.\n\
+         \tProcess 81 waits for ShareLock on transaction 9; blocked by process 77.",
+    ));
+    let named = |signal: &str| -> Vec<String> {
+        let of = facts.iter().filter(|f| f.signal() == signal);
+        of.map(|f| f.as_wire().subject.as_ref().unwrap().name.clone()).collect()
+    };
+    assert_eq!(named("db.deadlock"), ["report", "web-1"]);
+    assert!(named("db.lock_held").is_empty());
 }

@@ -98,6 +98,7 @@ fn phrase(mechanism: &Mechanism, whom: Option<&str>) -> String {
         "log.schema_mismatch" => of("does not fit the schema of", "does not fit the schema"),
         "log.rate_limited" => of("is held off by rate limits of", "meets rate limits"),
         "log.protocol_error" => of("cannot understand", "cannot understand what it gets"),
+        "log.transaction_open" => of("keeps a transaction open in", "keeps a transaction open"),
         "log.connection_leak" => of("leaks connections to", "leaks connections"),
         "log.stale_data" => of("finds data too old of", "finds data too old"),
         "log.no_space" => "finds the disk full".to_owned(),

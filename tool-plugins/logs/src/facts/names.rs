@@ -41,7 +41,11 @@ pub(super) fn placed(fact: Observation, mechanism: &Mechanism, basis: &Basis<'_>
 fn is_of_clients(signal: &str) -> bool {
     matches!(
         signal,
-        "log.auth_failure" | "log.pool_exhausted" | "log.lock_wait" | "log.slow_statement"
+        "log.auth_failure"
+            | "log.pool_exhausted"
+            | "log.lock_wait"
+            | "log.slow_statement"
+            | "log.transaction_open"
     )
 }
 

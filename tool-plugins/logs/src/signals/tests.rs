@@ -28,6 +28,18 @@ const WORDINGS: &[(&str, &str)] = &[
         "log.connection_refused",
     ),
     ("ERROR no healthy upstream", "log.connection_refused"),
+    ("WARN no answer yet, transaction stays open", "log.transaction_open"),
+    ("INFO transaction 81 open since 45s, waiting for a partner", "log.transaction_open"),
+    (
+        "ERROR psycopg2.errors.IdleInTransactionSessionTimeout: terminating connection",
+        "log.transaction_open",
+    ),
+    (
+        "2025-06-30 20:45:32.123 UTC [7] FATAL:  terminating connection due to idle-in-transaction timeout",
+        "log.transaction_open",
+    ),
+    ("WARN could not commit, transaction is still open after 60s", "log.transaction_open"),
+    ("WARN long wait, keeping the transaction open", "log.transaction_open"),
     ("ERROR Read timed out calling price", "log.timeout"),
     ("ERROR context deadline exceeded", "log.timeout"),
     ("WARN upstream timed out (110: Connection timed out)", "log.timeout"),
@@ -416,4 +428,19 @@ fn a_file_of_settings_that_cannot_be_read_is_a_wrong_setting_and_no_wrong_answer
         let found = signals(text);
         assert!(found.contains(&expected), "{text}: {found:?}");
     }
+}
+
+#[test]
+fn statements_that_are_only_logged_with_their_time_are_not_slow() {
+    let line = |ms: &str| {
+        format!("2025-06-30 20:45:32.123 UTC [7] LOG:  duration: {ms} ms  statement: SELECT 1")
+    };
+    assert_eq!(signals(&line("2.118")), Vec::<&str>::new());
+    assert_eq!(signals(&line("5021.5")), ["log.slow_statement"]);
+}
+
+#[test]
+fn what_a_caller_sent_is_no_setting() {
+    assert_eq!(signals("ERROR could not parse user agent of request 7f"), Vec::<&str>::new());
+    assert_eq!(signals("ERROR could not parse LISTEN_PORT"), ["log.config_error"]);
 }

@@ -1,5 +1,5 @@
 //! The telling words inside a line about a database or a credential: whose pool it is, which user
-//! is refused, which statement and table it is about and how long it took.
+//! is refused, which statement and table it is about.
 
 /// Whether a complaint about connections is the server's limit and not the program's own pool.
 #[must_use]
@@ -99,42 +99,6 @@ pub fn statement(text: &str) -> Option<String> {
     (words.len() >= 2).then(|| words.join(" "))
 }
 
-/// A statement that locks or rewrites a whole table, as a program says that it runs it.
-#[must_use]
-pub fn heavy(text: &str) -> Option<String> {
-    const HEAVY: &[&str] = &[
-        "alter table",
-        "create index",
-        "create unique index",
-        "drop index",
-        "vacuum full",
-        "lock table",
-        "reindex",
-        "cluster ",
-        "truncate ",
-        "optimize table",
-        "refresh materialized view",
-        "access exclusive lock",
-        "exclusive lock on",
-        "update ",
-        "delete from",
-    ];
-    let lower = text.to_ascii_lowercase();
-    if lower.contains("concurrently") {
-        return None;
-    }
-    let found = HEAVY.iter().find(|words| lower.contains(*words))?;
-    if found.contains("lock") && !found.starts_with("lock") {
-        return Some(text.chars().take(160).collect());
-    }
-    // A change of rows is heavy only when it spares none.
-    let statement = statement(text)?;
-    let plain = statement.to_ascii_lowercase();
-    let of_rows = plain.starts_with("update ") || plain.starts_with("delete ");
-    (HEAVY.iter().any(|words| plain.starts_with(words)) && !(of_rows && plain.contains(" where ")))
-        .then_some(statement)
-}
-
 /// The table a statement or complaint is about.
 #[must_use]
 pub fn table(text: &str) -> Option<String> {
@@ -162,28 +126,23 @@ pub fn table(text: &str) -> Option<String> {
 /// The name under which a program told the database who it is.
 #[must_use]
 pub fn application(text: &str) -> Option<String> {
-    ["application_name=", "appName=", "app=", "application="].iter().find_map(|mark| {
-        let rest = text.split_once(mark)?.1.trim_start_matches(['"', '\'']);
+    const MARKS: &[&str] = &[
+        "application_name=",
+        "\"application_name\":",
+        "appName=",
+        "\"appName\":",
+        "app=",
+        "application=",
+        "program_name=",
+    ];
+    MARKS.iter().find_map(|mark| {
+        let rest = text.split_once(mark)?.1.trim_start_matches(['"', '\'', ' ']);
         let end =
             rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '"' | '\'' | '(' | ')'));
         let name = rest.get(..end.unwrap_or(rest.len()))?;
         let fits = !name.is_empty() && name.len() <= 80 && !name.contains("unknown");
         fits.then(|| name.to_owned())
     })
-}
-
-/// Milliseconds a statement took, when the line says so.
-#[must_use]
-pub fn took(text: &str) -> Option<f64> {
-    let number = |mark: &str| -> Option<f64> {
-        let rest = text.split_once(mark)?.1.trim_start();
-        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
-        rest.get(..end)?.parse().ok()
-    };
-    number("duration: ")
-        .or_else(|| number("durationMillis="))
-        .or_else(|| number("Query_time: ").map(|seconds| seconds * 1000.0))
-        .or_else(|| number("duration_ms="))
 }
 
 /// Whether a line names a local file of settings: by its form, or by where it lies.
@@ -208,16 +167,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_statements_tables_and_times_are_read() {
+    fn users_statements_and_tables_are_read() {
         let auth = "password authentication failed for user \"orders\"";
         assert_eq!(user(auth).as_deref(), Some("orders"));
         assert_eq!(user("Access denied for user 'app'@'10.0.0.1'").as_deref(), Some("app"));
         let slow = "duration: 5123.4 ms  statement: SELECT * FROM orders WHERE x = 1";
-        assert_eq!(took(slow), Some(5123.4));
         assert_eq!(statement(slow).as_deref(), Some("SELECT * FROM orders WHERE x = 1"));
         assert_eq!(table(slow).as_deref(), Some("orders"));
         assert_eq!(table("VACUUM FULL ledger_entries").as_deref(), Some("ledger_entries"));
         assert_eq!(application("x application_name=report y").as_deref(), Some("report"));
-        assert_eq!(took("done"), None);
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn has_peer(signal: &str) -> bool {
             | "log.protocol_error"
             | "log.connection_leak"
             | "log.stale_data"
+            | "log.transaction_open"
             | "log.cache_full"
             | "log.cache_bypassed"
             | "log.cache_refused"
