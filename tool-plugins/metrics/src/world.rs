@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 
 use agent_sdk::{Entity, Failure};
 use plugin_cluster::{
-    Cluster, Kind, Object, Owners, Peers, Resolution, object::text_map, peers::bare_host,
-    pod::list, selector, server,
+    Clients, Cluster, Kind, Object, Owners, Peers, Resolution,
+    clients::{self, Setting},
+    object::text_map,
+    peers::bare_host,
+    selector, server,
 };
 use serde_json::Value;
 
@@ -30,10 +33,12 @@ pub struct World {
     pub workloads: Vec<Object>,
     /// All Ingresses.
     pub ingresses: Vec<Object>,
+    /// Names by which workloads go at servers.
+    pub clients: Clients,
     /// What could not be listed.
     pub gaps: Vec<(String, Failure)>,
     /// What each workload's containers are told: name of the setting, or empty, and its value.
-    settings: BTreeMap<Entity, Vec<(String, String)>>,
+    settings: BTreeMap<Entity, Vec<Setting>>,
 }
 
 // === impl World ===
@@ -59,8 +64,21 @@ impl World {
         }
         let peers = Peers::read(cluster).await;
         let owners = Owners::read(cluster, None).await;
-        let settings = workloads.iter().map(|w| (w.entity(), settings(w, &configs))).collect();
-        Self { resolution, peers, owners, services, pods, workloads, ingresses, gaps, settings }
+        let settings: BTreeMap<Entity, Vec<Setting>> =
+            workloads.iter().map(|w| (w.entity(), settings(w, &configs))).collect();
+        let clients = Clients::of(settings.iter().map(|(w, told)| (w, told.as_slice())));
+        Self {
+            resolution,
+            peers,
+            owners,
+            services,
+            pods,
+            workloads,
+            ingresses,
+            clients,
+            gaps,
+            settings,
+        }
     }
 
     /// What a person would change for `entity`: the top owner of a pod, the one workload that a
@@ -157,7 +175,7 @@ impl World {
     }
 
     /// The workloads with what they are told.
-    pub fn told(&self) -> impl Iterator<Item = (&Entity, &[(String, String)])> {
+    pub fn told(&self) -> impl Iterator<Item = (&Entity, &[Setting])> {
         self.settings.iter().map(|(workload, told)| (workload, told.as_slice()))
     }
 
@@ -173,29 +191,7 @@ fn template(workload: &Object) -> &Value {
     at("/spec/template").or_else(|| at("/spec/jobTemplate/spec/template")).unwrap_or(&Value::Null)
 }
 
-/// Environment, arguments, and the contents of the `ConfigMap`s that the template uses.
-fn settings(workload: &Object, configs: &[Object]) -> Vec<(String, String)> {
-    let mut told = Vec::new();
-    let mut used = Vec::new();
-    let Some(spec) = template(workload).get("spec") else { return told };
-    for container in list(spec, "containers").iter().chain(list(spec, "initContainers")) {
-        for env in list(container, "env") {
-            let text = |key| env.get(key).and_then(Value::as_str).unwrap_or_default();
-            told.push((text("name").to_owned(), text("value").to_owned()));
-            used.extend(env.pointer("/valueFrom/configMapKeyRef/name").and_then(Value::as_str));
-        }
-        let words = list(container, "args").iter().chain(list(container, "command"));
-        told.extend(words.filter_map(Value::as_str).map(|w| (String::new(), w.to_owned())));
-        let from = list(container, "envFrom").iter();
-        used.extend(from.filter_map(|f| f.pointer("/configMapRef/name").and_then(Value::as_str)));
-    }
-    let volumes = list(spec, "volumes").iter();
-    used.extend(volumes.filter_map(|v| v.pointer("/configMap/name").and_then(Value::as_str)));
-    for config in configs {
-        if config.namespace() == workload.namespace() && used.contains(&config.name()) {
-            told.extend(config.map("/data"));
-        }
-    }
-    told.retain(|(_, value)| !value.is_empty());
-    told
+fn settings(workload: &Object, configs: &[Object]) -> Vec<Setting> {
+    let spec = template(workload).get("spec").unwrap_or(&Value::Null);
+    clients::settings(spec, workload.namespace(), configs)
 }

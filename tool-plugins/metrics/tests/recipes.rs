@@ -484,3 +484,101 @@ async fn ends_of_certificates_are_told_of_the_secret_the_ingress_or_the_host() {
         assert_eq!(start, (signal == "certificate.expired").then_some(at), "{series}");
     }
 }
+
+#[tokio::test]
+async fn who_leaves_transactions_open_is_told_by_name_user_or_address() {
+    let sessions = |client: &str, state: &str| {
+        format!(
+            r#"pg_stat_activity_count{{namespace="shop",pod="db-0",datname="main",state="{state}",{client}}}"#
+        )
+    };
+    let max = r#"pg_settings_max_connections{namespace="shop",pod="db-0"}"#;
+    let objects = |user: &str| {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "mailer-0", "namespace": "shop",
+                "ownerReferences": [{"kind": "StatefulSet", "name": "mailer", "controller": true}]},
+            "status": {"podIP": "10.1.2.3"}});
+        vec![
+            workload("StatefulSet", "db", &[]),
+            service("db"),
+            workload("StatefulSet", "mailer", &[("DB_USER", user)]),
+            workload("Deployment", "cart", &[]),
+            pod,
+        ]
+    };
+    for client in [
+        r#"application_name="mailer""#,
+        r#"application_name="",usename="postman""#,
+        r#"application_name="PostgreSQL JDBC Driver",client_addr="10.1.2.3""#,
+    ] {
+        // Behind a pooler the server itself is never full.
+        let facts = Dump::default()
+            .exact(&sessions(client, "idle in transaction"), |s| if late(s) { 19.0 } else { 0.0 })
+            .exact(&sessions(r#"application_name="cart""#, "active"), |s| {
+                if late(s) { 1.0 } else { 5.0 }
+            })
+            .exact(max, |_| 200.0)
+            .asked(&objects("postman"), "cart")
+            .await;
+        let held = one(&facts, "db.connections_held", "mailer");
+        assert_eq!(held.attributes["state"], "idle in transaction", "{client}");
+        assert!(starts_at_onset(held));
+        // A leak of days shows no jump, only a server that is full.
+        let facts = Dump::default()
+            .exact(&sessions(client, "idle in transaction"), |s| if late(s) { 88.0 } else { 84.0 })
+            .exact(&sessions(r#"application_name="cart""#, "active"), |_| 8.0)
+            .exact(max, |_| 100.0)
+            .asked(&objects("postman"), "cart")
+            .await;
+        one(&facts, "db.connections_held", "mailer");
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_transaction_counts_only_where_others_wait() {
+    let waiting = r#"pg_stat_activity_count{namespace="shop",pod="db-0",state="active",wait_event_type="Lock"}"#;
+    let age = |app: &str| {
+        format!(
+            r#"pg_stat_activity_max_tx_duration{{namespace="shop",pod="db-0",application_name="{app}"}}"#
+        )
+    };
+    let since = |s: i64, from: i64| {
+        f64::from(i32::try_from(if s >= from { 30 * (s - from) } else { 0 }).unwrap())
+    };
+    let objects = [
+        workload("StatefulSet", "db", &[]),
+        service("db"),
+        workload("Deployment", "settle", &[]),
+        workload("Deployment", "cart", &[]),
+    ];
+    for waits in [30.0, 0.0] {
+        let facts = Dump::default()
+            .exact(waiting, |s| if late(s) { waits } else { 0.0 })
+            .exact(&age("settle"), |s| since(s, ONSET - 1))
+            .exact(&age("cart"), |s| since(s, ONSET + 4))
+            .asked(&objects, "cart")
+            .await;
+        if waits > 0.0 {
+            let held = one(&facts, "db.lock_held", "settle");
+            assert!(starts_at_onset(held), "{:?}", held.start_time);
+            assert_eq!(held.peer.as_ref().unwrap().name, "db");
+            assert_eq!(facts.iter().filter(|f| f.signal == "db.lock_held").count(), 1);
+        } else {
+            assert!(none(&facts, "db.lock_held"), "a batch may take its time");
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_that_wait_in_a_pooler_are_told() {
+    for metric in ["pgbouncer_pools_client_waiting_connections", "pgcat_pools_waiting_clients"] {
+        let series = format!(r#"{metric}{{namespace="shop",service="pooler",database="main"}}"#);
+        let objects = [workload("Deployment", "pooler", &[]), service("pooler")];
+        let facts = Dump::default()
+            .exact(&series, |s| if late(s) { 74.0 } else { 0.0 })
+            .asked(&objects, "pooler")
+            .await;
+        let full = one(&facts, "db.connections_exhausted", "pooler");
+        assert!(starts_at_onset(full) && full.statement.contains("74 clients wait"));
+    }
+}
