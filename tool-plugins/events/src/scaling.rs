@@ -37,6 +37,7 @@ pub(crate) fn findings(events: &[Event]) -> Vec<(&Event, Finding)> {
                 Finding::new("workload.scaled", Rank::Change, s.event.about.clone(), says)
                     .attr("from", s.from)
                     .attr("to", s.to)
+                    .attr("direction", direction(s))
                     .distinct(&["from", "to"]);
             (s.event, finding)
         })
@@ -106,6 +107,24 @@ fn step(event: &Event) -> Option<Step<'_>> {
     Some(Step { event, set, from, to })
 }
 
+/// `up` or `down`; nothing when it is not told.
+fn direction(step: &Step<'_>) -> &'static str {
+    match (step.from.parse::<u32>(), step.to.parse::<u32>()) {
+        (Ok(from), Ok(to)) if to > from => "up",
+        (Ok(_), Ok(_)) => "down",
+        _ => "",
+    }
+}
+
+/// The same from the reason that an autoscaler gives.
+fn sense(reason: &str) -> &'static str {
+    match reason {
+        reason if reason.contains("above target") => "up",
+        reason if reason.contains("below target") => "down",
+        _ => "",
+    }
+}
+
 /// An autoscaler's `New size: 5; reason: cpu resource utilization above target`.
 fn rescaled(event: &Event) -> Option<(&Event, Finding)> {
     let (_, rest) = event.message.split_once("New size: ")?;
@@ -114,6 +133,7 @@ fn rescaled(event: &Event) -> Option<(&Event, Finding)> {
     let finding = Finding::new("workload.scaled", Rank::Change, event.about.clone(), says)
         .attr("from", "")
         .attr("to", size)
+        .attr("direction", sense(reason))
         .attr("reason", reason)
         .distinct(&["to"]);
     (event.reason == "SuccessfulRescale").then_some((event, finding))

@@ -285,6 +285,7 @@ async fn moving_one_replica_set_is_scaling_and_moving_two_is_a_rollout() {
         check(&[step("Scaled up replica set web-7d from 2 to 6", "2025-05-01T11:50:00Z")]).await;
     let seen = fact(&scaled, "workload.scaled");
     assert_eq!((seen.attributes["from"].as_str(), seen.attributes["to"].as_str()), ("2", "6"));
+    assert_eq!(seen.attributes["direction"], "up");
     let rolled = check(&[
         step("Scaled up replica set web-8e from 0 to 2", "2025-05-01T11:50:00Z"),
         step("Scaled down replica set web-7d from 2 to 1", "2025-05-01T11:50:20Z"),
