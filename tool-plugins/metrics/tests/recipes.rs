@@ -582,3 +582,17 @@ async fn clients_that_wait_in_a_pooler_are_told() {
         assert!(starts_at_onset(full) && full.statement.contains("74 clients wait"));
     }
 }
+
+#[tokio::test]
+async fn queries_that_read_whole_tables_are_told_when_they_become_many() {
+    let scans = r#"pg_stat_user_tables_seq_scan{namespace="shop",pod="db-0",relname="orders"}"#;
+    let objects = [workload("StatefulSet", "db", &[]), service("db")];
+    let often = |s: i64| if late(s) { 270.0 } else { 3.0 };
+    let facts = Dump::default().counter(scans, often).asked(&objects, "db").await;
+    let slow = one(&facts, "db.slow_query", "db");
+    assert_eq!(slow.attributes["statement"], "orders");
+    assert!(starts_at_onset(slow) && slow.statement.contains("read whole tables"));
+    let seldom = |s: i64| if late(s) { 6.0 } else { 0.0 };
+    let facts = Dump::default().counter(scans, seldom).asked(&objects, "db").await;
+    assert!(none(&facts, "db.slow_query"));
+}

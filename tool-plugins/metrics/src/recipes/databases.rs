@@ -60,7 +60,14 @@ const SLOW: &[&str] = &[
     "pg_stat_statements_mean_exec_time_seconds",
     "pg_slow_queries_total",
     "mongodb_slow_queries_total",
+    "pg_stat_user_tables_seq_scan",
+    "pg_stat_user_tables_seq_scan_total",
+    "mysql_global_status_select_scan",
+    "mysql_global_status_select_full_join",
+    "mongodb_ss_metrics_queryExecutor_collectionScans_total",
 ];
+/// Whole tables read in a second from which it may hurt.
+const SCANS: f64 = 1.0;
 
 /// All facts about databases and pools.
 #[must_use]
@@ -173,20 +180,29 @@ fn locks(view: View<'_>, metric: &str) -> Vec<Observation> {
 }
 
 fn slow(view: View<'_>, metric: &str) -> Vec<Observation> {
-    let counts = metric.contains("slow_queries");
+    let scans = ["seq_scan", "select_scan", "full_join", "collectionScans"];
+    let scans = scans.iter().any(|part| metric.contains(part));
+    let counts = metric.contains("slow_queries") || scans;
     let read = if counts { Read::Rate } else { Read::Level };
     let key = |labels: &Labels| {
-        let statement = labels.first_of(&["query", "queryid"]).to_owned();
+        let statement = labels.first_of(&["query", "queryid", "relname"]).to_owned();
         Some((view.object(labels), statement))
     };
     let mut facts = Vec::new();
     for ((database, statement), values) in view.summed(metric, read, key) {
         let Some(rise) = Course::of(&values).and_then(|c| c.rise()) else { continue };
-        let least = if counts { 0.05 } else { 0.1 };
+        let least = match (scans, counts) {
+            (true, _) => SCANS,
+            (_, true) => 0.05,
+            _ => 0.1,
+        };
         if rise.after < least || rise.after < 3.0 * rise.before {
             continue;
         }
-        let (now, before) = if counts {
+        let (now, before) = if scans {
+            let now = format!("{} queries/s that read whole tables", number(rise.after));
+            (now, number(rise.before))
+        } else if counts {
             (format!("{} slow statements/s", number(rise.after)), number(rise.before))
         } else {
             (format!("a mean of {}", seconds(rise.after)), seconds(rise.before))

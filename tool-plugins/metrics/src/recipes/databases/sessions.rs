@@ -160,7 +160,7 @@ fn holders(
             sits && idle.is_some_and(|i| i.now >= 2.0 * i.before) && idle_now >= 0.5 * taken;
         let filled = grown >= 0.05 * of && grown >= CAUSED * (taken - before);
         let holds = all.now / of >= t::CONNECTIONS_HELD;
-        if !(holds && grew || sits_more || is_full && holds && (sits || filled)) {
+        if !(holds && (grew || sits) || sits_more || is_full && holds && filled) {
             continue;
         }
         let shown = if sits { idle.unwrap_or(all) } else { all };
