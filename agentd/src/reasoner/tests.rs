@@ -3,6 +3,7 @@
 
 mod changes;
 mod chosen;
+mod databases;
 mod refused;
 mod stores;
 mod waiting;
