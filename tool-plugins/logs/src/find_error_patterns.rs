@@ -40,6 +40,7 @@ pub const EMITS: &[&str] = &[
     "log.no_space",
     "log.panic",
     "log.oom",
+    "log.child_killed",
     "log.exec_format",
     "log.config_error",
     "log.cache_full",

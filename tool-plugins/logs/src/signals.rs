@@ -102,7 +102,7 @@ fn whole(record: &Record) -> String {
     text
 }
 
-/// Databases log who waits for a lock at the level of information.
+/// Databases log who waits for a lock, and whom the kernel killed, at the level of information.
 fn speaks_of_waiting(record: &Record) -> bool {
     const SAID: &[&str] = &[
         "still waiting for",
@@ -112,6 +112,7 @@ fn speaks_of_waiting(record: &Record) -> bool {
         "COLLSCAN",
         "Query_time",
         "ransaction",
+        "terminated by signal 9",
     ];
     record.level == Level::Info && SAID.iter().any(|words| record.message.contains(words))
         || rules::stores::is_said_calmly(&record.message)
@@ -178,23 +179,27 @@ fn matched(text: &str, record: &Record) -> Option<&'static str> {
 /// Whether what could not be read is something a caller sent, and no setting.
 fn speaks_of_input(text: &str) -> bool {
     const INPUT: &[&str] = &[
+        " request",
         "user agent",
         "user-agent",
-        "of request",
-        "in request",
-        "request body",
-        "request header",
-        "request param",
         "query string",
         "query param",
+        "form field",
+        "upload",
         "cookie",
         "payload",
         "message body",
+        "content-type",
+        "accept-language",
+        "referer",
         "from client",
         "client sent",
     ];
+    const SETTING: &[&str] =
+        &["config", "setting", "environment", "env var", "property", ".y", ".toml", "--", "flag"];
     let lower = text.to_ascii_lowercase();
-    INPUT.iter().any(|words| lower.contains(words))
+    let speaks = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    speaks(INPUT) && !speaks(SETTING)
 }
 
 /// Whether a phrase is a thing said and not part of a word, a setting (`timeout=30s`) or a name

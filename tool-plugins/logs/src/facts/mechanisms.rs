@@ -103,6 +103,7 @@ fn phrase(mechanism: &Mechanism, whom: Option<&str>) -> String {
         "log.stale_data" => of("finds data too old of", "finds data too old"),
         "log.no_space" => "finds the disk full".to_owned(),
         "log.panic" => "crashes on an unhandled error".to_owned(),
+        "log.child_killed" => "loses processes that are killed by signal 9".to_owned(),
         "log.oom" => "runs out of memory by its own account".to_owned(),
         "log.exec_format" => "is a program for another CPU architecture".to_owned(),
         "log.config_error" => format!(

@@ -440,7 +440,32 @@ fn statements_that_are_only_logged_with_their_time_are_not_slow() {
 }
 
 #[test]
-fn what_a_caller_sent_is_no_setting() {
-    assert_eq!(signals("ERROR could not parse user agent of request 7f"), Vec::<&str>::new());
+fn what_a_client_sent_malformed_is_no_wrong_setting() {
+    for text in [
+        "ERROR could not parse user agent of request e302d456",
+        "ERROR invalid literal for int() in query string: page=abc",
+        "ERROR upload 7: content-type is not a valid media type",
+        "ERROR java.lang.IllegalArgumentException: bad cookie in request /a",
+    ] {
+        assert!(!signals(text).contains(&"log.config_error"), "{text}");
+    }
     assert_eq!(signals("ERROR could not parse LISTEN_PORT"), ["log.config_error"]);
+    let setting = "ERROR could not parse MAX_REQUEST_SIZE of request config: is not a number";
+    assert!(signals(setting).contains(&"log.config_error"));
+}
+
+#[test]
+fn a_process_killed_inside_its_container_is_told_by_its_supervisor() {
+    for text in [
+        "ERROR Worker (pid:31) was sent SIGKILL! Perhaps out of memory?",
+        "puma worker 3 terminated by SIGKILL, starting a new one",
+        "[pool www] child 42 exited on signal 9 (SIGKILL) after 41.5 seconds from start",
+        "LOG:  server process (PID 812) was terminated by signal 9: Killed",
+        "ERROR Process 'ForkPoolWorker-2' pid:77 exited with 'signal 9 (SIGKILL)'",
+        "ERROR billiard.exceptions.WorkerLostError: Worker exited prematurely: signal 9 (SIGKILL)",
+        "ERROR ffmpeg failed: signal: killed",
+    ] {
+        assert!(signals(text).contains(&"log.child_killed"), "{text}: {:?}", signals(text));
+    }
+    assert!(signals("INFO worker 3 exited with code 0").is_empty());
 }
