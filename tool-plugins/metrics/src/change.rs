@@ -48,13 +48,16 @@ pub fn shift(values: &[f64]) -> Option<Shift> {
     let split = best_split(&plain)?;
     let (past, rest) = plain.split_at_checked(split)?;
     let before = median(past)?;
-    let rough = median(rest)?;
-    let scale = scale(past, before, rough);
-    let up = rough > before;
-    let outside = |value: &f64| {
-        let away = if up { value - before } else { before - value };
-        away > USUAL * scale && away > 0.1 * (rough - before).abs()
-    };
+    // By means: what came back before the middle of the rest leaves its median as before.
+    let up = mean(rest) > mean(past);
+    let away = |value: f64| if up { value - before } else { before - value };
+    // How far it went, the farther the more it counts; without single outliers.
+    let smooth = running_median(&plain);
+    let went = || smooth.get(split..).unwrap_or_default().iter().map(|v| away(*v).max(0.0));
+    let sum: f64 = went().sum();
+    let far = if sum > 0.0 { went().map(|v| v * v).sum::<f64>() / sum } else { 0.0 };
+    let scale = scale(past, before, if up { before + far } else { before - far });
+    let outside = |value: &f64| away(*value) > USUAL * scale && away(*value) > 0.1 * far;
     let start = first_outside(&plain, split, outside)?;
     let end = last_outside(&plain, start, outside);
     let after = median(plain.get(start..=end)?)?;
@@ -124,6 +127,10 @@ fn last_outside(values: &[f64], start: usize, outside: impl Fn(&f64) -> bool) ->
         Some(seen) if seen + MIN_AFTER < last => seen,
         _ => last,
     }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / real(values.len().max(1))
 }
 
 /// Running median of five; shorter at the ends.

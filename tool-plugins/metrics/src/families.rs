@@ -139,6 +139,16 @@ const PEER: &[&str] = &[
     "net_peer_name",
     "client_name",
     "clientName",
+    "grpc_target",
+    "rpc_target",
+    "remote_host",
+    "upstream_host",
+    "upstream_name",
+    "upstream_cluster",
+    "callee",
+    "to_service",
+    "peer_address",
+    "authority",
     "host",
 ];
 const OUTCOME: &[&str] = &[

@@ -29,6 +29,7 @@ const EMITS: &[&str] = &[
     "container.memory_growing",
     "container.memory_steady",
     "container.cpu_throttled",
+    "container.cpu_busy",
     "container.cpu_unthrottled",
     "container.cpu_saturated",
     "service.error_ratio_high",

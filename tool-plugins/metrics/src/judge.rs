@@ -64,10 +64,13 @@ pub(crate) fn time(frame: Frame, point: usize) -> Option<Timestamp> {
 /// `onset = before_data`, as it may be older than what was recorded.
 pub(crate) fn timed(fact: Observation, shift: Option<Shift>, frame: Frame) -> Observation {
     match shift {
-        Some(shift) => fact
-            .maybe_since(time(frame, shift.start))
-            .maybe_until(time(frame, shift.end))
-            .attr("onset", "seen"),
+        Some(shift) => {
+            let fact = fact
+                .maybe_since(time(frame, shift.start))
+                .maybe_until(time(frame, shift.end))
+                .attr("onset", "seen");
+            if is_over(shift, frame) { fact.attr("over", "true") } else { fact }
+        }
         None => fact
             .maybe_since(time(frame, 0))
             .maybe_until(time(frame, frame.grid.points.saturating_sub(1)))
@@ -75,10 +78,22 @@ pub(crate) fn timed(fact: Observation, shift: Option<Shift>, frame: Frame) -> Ob
     }
 }
 
-/// Since when, for people.
+/// Whether a change came back and has stayed so: for some minutes, and for as long as it lasted.
+pub(crate) fn is_over(shift: Shift, frame: Frame) -> bool {
+    let steps = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    let calm = steps(frame.grid.points.saturating_sub(1 + shift.end));
+    let lasted = steps(shift.end + 1 - shift.start.min(shift.end));
+    calm >= lasted && calm * frame.step_seconds() >= crate::thresholds::CALM_SECONDS
+}
+
+/// Since when, for people; from when to when where it is over.
 pub(crate) fn since(shift: Option<Shift>, frame: Frame) -> String {
-    match shift.and_then(|s| time(frame, s.start)) {
-        Some(time) => format!("since {}", time.strftime("%H:%M")),
+    let shown = |point| time(frame, point).map(|t| t.strftime("%H:%M").to_string());
+    match shift.and_then(|s| Some((s, shown(s.start)?))) {
+        Some((shift, from)) if is_over(shift, frame) => {
+            format!("from {from} to {}", shown(shift.end).unwrap_or_default())
+        }
+        Some((_, from)) => format!("since {from}"),
         None => "all along".to_owned(),
     }
 }

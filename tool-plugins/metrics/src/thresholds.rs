@@ -7,6 +7,9 @@
 /// stays below 3 in the tests; traffic that follows people wanders up to about 4.
 pub const CLEAR: f64 = 5.0;
 
+/// What came back to the usual is over when it has stayed there this long, in seconds.
+pub const CALM_SECONDS: f64 = 180.0;
+
 /// Share of answers that are server errors from which users notice: 2 in 100.
 pub const ERROR_SHARE: f64 = 0.02;
 /// And it must be this many times what was usual: a service that always fails 3 % is as usual.
@@ -43,6 +46,9 @@ pub const UNTHROTTLED: f64 = 0.05;
 /// Share of the CPU limit in use that leaves no room.
 pub const SATURATED: f64 = 0.90;
 
+/// Cores in use without a limit from which it is worth telling.
+pub const BUSY_CORES: f64 = 0.5;
+
 /// Share of the memory limit from which the next burst kills.
 pub const NEAR_LIMIT: f64 = 0.90;
 /// Growth per hour, as a share of the limit, that will fill it within a day's work.
@@ -60,6 +66,15 @@ pub const MEMORY_JUMPS: f64 = 1.25;
 pub const AT_LIMIT: f64 = 0.98;
 /// Growth over the time seen, as a share of where it began, below which it is drift.
 pub const GROWTH_LEAST: f64 = 0.08;
+/// Growth that creeps is told from less than that, where memory is near its limit by now
+/// ([`CREEPING_FROM`], a share of it) and comes to it within [`CREEPING_HOURS`].
+pub const CREEPING_LEAST: f64 = 0.02;
+/// See [`CREEPING_LEAST`].
+pub const CREEPING_FROM: f64 = 0.80;
+/// See [`CREEPING_LEAST`].
+pub const CREEPING_HOURS: f64 = 24.0;
+/// Growth that creeps must last this long, milliseconds.
+pub const CREEPING_LASTS_MS: i64 = 30 * 60 * 1000;
 /// A fall by this share is a restart or a collection: growth is judged between falls.
 pub const FALL: f64 = 0.25;
 /// Spread (95th minus 5th percentile) as a share of the median, up to which memory is level.

@@ -309,7 +309,8 @@ async fn memory_that_leaks_is_told_from_what_jumps_fills_or_stands() {
     let mib = 1_048_576.0;
     let real = |n: i64| f64::from(i32::try_from(n).unwrap());
     let mut dump = Dump::default();
-    let shapes: [(&str, &dyn Fn(i64) -> f64); 5] = [
+    let shapes: [(&str, &dyn Fn(i64) -> f64); 6] = [
+        ("creeps-0", &|s| 450.0 + 0.2 * real(s)),
         ("leaks-0", &|s| 200.0 + 2.0 * real(s)),
         ("jumps-0", &|s| if late(s) { 480.0 } else { 200.0 }),
         ("fills-0", &|s| 400.0 - 200.0 * (-real(s) / 12.0).exp()),
@@ -321,13 +322,14 @@ async fn memory_that_leaks_is_told_from_what_jumps_fills_or_stands() {
             .gauge(&format!("container_memory_working_set_bytes{}", place(pod)), |s| shape(s) * mib)
             .exact(&format!(r#"kube_pod_container_resource_limits{{namespace="shop",pod="{pod}",container="main",resource="memory"}}"#), |_| 512.0 * mib);
     }
-    let names = ["leaks", "jumps", "fills", "flat", "saw"];
+    let names = ["leaks", "jumps", "fills", "flat", "saw", "creeps"];
     let objects: Vec<Value> = names.iter().map(|n| workload("StatefulSet", n, &[])).collect();
     let facts = dump.asked(&objects, "leaks").await;
     one(&facts, "container.memory_growing", "leaks-0");
     assert_eq!(one(&facts, "container.memory_growing", "saw-0").attributes["falls"], "2");
     let growing: Vec<_> = facts.iter().filter(|f| f.signal == "container.memory_growing").collect();
-    assert_eq!(growing.len(), 2, "neither a jump nor a filling cache leaks");
+    one(&facts, "container.memory_growing", "creeps-0");
+    assert_eq!(growing.len(), 3, "neither a jump nor a filling cache leaks");
     one(&facts, "container.memory_steady", "flat-0");
     let near = facts.iter().filter(|f| f.signal == "container.memory_near_limit");
     assert!(

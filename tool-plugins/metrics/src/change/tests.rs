@@ -115,3 +115,12 @@ fn what_goes_one_way_all_along_is_a_drift() {
     assert!(drift(&rising.iter().rev().copied().collect::<Vec<_>>()).unwrap().after < 6.0);
     assert_eq!(drift(&level(3.0, 100)), None);
 }
+
+#[test]
+fn a_change_that_came_back_ends_where_it_did() {
+    // Noise of a few hundredths of what happened in between does not prolong it.
+    let values = [level(0.001, 100), level(0.24, 6), level(0.001, 14)].concat();
+    let shift = shift(&values).unwrap();
+    assert_eq!((shift.start, shift.end), (100, 105));
+    assert!(shift.after > 0.2 && shift.score > 8.0, "{shift:?}");
+}

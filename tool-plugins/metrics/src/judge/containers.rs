@@ -35,6 +35,7 @@ pub fn judge(
     let traffic = load.total.and_then(Course::of);
     facts.extend(throttling(&subject, usage, (past, traffic), frame));
     facts.extend(saturation(&subject, usage, frame));
+    facts.extend(busy(&subject, usage, frame));
     let memory = usage::limit_change(all, place, |u| &u.limits.memory);
     facts.extend(memory.and_then(|c| limit_changed(&subject, "memory", c, frame)));
     let cpu = usage::limit_change(all, place, |u| &u.limits.cpu);
@@ -175,6 +176,19 @@ fn begun(
     let Some(point) = onset else { return timed(fact, shift, frame) };
     let last = values.iter().rposition(|v| v.is_finite()).and_then(|last| time(frame, last));
     fact.maybe_since(time(frame, point)).maybe_until(last).attr("onset", "seen")
+}
+
+/// Much CPU where no limit says how much is too much: neither harm nor health.
+fn busy(subject: &Entity, usage: &Usage, frame: Frame) -> Option<Observation> {
+    let used = median(tail(&usage.cpu)).filter(|used| *used >= t::BUSY_CORES)?;
+    if usage.cpu_limit.is_some_and(|limit| limit > 0.0) {
+        return None;
+    }
+    let shift = change::shift(&usage.cpu).filter(|s| s.score >= t::CLEAR && s.after > s.before);
+    let (onset, when) = onset(&usage.cpu, shift, frame);
+    let says = format!("container {} uses {} cores {when}", subject.container, number(used));
+    let fact = Observation::new("container.cpu_busy", subject.clone(), says).value(used, "1");
+    Some(begun(fact, onset, (&usage.cpu, shift), frame))
 }
 
 fn saturation(subject: &Entity, usage: &Usage, frame: Frame) -> Option<Observation> {

@@ -3,7 +3,7 @@
 
 use agent_sdk::{Entity, Observation};
 
-use super::{percent, seconds, services, share, since, timed};
+use super::{is_over, percent, seconds, services, share, since, timed};
 use crate::{
     change,
     flow::{Flow, Frame},
@@ -41,8 +41,16 @@ pub fn judge(caller: &Entity, called: &Entity, flow: &Flow, frame: Frame) -> Vec
         });
     }
     facts.extend(slow(caller, called, flow, frame));
-    if facts.is_empty() && !services::fell_silent(&flow.total) {
-        let last = services::recent(&flow.failed, &flow.total);
+    let over = |fact: &Observation| {
+        fact.as_wire().attributes.get("over").is_some_and(|over| over == "true")
+    };
+    if facts.iter().all(over) && !services::fell_silent(&flow.total) {
+        let since = found.shift.filter(|shift| is_over(*shift, frame)).map(|shift| shift.end + 1);
+        let late = since.map(|since| flow.total.len().saturating_sub(since));
+        let last = match late {
+            Some(late) => services::late(&flow.failed, &flow.total, late),
+            None => services::recent(&flow.failed, &flow.total),
+        };
         let says = format!(
             "calls from {} to {} work, {} of them fail",
             caller.name,

@@ -36,7 +36,14 @@ pub fn judge(subject: &Entity, usage: &Usage, load: Load<'_>, frame: Frame) -> V
     let limit = usage.memory_limit.filter(|limit| *limit > 0.0);
     let lives = lives(&usage.memory);
     let longest = lives.iter().max_by_key(|(from, to)| to - from).copied();
-    let growth = longest.and_then(|life| growth(&usage.memory, life, frame));
+    let growth = longest.and_then(|life| {
+        growth(&usage.memory, life, t::GROWTH_LEAST, frame).or_else(|| {
+            // Creeping is less than the noise of single values.
+            let calm = calmed(&usage.memory, life);
+            let slow = growth(&calm, life, t::CREEPING_LEAST, frame)?;
+            limit.is_some_and(|limit| fills_soon(slow, limit, frame)).then_some(slow)
+        })
+    });
     let level = steady(subject, &usage.memory, limit);
     let mut facts = Vec::new();
     // What was near its limit all along and does not move is sized so.
@@ -102,7 +109,25 @@ fn lives(memory: &[f64]) -> Vec<(usize, usize)> {
     lives
 }
 
-fn growth(memory: &[f64], (from, to): (usize, usize), frame: Frame) -> Option<Growth> {
+/// The same values, each the median of the tenth of a life in which it lies.
+fn calmed(memory: &[f64], (from, to): (usize, usize)) -> Vec<f64> {
+    let part = ((to + 1).saturating_sub(from) / 10).max(1);
+    let place = |index: usize| from + (index.saturating_sub(from) / part) * part;
+    let tenth = |index: usize| memory.get(place(index)..(place(index) + part).min(to + 1));
+    (0..memory.len()).map(|index| tenth(index).and_then(median).unwrap_or(f64::NAN)).collect()
+}
+
+/// Whether memory that creeps comes to its limit within the day, and is not far from it by now.
+fn fills_soon(growth: Growth, limit: f64, frame: Frame) -> bool {
+    let per_hour = growth.per_step * 3600.0 / frame.step_seconds();
+    let left = (limit - growth.end).max(0.0);
+    let lasted = frame.grid.time_ms(growth.to) - frame.grid.time_ms(growth.from);
+    lasted >= t::CREEPING_LASTS_MS
+        && growth.end >= t::CREEPING_FROM * limit
+        && left <= per_hour * t::CREEPING_HOURS
+}
+
+fn growth(memory: &[f64], (from, to): (usize, usize), least: f64, frame: Frame) -> Option<Growth> {
     let values = memory.get(from..=to)?;
     if frame.grid.time_ms(to) - frame.grid.time_ms(from) < t::GROWTH_LASTS_MS {
         return None;
@@ -114,7 +139,7 @@ fn growth(memory: &[f64], (from, to): (usize, usize), frame: Frame) -> Option<Gr
     let goes_on = thirds(values).is_some_and(|parts| {
         parts.iter().all(|part| *part >= t::GROWTH_OF_EACH_THIRD * (end - start))
     });
-    let rises = trend.rising >= t::GROWTH_RISING && end - start >= t::GROWTH_LEAST * start;
+    let rises = trend.rising >= t::GROWTH_RISING && end - start >= least * start;
     (rises && goes_on && trend.slope > 0.0).then_some(Growth {
         per_step: trend.slope,
         from,
@@ -144,7 +169,8 @@ fn growing(
 ) -> Option<Observation> {
     let per_hour = growth.per_step * 3600.0 / frame.step_seconds();
     let share = per_hour / limit.unwrap_or(growth.start);
-    if share < t::GROWTH_PER_HOUR {
+    let soon = limit.is_some_and(|limit| fills_soon(growth, limit, frame));
+    if share < t::GROWTH_PER_HOUR && !soon {
         return None;
     }
     let requests = load_during(load, growth);

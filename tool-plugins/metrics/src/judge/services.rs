@@ -3,7 +3,7 @@
 
 use agent_sdk::{Entity, Observation};
 
-use super::{percent, seconds, share, since, timed};
+use super::{is_over, percent, seconds, share, since, time, timed};
 use crate::{
     change::{self, Shift},
     flow::{Flow, Frame},
@@ -15,8 +15,10 @@ use crate::{
 pub fn judge(service: &Entity, flow: &Flow, frame: Frame) -> Vec<Observation> {
     let mut facts = Vec::new();
     facts.extend(errors(service, flow, frame));
+    facts.extend(well_again(service, flow, frame));
     facts.extend(client_errors(service, flow, frame));
     facts.extend(latency(service, flow, frame));
+    facts.extend(fast_again(service, flow, frame));
     facts
 }
 
@@ -45,18 +47,44 @@ fn errors(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
             None => fact,
         });
     }
-    // A rise too small to be harm is no proof of health either. What is told as normal is the
+    // A rise too small to be harm is no proof of health either, unless it is over: then health is
+    // told in the words for that. What is told as normal is the
     // state of late: an outage long over must not colour it.
     let last = recent(&flow.failed, &flow.total);
     // Who is asked nothing any more answers nothing well.
     if fell_silent(&flow.total) {
         return None;
     }
-    if found.shift.is_some() && rose && last > t::ERROR_SHARE / 10.0 {
+    let over = found.shift.is_some_and(|shift| is_over(shift, frame)) && rose;
+    // Nor is what lately became much worse as usual.
+    let worse = last >= t::ERROR_SHARE && last >= t::ERROR_TIMES * found.value;
+    if over || worse || found.shift.is_some() && rose && last > t::ERROR_SHARE / 10.0 {
         return None;
     }
     let says = format!("{name} answers {} of requests with server errors, as usual", percent(last));
     Some(Observation::new("service.error_ratio_normal", service.clone(), says).value(last, "1"))
+}
+
+/// Errors that rose and came back: how it has answered since.
+fn well_again(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
+    let found = share(&flow.failed, &flow.total, frame)?;
+    let shift = found.shift.filter(|shift| is_over(*shift, frame))?;
+    let rose = found.baseline.is_some_and(|before| found.value >= t::ERROR_TIMES * before);
+    if !rose || fell_silent(&flow.total) {
+        return None;
+    }
+    let since = (flow.total.len()).saturating_sub(shift.end + 1);
+    let last = late(&flow.failed, &flow.total, since);
+    let says = format!(
+        "{} answers {} of requests with server errors since {}, as usual again",
+        service.name,
+        percent(last),
+        time(frame, shift.end + 1)?.strftime("%H:%M")
+    );
+    (last < t::ERROR_SHARE).then(|| {
+        let fact = Observation::new("service.error_ratio_normal", service.clone(), says);
+        fact.value(last, "1").maybe_since(time(frame, shift.end + 1)).attr("again", "true")
+    })
 }
 
 fn client_errors(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
@@ -113,6 +141,24 @@ fn latency(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
     Some(timed(fact, Some(shift), frame))
 }
 
+/// A slowdown that came back: how long answers have taken since.
+fn fast_again(service: &Entity, flow: &Flow, frame: Frame) -> Option<Observation> {
+    let shift = change::shift(&flow.latency).filter(slow).filter(|s| is_over(*s, frame))?;
+    let word = if flow.is_p95 { "p95" } else { "mean" };
+    let now = change::median(flow.latency.get(shift.end + 1..)?)?;
+    let since = time(frame, shift.end + 1)?;
+    let says = format!(
+        "{} answers in {} ({word}) since {}, as usual again",
+        service.name,
+        seconds(now),
+        since.strftime("%H:%M")
+    );
+    (now <= t::AS_USUAL_TIMES * shift.before).then(|| {
+        let fact = Observation::new("service.latency_normal", service.clone(), says);
+        fact.value(now, "s").since(since).attr("statistic", word).attr("again", "true")
+    })
+}
+
 /// Whether a change of a duration is a slowdown worth telling.
 pub(crate) fn slow(shift: &Shift) -> bool {
     shift.score >= t::CLEAR
@@ -128,7 +174,16 @@ pub(crate) fn tail(values: &[f64]) -> &[f64] {
 
 /// Share over the last fifth of the time.
 pub(crate) fn recent(part: &[f64], whole: &[f64]) -> f64 {
-    let sum = |values: &[f64]| tail(values).iter().filter(|v| v.is_finite()).sum::<f64>();
+    late(part, whole, tail(whole).len())
+}
+
+/// Share over so many of the last values.
+pub(crate) fn late(part: &[f64], whole: &[f64], keep: usize) -> f64 {
+    let end = |values: &[f64]| values.len().saturating_sub(keep);
+    let sum = |values: &[f64]| {
+        let late = values.get(end(values)..).unwrap_or_default();
+        late.iter().filter(|v| v.is_finite()).sum::<f64>()
+    };
     // Both lists run to the same end, so equal tails are equal times; an outcome that was never
     // counted has no list.
     let whole_sum = sum(whole);
