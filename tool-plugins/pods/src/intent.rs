@@ -2,6 +2,8 @@
 //! and emptied, runs by schedule, maintenance noted in annotations. A declaration is shown with
 //! its words; it clears nobody by itself, since anyone may write an annotation.
 
+mod sized;
+
 use std::collections::BTreeMap;
 
 use agent_sdk::{Entity, Observation};
@@ -60,6 +62,7 @@ pub async fn judge(
     for workload in workloads {
         noted(workload, answer);
         set_aside(workload, answer);
+        sized::judge(workload, answer);
     }
     let jobs = cluster.list(Kind::Job, namespace).await.unwrap_or_default();
     let crons = cluster.list(Kind::CronJob, namespace).await.unwrap_or_default();
@@ -108,7 +111,7 @@ fn denied(value: &str) -> bool {
     matches!(value.to_ascii_lowercase().as_str(), "false" | "no" | "0" | "none" | "off")
 }
 
-fn declared(subject: Entity, what: &str, says: String) -> Observation {
+pub(crate) fn declared(subject: Entity, what: &str, says: String) -> Observation {
     // Line breaks of a note must not break the sentence.
     Observation::new("intent.declared", subject, says.replace(['\n', '\r'], " "))
         .attr("what", what)

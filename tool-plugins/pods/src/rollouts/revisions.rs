@@ -231,10 +231,22 @@ fn rolled_out(
             .attr("image_new", image.new.as_str())
             .attr("tag_new", sayings::tag(&image.new));
     }
+    if differences.iter().any(cuts_cpu) {
+        seen = seen.attr("cpu_limit", "cut");
+    }
     for d in differences.iter().filter(|d| d.new != "present" && d.old != "present").take(20) {
         seen = seen.attr(format!("change.{}", d.path), format!("{} -> {}", d.old, d.new));
     }
     Some(seen)
+}
+
+/// Whether a CPU limit is a third of what it was, or less: then it was not merely trimmed.
+fn cuts_cpu(difference: &templates::Difference) -> bool {
+    let cores = |text: &str| plugin_cluster::quantity::parse(text).filter(|cores| *cores > 0.0);
+    difference.path.ends_with("resources.limits.cpu")
+        && cores(&difference.old)
+            .zip(cores(&difference.new))
+            .is_some_and(|(old, new)| new * 3.0 <= old)
 }
 
 /// Whether the program or its settings changed: a new image is other code, whatever came with it;
@@ -284,4 +296,27 @@ fn edited(workload: &Object, now: Timestamp) -> Option<Observation> {
             .attr("what", what_changed(&fields))
             .attr("manager", edit.manager.as_str()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_limit_is_cut_when_a_third_or_less_is_left() {
+        let limit = |old: &str, new: &str| templates::Difference {
+            path: "containers[web].resources.limits.cpu".to_owned(),
+            old: old.to_owned(),
+            new: new.to_owned(),
+        };
+        for (old, new, cut) in [
+            ("1500m", "80m", true),
+            ("2", "500m", true),
+            ("500m", "400m", false),
+            ("100m", "1", false),
+            ("(none)", "100m", false),
+        ] {
+            assert_eq!(cuts_cpu(&limit(old, new)), cut, "{old} -> {new}");
+        }
+    }
 }
