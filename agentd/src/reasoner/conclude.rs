@@ -1,6 +1,8 @@
 //! From a choice to words: root causes, evidence with its share, alternatives with why not,
 //! advice, timeline. Every sentence comes from the catalogue or from an observation.
 
+mod well;
+
 use std::collections::BTreeSet;
 
 use super::{
@@ -47,11 +49,16 @@ pub fn conclude(
         .collect();
     // What is wrong elsewhere in the namespace does not make a healthy object ill.
     // Unless its trouble began together with this alert: then the way to it is only not known.
-    let concerns =
-        standing.iter().any(|(weighed, _)| weighed.path.is_some() || began_together(case, weighed));
+    let near = |weighed: &Weighed<'_>| {
+        // Nor where it bears out the very claim: then the alert may mean that.
+        weighed.path.is_some()
+            || began_together(case, weighed)
+            || weighed.explained.iter().any(|index| case.claimed(*index))
+    };
+    let concerns = standing.iter().any(|(w, _)| near(w) && !health::is_past(case, w));
     let meant = standing.first().filter(|(weighed, _)| weighed.cause.benign && !nobody(case));
     let mut conclusion = match health::answers(case, alert).filter(|_| !concerns) {
-        Some(healthy) => well(case, alert, &healthy, &standing),
+        Some(healthy) => well::conclude(case, alert, &healthy, &standing),
         None if meant.is_some() => on_purpose(case, &standing),
         // What ails others is no answer about an object that is not there.
         None if standing.is_empty() || nobody(case) => open(case, alert, weighed, hypotheses),
@@ -122,52 +129,6 @@ fn root_cause(case: &Case<'_>, weighed: &Weighed<'_>, confidence: f64) -> RootCa
 /// Whether the alert names something that nothing answers to.
 fn nobody(case: &Case<'_>) -> bool {
     case.anchor.unknown.is_some() && case.anchor.entities.is_empty()
-}
-
-fn well(
-    case: &Case<'_>,
-    alert: &Alert,
-    healthy: &[usize],
-    elsewhere: &[(&Weighed<'_>, f64)],
-) -> Conclusion {
-    let remarkable = health::remarkable(case);
-    let list = |indices: &[usize], most: usize| -> String {
-        let seen = indices.iter().filter_map(|index| case.facts.seen().get(*index));
-        let said: Vec<&str> =
-            seen.map(|seen| seen.observation.statement.as_str()).take(most).collect();
-        said.join("; ")
-    };
-    let mut summary = format!(
-        "False alarm, no fault: {} is healthy. {}.",
-        subject(case, alert),
-        list(healthy, 3)
-    );
-    if !remarkable.is_empty() {
-        summary.push_str(&format!(
-            " What set the alert off: {}; callers cause 4xx answers, not the service.",
-            list(&remarkable, 1)
-        ));
-    }
-    for (weighed, _) in elsewhere {
-        let said = fill(&weighed.cause.statement, &values(case, weighed));
-        summary.push_str(&format!(" Beside it, and not its concern as far as is known: {said}"));
-    }
-    let cited = healthy.iter().chain(&remarkable).take(CITED);
-    let evidence: Vec<Evidence> =
-        cited.filter_map(|index| evidence(case, *index, 1.0, false)).collect();
-    Conclusion {
-        verdict: Verdict::Healthy,
-        summary,
-        root_causes: Vec::new(),
-        severity: Severity::P4,
-        timeline: Vec::new(),
-        evidence,
-        recommendations: Vec::new(),
-        alternatives: Vec::new(),
-        deciding_questions: Vec::new(),
-        unknown_signals: Vec::new(),
-        cited: Vec::new(),
-    }
 }
 
 /// What hurts is there on purpose: no fault, and said by whom.

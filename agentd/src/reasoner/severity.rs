@@ -30,9 +30,11 @@ pub fn judge(case: &Case<'_>, standing: &[&Weighed<'_>]) -> Severity {
     let at_alert = at_alert.map(|seen| at_alerted(case, seen)).min();
     let crawls = crawls(case).then_some(Severity::P1);
     let felt = felt(case, &explained);
+    let cut_off = standing.iter().any(|h| cut_off(case, h)).then_some(Severity::P1);
     let at_cause = explained.iter().filter_map(|index| seen.get(*index)).map(elsewhere).min();
     let least = standing.iter().map(|h| h.cause.severity).min();
-    [at_alert, crawls, felt, at_cause, least].into_iter().flatten().min().unwrap_or(Severity::P3)
+    let all = [at_alert, crawls, felt, cut_off, at_cause, least];
+    all.into_iter().flatten().min().unwrap_or(Severity::P3)
 }
 
 /// What users meet: errors of a service that nobody else stands before; calls of the alerted one
@@ -87,6 +89,21 @@ fn crawls(case: &Case<'_>) -> bool {
     let gives_up = at_alert()
         .any(|o| o.signal == "service.error_ratio_high" && o.value.unwrap_or_default() >= BAD);
     slow && gives_up
+}
+
+/// Where nobody measures how the alerted service answers: it complains about what it needs, and
+/// nothing of that is there.
+fn cut_off(case: &Case<'_>, weighed: &Weighed<'_>) -> bool {
+    let Some(unit) = weighed.unit.filter(|unit| !case.anchor.units.contains(unit)) else {
+        return false;
+    };
+    let measured = ["service.error_ratio_high", "service.error_ratio_normal"];
+    let unmeasured = !case.anchor.units.iter().any(|unit| case.shows(*unit, &measured));
+    let complains =
+        case.symptoms().iter().filter_map(|index| case.get(*index)).any(|(seen, at)| {
+            at.peer == Some(unit) && seen.observation.signal == "log.connection_refused"
+        });
+    unmeasured && complains && case.shows(unit, &["service.no_endpoints"])
 }
 
 /// Whether anybody is seen to need the unit of an object.

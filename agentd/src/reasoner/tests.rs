@@ -4,6 +4,7 @@
 mod changes;
 mod chosen;
 mod databases;
+mod quiet;
 mod refused;
 mod stores;
 mod waiting;
