@@ -17,7 +17,7 @@ use agent_tests::{
 };
 use serde_json::Value;
 
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 2;
 
 fn each(mut look: impl FnMut(&Form, u64, Incident)) {
     for form in forms::all() {

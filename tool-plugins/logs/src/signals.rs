@@ -162,7 +162,8 @@ fn matched(text: &str, record: &Record) -> Option<&'static str> {
         let all = found.iter().filter_map(|rule| Some(MATCHER.rules.get(*rule)?.signal));
         all.filter(|signal| !(of_input && *signal == "log.config_error"))
     };
-    let first = signals().next()?;
+    let missing = || (!of_input && config::misses_a_variable(text)).then_some("log.config_error");
+    let first = signals().next().or_else(missing)?;
     // Who cannot read a file of settings was told wrong, not answered wrong.
     if first == "log.protocol_error" && words::reads_settings(text) {
         return Some("log.config_error");
@@ -194,6 +195,16 @@ fn speaks_of_input(text: &str) -> bool {
         "referer",
         "from client",
         "client sent",
+        // Work for a caller that was under way, as frameworks of the web and their threads name it.
+        "exception on /",
+        "[post]",
+        "[get]",
+        "[put]",
+        "[patch]",
+        "[delete]",
+        "servlet",
+        "http-nio",
+        "nio-exec",
     ];
     const SETTING: &[&str] =
         &["config", "setting", "environment", "env var", "property", ".y", ".toml", "--", "flag"];

@@ -207,3 +207,15 @@ fn an_edit_that_merely_came_shortly_before_is_not_sure_to_be_the_cause() {
         assert!(cause.confidence < 0.7, "{cause:?}");
     }
 }
+
+#[test]
+fn a_version_that_never_starts_is_blamed_although_the_old_one_still_answers() {
+    let [looping, exited] = crashes();
+    let well = saw("service.error_ratio_normal", thing("Service", "web"), "11:00:00");
+    let refused = said("log.exec_format", "web-1", "11:31:00");
+    let told = [rolled("web", "code", "image"), looping, exited, refused, well];
+    let assessment = assess(embedded(), &alert("rollout_stuck", "web"), &told, &world());
+    assert_eq!(blamed(&assessment), ["bad_deploy_regression Deployment n/web"]);
+    let sure = assessment.conclusion.root_causes[0].confidence;
+    assert!(sure > 0.8, "{sure}");
+}

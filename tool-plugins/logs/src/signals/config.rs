@@ -95,6 +95,26 @@ fn setting(text: &str) -> Option<String> {
     })
 }
 
+/// Whether a program looked for a variable of its environment that is not there. Any other key that
+/// a program misses is a fault of its code or of what it was given.
+pub(super) fn misses_a_variable(text: &str) -> bool {
+    let Some(at) = text.find("KeyError") else { return false };
+    let quoted = |part: &str| {
+        ['\'', '"'].iter().any(|mark| {
+            part.split(*mark).nth(1).is_some_and(|key| {
+                key.len() > 3
+                    && key
+                        .bytes()
+                        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+            })
+        })
+    };
+    let (before, after) = text.split_at(at);
+    // Python tells the key behind the name, Ruby before it.
+    after.lines().next().is_some_and(quoted)
+        || before.lines().next_back().is_some_and(|line| line.contains("not found") && quoted(line))
+}
+
 /// What a line of settings taken over is about.
 const ABOUT: &[&str] = &[
     "config",

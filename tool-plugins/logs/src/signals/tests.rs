@@ -455,6 +455,25 @@ fn what_a_client_sent_malformed_is_no_wrong_setting() {
 }
 
 #[test]
+fn a_key_that_code_misses_is_no_setting_and_a_variable_is_one() {
+    for (text, is_setting) in [
+        ("KeyError: 'DATABASE_URL'", true),
+        ("ERROR key not found: \"SMTP_HOST\" (KeyError)", true),
+        ("ERROR Exception on /v1/quote [POST]\nKeyError: 'rate'", false),
+        ("ERROR key not found: :rate (KeyError)", false),
+        ("ERROR Exception on /v1/quote [POST]\nKeyError: 'SKU_1044'", false),
+        (
+            "ERROR [http-nio-8080-exec-3] o.a.c.c.C.[dispatcherServlet] : java.lang.NumberFormatException: null",
+            false,
+        ),
+        ("ERROR [main] java.lang.NumberFormatException: For input string: \"4G\"", true),
+    ] {
+        let found = signals(text);
+        assert_eq!(found.contains(&"log.config_error"), is_setting, "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn a_process_killed_inside_its_container_is_told_by_its_supervisor() {
     for text in [
         "ERROR Worker (pid:31) was sent SIGKILL! Perhaps out of memory?",

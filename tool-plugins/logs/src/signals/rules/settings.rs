@@ -102,7 +102,6 @@ pub(super) const RULES: &[Rule] = &[
             "unsupported key",
             "unsupported option",
             "undefined environment",
-            "keyerror: '",
             "environment variable",
             "env var",
             "not defined in environment",
