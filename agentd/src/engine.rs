@@ -12,6 +12,7 @@ mod recorder;
 mod recovery;
 mod run;
 mod shown;
+mod untold;
 
 use std::{
     collections::{BTreeMap, HashMap},

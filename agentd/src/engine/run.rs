@@ -13,6 +13,7 @@ use super::{
     recalled::{self, Outcome},
     recorder::{Happened, Recorder},
     shown::{ENDED_EARLY, NOTHING_ASKED, unknown_target},
+    untold,
 };
 use crate::{
     guard::repetition::Repetition,
@@ -43,6 +44,8 @@ struct Run<'a> {
     repetition: Repetition,
     asked: BTreeSet<(String, String)>,
     failed: Vec<Failed>,
+    /// Signals of which the tools told that were at hand so far.
+    told_by_tools: BTreeSet<String>,
     believed: BTreeMap<String, f64>,
     cited: BTreeSet<String>,
     began: Instant,
@@ -71,6 +74,7 @@ pub(super) async fn run(
         repetition: Repetition::default(),
         asked: BTreeSet::new(),
         failed: Vec::new(),
+        told_by_tools: BTreeSet::new(),
         believed: BTreeMap::new(),
         cited: BTreeSet::new(),
         began,
@@ -98,9 +102,9 @@ pub(super) async fn run(
             weighed.settled && recalled::may_end(&asked_by, &weighed.conclusion)
         };
         // What is settled is asked about once more where a tool not asked yet might refute it: the
-        // next plan has only that, or there is none. A recalled case that was borne out again ends.
-        let narrowed = plan.revision == 1 && !asked_by.cases.is_empty();
-        let over = settled && (narrowed || !weighed.settled || weighed.refuting.is_empty());
+        // next plan has only that, or there is none. So it is for a recalled case that was borne
+        // out again: what has changed since then is what memory cannot know.
+        let over = settled && (!weighed.settled || weighed.refuting.is_empty());
         // A recalled case that must not end the run leaves all its questions open.
         weighed.settled &= settled;
         assessment = Some(weighed);
@@ -202,6 +206,12 @@ impl Run<'_> {
         let tools = self.parts.tools.specs();
         self.reasoning.adopt(self.parts.tools.catalogue());
         self.limits.offer(&tools);
+        let untold = untold::families(self.reasoning.catalogue(), &tools, &mut self.told_by_tools);
+        let gap = untold::gap(&untold).filter(|_| assessment.is_none());
+        self.reasoning.facts.untold(untold);
+        if let Some((kind, said)) = gap {
+            self.recorder.record(Happened::new(kind, said)).await?;
+        }
         let state = self.recorder.state();
         let investigation = &state.investigation;
         let calls_left =

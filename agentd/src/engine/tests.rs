@@ -51,6 +51,19 @@ impl Story {
         Self { engine, journal, bench, _dir: dir }
     }
 
+    /// Registers tools beside one that would tell of everything else and is never asked, so that
+    /// nothing is missing that a story is not about.
+    async fn register(&self, fake: &Fake, mut tools: Vec<pb::ToolDescriptor>) {
+        let mut rest = tool("rest", &[]);
+        for applies in &mut rest.applies {
+            applies.alert_types = vec!["of_another_kind".to_owned()];
+            let catalogue = self.bench.tools.catalogue();
+            applies.emits = catalogue.signals().map(|signal| signal.signal.clone()).collect();
+        }
+        tools.push(rest);
+        self.bench.register(fake, tools).await;
+    }
+
     async fn run(&self, alert: Alert) -> Investigation {
         let id = self.engine.investigate(alert, Wishes::default()).await.unwrap();
         self.engine.wait(id, Duration::from_secs(60)).await.unwrap()
@@ -138,10 +151,34 @@ fn killed() -> Vec<Update> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_no_tool_at_hand_tells_of_is_a_gap_and_makes_the_answer_less_sure() {
+    let told = async |whole: bool| {
+        let story = Story::new(Bounds::default()).await;
+        let fake = Fake::start(&[("look", Way::Says(killed()))]);
+        let tools = vec![tool("look", &["container.oom_killed", "container.memory_jumped"])];
+        if whole {
+            story.register(&fake, tools).await;
+        } else {
+            story.bench.register(&fake, tools).await;
+        }
+        story.run(alert()).await
+    };
+    let (whole, part) = (told(true).await, told(false).await);
+    let sure = |of: &Investigation| {
+        of.report.as_ref().unwrap().conclusion.root_causes.first().map_or(0.0, |c| c.confidence)
+    };
+    assert!(sure(&part) < sure(&whole), "{} {}", sure(&part), sure(&whole));
+    assert!(whole.report.as_ref().unwrap().gaps.is_empty());
+    let gaps = &part.report.as_ref().unwrap().gaps;
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert!(gaps[0].failure.message.contains("log.*"), "{gaps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cause_is_found_and_the_log_tells_how() {
     let story = Story::new(Bounds::default()).await;
     let fake = Fake::start(&[("look", Way::Says(killed()))]);
-    story.bench.register(&fake, vec![tool("look", &["container.oom_killed"])]).await;
+    story.register(&fake, vec![tool("look", &["container.oom_killed"])]).await;
     let ended = story.run(alert()).await;
     assert_eq!(ended.phase, Phase::Succeeded);
     let report = ended.report.as_ref().unwrap();
@@ -166,7 +203,7 @@ async fn a_tool_that_hangs_and_one_that_may_change_things_become_gaps_and_the_re
         tool("hang", &["container.memory_growing"]),
         act,
     ];
-    story.bench.register(&fake, tools).await;
+    story.register(&fake, tools).await;
     let ended = story.run(alert()).await;
     assert_eq!(ended.phase, Phase::Partial);
     let report = ended.report.as_ref().unwrap();
@@ -198,7 +235,7 @@ async fn a_withdrawn_run_ends_soon_and_says_so() {
     let fake = Fake::start(&[("hang", Way::Hangs)]);
     let mut slow = tool("hang", &[]);
     slow.timeout = Some(prost_types::Duration { seconds: 50, nanos: 0 });
-    story.bench.register(&fake, vec![slow]).await;
+    story.register(&fake, vec![slow]).await;
     let id = story.engine.investigate(alert(), Wishes::default()).await.unwrap();
     let mut cursor = story.journal.follow(id, 0).unwrap();
     let asked = |events: &[(u32, bytes::Bytes)]| {
@@ -223,14 +260,14 @@ async fn bounds_on_calls_and_time_end_a_run_and_are_named() {
     let few = Bounds { max_tool_calls: 1, ..Bounds::default() };
     let story = Story::new(few).await;
     let fake = Fake::start(&[("one", Way::Says(killed())), ("two", Way::Says(killed()))]);
-    story.bench.register(&fake, vec![tool("one", &[]), tool("two", &[])]).await;
+    story.register(&fake, vec![tool("one", &[]), tool("two", &[])]).await;
     let ended = story.run(alert()).await;
     assert_eq!(ended.usage.tool_calls, 1);
 
     let short = Bounds { max_duration: Duration::from_millis(700), ..Bounds::default() };
     let story = Story::new(short).await;
     let fake = Fake::start(&[("hang", Way::Hangs)]);
-    story.bench.register(&fake, vec![tool("hang", &[])]).await;
+    story.register(&fake, vec![tool("hang", &[])]).await;
     let ended = story.run(alert()).await;
     assert_eq!(ended.report.as_ref().unwrap().ended_by, EndReason::Deadline);
     assert_eq!(ended.report.as_ref().unwrap().gaps.len(), 1);
@@ -240,7 +277,7 @@ async fn bounds_on_calls_and_time_end_a_run_and_are_named() {
 async fn a_case_that_only_shows_the_same_signals_is_recalled_once_they_are_seen() {
     let story = Story::new(Bounds::default()).await;
     let fake = Fake::start(&[("look", Way::Says(killed()))]);
-    story.bench.register(&fake, vec![tool("look", &["container.oom_killed"])]).await;
+    story.register(&fake, vec![tool("look", &["container.oom_killed"])]).await;
     story.run(alert()).await;
     let ended = story.run(Alert { service: "basket".to_owned(), ..alert() }).await;
     let log = story.transcript(&ended);
@@ -262,7 +299,7 @@ async fn what_evidence_showed_before_saves_questions_and_what_people_told_saves_
         tool("look", &["container.oom_killed"]),
         tool("pull", &["container.image_pull_failed"]),
     ];
-    story.bench.register(&fake, tools).await;
+    story.register(&fake, tools).await;
     let mut known = Vec::new();
     for (told, calls, saved) in [
         ("", 2, 0),

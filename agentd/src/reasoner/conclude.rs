@@ -56,12 +56,19 @@ pub fn conclude(
             || weighed.explained.iter().any(|index| case.claimed(*index))
     };
     let concerns = standing.iter().any(|(w, _)| near(w) && !health::is_past(case, w));
-    let meant = standing.first().filter(|(weighed, _)| weighed.cause.benign && !nobody(case));
+    // What is on purpose elsewhere answers no alert about this object.
+    let about = |weighed: &Weighed<'_>| {
+        weighed.path.as_ref().is_some_and(Vec::is_empty)
+            || weighed.explained.intersection(case.symptoms()).next().is_some()
+    };
+    let meant = standing.first().filter(|(w, _)| w.cause.benign && about(w) && !nobody(case));
     let mut conclusion = match health::answers(case, alert).filter(|_| !concerns) {
         Some(healthy) => well::conclude(case, alert, &healthy, &standing),
         None if meant.is_some() => on_purpose(case, &standing),
         // What ails others is no answer about an object that is not there.
-        None if standing.is_empty() || nobody(case) => open(case, alert, weighed, hypotheses),
+        None if standing.first().is_none_or(|(w, _)| w.cause.benign) || nobody(case) => {
+            open(case, alert, weighed, hypotheses)
+        }
         None => found(case, &standing),
     };
     let stands =
@@ -136,7 +143,6 @@ fn on_purpose(case: &Case<'_>, standing: &[(&Weighed<'_>, f64)]) -> Conclusion {
     let mut conclusion = found(case, standing);
     conclusion.verdict = Verdict::Healthy;
     conclusion.severity = Severity::P4;
-    conclusion.summary = format!("False alarm, no fault: {}", conclusion.summary);
     conclusion.root_causes = Vec::new();
     conclusion
 }

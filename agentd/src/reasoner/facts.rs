@@ -39,6 +39,8 @@ pub struct Facts {
     seen: Vec<Seen>,
     relations: BTreeSet<Relation>,
     blind: Vec<Blind>,
+    /// How many of them, at the end, are signals that no tool at hand tells of.
+    untold: usize,
     observed_at: Option<Timestamp>,
     first_observed_at: Option<Timestamp>,
     index: BTreeMap<(String, Entity, String), usize>,
@@ -76,7 +78,15 @@ impl Facts {
 
     /// Notes a question that stayed without an answer.
     pub fn blind(&mut self, tool: &ToolRef, signals: Vec<String>) {
-        self.blind.push(Blind { tool: tool.to_string(), signals });
+        let at = self.blind.len().saturating_sub(self.untold);
+        self.blind.insert(at, Blind { tool: tool.to_string(), signals });
+    }
+
+    /// Notes of which signals no tool at hand tells, in the place of what was noted of that before.
+    pub fn untold(&mut self, families: Vec<Blind>) {
+        self.blind.truncate(self.blind.len().saturating_sub(self.untold));
+        self.untold = families.len();
+        self.blind.extend(families);
     }
 
     /// Every observation, in order of arrival.

@@ -32,10 +32,22 @@ pub fn fill(template: &str, values: &Values) -> String {
     filled
 }
 
-/// Fills a template of a command, where square brackets are part of the command.
+/// Fills a template of a command, where square brackets are part of the command. People paste what
+/// comes out into a shell, and values come from logs and events: one that is more than a plain word
+/// is quoted, so that nothing in it is carried out.
 #[must_use]
 pub fn fill_command(template: &str, values: &Values) -> String {
-    replace(template, values).0
+    let words = values.iter().map(|(key, value)| (key.clone(), word(value))).collect();
+    replace(template, &words).0
+}
+
+/// A value as one word of a POSIX shell.
+fn word(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._:/@%+=,-".contains(c);
+    if value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', "'\\''"))
 }
 
 /// Replaces placeholders; the flag tells whether all were known and not empty.
@@ -95,5 +107,17 @@ mod tests {
             fill_command(command, &values),
             "kubectl get pods cart -o jsonpath='{.status.a[*].b}'"
         );
+    }
+
+    #[test]
+    fn nothing_that_a_log_says_is_carried_out_by_the_shell_it_is_pasted_into() {
+        for said in ["$(touch x)", "`id`", "a; rm b", "a | b", "it's", "a\nb", "a && b", "$HOME"] {
+            let values = Values::from([("attr.verb".to_owned(), said.to_owned())]);
+            let filled = fill_command("printf %s {attr.verb}", &values);
+            let run = std::process::Command::new("sh").arg("-c").arg(&filled).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&run.stdout), said, "{filled}");
+        }
+        let values = Values::from([("name".to_owned(), "web-1.a:80/x".to_owned())]);
+        assert_eq!(fill_command("get {name}", &values), "get web-1.a:80/x");
     }
 }

@@ -89,7 +89,8 @@ pub fn of(record: &Record) -> Vec<Mechanism> {
 /// Whether a record says of itself that nothing is amiss ("ignored", "by design").
 #[must_use]
 pub fn is_harmless(record: &Record) -> bool {
-    says_it_is_well(&record.message)
+    // Who writes an error means one, whatever soothing word stands in it.
+    record.level < Level::Error && says_it_is_well(&record.message)
 }
 
 /// The message and what the trace adds to it.

@@ -19,8 +19,12 @@ const NOTES: &[(&str, &[&str])] = &[
         "retired",
         &[
             "retire",
+            "retired",
+            "retiring",
             "decommission",
-            "deprecat",
+            "decommissioned",
+            "decommissioning",
+            "deprecated",
             "sunset",
             "end-of-life",
             "end of life",
@@ -33,15 +37,29 @@ const NOTES: &[(&str, &[&str])] = &[
             "switched off",
             "turned off",
             "shut down",
-            "parked",
             "no longer used",
             "no longer needed",
         ],
     ),
-    ("maintenance", &["maintenance", "planned", "downtime", "change-window", "change window"]),
+    (
+        "maintenance",
+        &["maintenance", "planned downtime", "downtime", "change-window", "change window"],
+    ),
     (
         "by_design",
-        &["by design", "by-design", "on purpose", "intentional", "preallocat", "pre-allocat"],
+        &[
+            "by design",
+            "by-design",
+            "on purpose",
+            "intentional",
+            "intentionally",
+            "preallocate",
+            "preallocated",
+            "preallocates",
+            "pre-allocate",
+            "pre-allocated",
+            "pre-allocates",
+        ],
     ),
 ];
 /// Longest note that is quoted.
@@ -85,15 +103,29 @@ pub async fn judge(
     }
 }
 
-/// Labels and annotations of people that speak of purpose.
+/// Whether a text has a word, or words in a row, and not only letters of another word:
+/// `retirement-accounts` retires nothing, and nothing is planned about `unplanned-work`.
+fn says(text: &str, words: &str) -> bool {
+    text.match_indices(words).any(|(at, _)| {
+        let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let (before, after) = text.split_at(at);
+        let after = after.get(words.len()..).unwrap_or_default();
+        !letter(before.chars().next_back()) && !letter(after.chars().next())
+    })
+}
+
+/// Annotations of people that speak of purpose, and labels whose key does.
 fn noted(object: &Object, answer: &mut Answer) {
     let annotations = object.map("/metadata/annotations");
     let labels = object.labels();
     for (what, words) in NOTES {
         let note = annotations.iter().chain(&labels).find(|(key, value)| {
             let machine = key.contains("kubernetes.io/last-applied") || value.len() > LONGEST;
-            let text = format!("{key} {value}").to_ascii_lowercase();
-            !machine && !denied(value) && words.iter().any(|word| text.contains(word))
+            // The value of a label is a name, of a team or a product; names mean nothing.
+            let name = !annotations.contains_key(*key);
+            let text = if name { (*key).clone() } else { format!("{key} {value}") };
+            let text = text.to_ascii_lowercase();
+            !machine && !denied(value) && words.iter().any(|word| says(&text, word))
         });
         let Some((key, value)) = note else { continue };
         let says = format!(
