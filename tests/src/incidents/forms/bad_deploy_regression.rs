@@ -1,5 +1,7 @@
 //! New versions that misbehave.
 
+mod neighbours;
+
 use super::Tale;
 use crate::incidents::{
     clock::{MIN, Sec},
@@ -12,8 +14,12 @@ use crate::incidents::{
     workload::Saying,
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("throws_after_release", throws_after_release), ("wrong_architecture", wrong_architecture)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("throws_after_release", throws_after_release),
+    ("wrong_architecture", wrong_architecture),
+    ("asks_many_times", neighbours::asks_many_times),
+    ("route_was_dropped", neighbours::route_was_dropped),
+];
 
 /// What a defect looks like in each language: a line, a trace, and the word that names it.
 type Defect = (&'static str, &'static [&'static str], &'static str);

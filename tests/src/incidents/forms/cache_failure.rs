@@ -1,6 +1,7 @@
 //! Caches that hold nothing, or too little: what they no longer answer falls on the database.
 
 mod gone;
+mod roles;
 
 use super::Tale;
 use crate::incidents::{
@@ -22,6 +23,7 @@ pub(super) const FORMS: &[(&str, Tale)] = &[
     ("will_not_load_its_file", gone::will_not_load_its_file),
     ("entries_live_too_briefly", gone::entries_live_too_briefly),
     ("nobody_measures_it", gone::nobody_measures_it),
+    ("first_comes_back_as_replica", roles::first_comes_back_as_replica),
 ];
 
 /// An application, its cache and its database.

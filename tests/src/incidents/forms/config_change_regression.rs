@@ -1,5 +1,7 @@
 //! Settings that were changed under running programs.
 
+mod limits_at_the_gate;
+
 use super::Tale;
 use crate::incidents::{
     clock::MIN,
@@ -11,8 +13,11 @@ use crate::incidents::{
     workload::Saying,
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("hot_reloaded_timeout", hot_reloaded_timeout), ("flag_by_restart", flag_by_restart)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("hot_reloaded_timeout", hot_reloaded_timeout),
+    ("flag_by_restart", flag_by_restart),
+    ("everybody_shares_a_limit", limits_at_the_gate::everybody_shares_a_limit),
+];
 
 /// A timeout in a mounted ConfigMap became far too small; the program reloads it by itself.
 fn hot_reloaded_timeout(cluster: &mut Cluster) -> Truth {

@@ -1,5 +1,7 @@
 //! Programs that end at start because of a setting.
 
+mod flags;
+
 use serde_json::{Value, json};
 
 use super::Tale;
@@ -13,8 +15,11 @@ use crate::incidents::{
     voice::{Level, Runtime},
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("missing_variable", missing_variable), ("broken_file_latent", broken_file_latent)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("missing_variable", missing_variable),
+    ("broken_file_latent", broken_file_latent),
+    ("argument_of_old", flags::argument_of_old),
+];
 
 /// How a program ends: exit code, last line, trace.
 type Death = (i64, String, Vec<String>);

@@ -1,6 +1,7 @@
 //! Credentials that are no longer right.
 
 mod broker_login_refused;
+mod identity_provider;
 
 use super::Tale;
 use crate::incidents::{
@@ -19,6 +20,7 @@ pub(super) const FORMS: &[(&str, Tale)] = &[
     ("password_rotated_on_one_side", password_rotated_on_one_side),
     ("partner_key_revoked", partner_key_revoked),
     ("broker_login_refused", broker_login_refused::tell),
+    ("client_secret_ran_out", identity_provider::client_secret_ran_out),
 ];
 
 /// How a driver says that the store refused a login.

@@ -1,5 +1,6 @@
 //! Statements that wait for each other, or take far too long.
 
+mod documents;
 mod queries;
 
 use super::Tale;
@@ -24,6 +25,7 @@ pub(super) const FORMS: &[(&str, Tale)] = &[
     ("release_without_an_index", queries::release_without_an_index),
     ("analysts_scan_everything", queries::analysts_scan_everything),
     ("two_lock_crosswise", queries::two_lock_crosswise),
+    ("index_was_dropped", documents::index_was_dropped),
 ];
 
 fn told(cluster: &mut Cluster, (app, at): (&App, Sec), culprit: Ref, cause: &str) -> Truth {

@@ -1,5 +1,7 @@
 //! Names that cannot be resolved.
 
+mod local;
+
 use serde_json::json;
 
 use super::Tale;
@@ -19,6 +21,7 @@ pub(super) const FORMS: &[(&str, Tale)] = &[
     ("forwarder_gone", forwarder_gone),
     ("pod_with_own_resolver", pod_with_own_resolver),
     ("resolver_does_not_come_back", resolver_does_not_come_back),
+    ("resolver_of_one_node", local::resolver_of_one_node),
 ];
 
 /// How a program says that the resolver gives no answer, rather than that a name does not exist.

@@ -1,5 +1,7 @@
 //! Third parties that fail.
 
+mod hosted;
+
 use super::Tale;
 use crate::incidents::{
     clock::MIN,
@@ -9,8 +11,12 @@ use crate::incidents::{
     truth::Truth,
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("provider_answers_5xx", provider_answers_5xx), ("provider_hangs", provider_hangs)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("provider_answers_5xx", provider_answers_5xx),
+    ("provider_hangs", provider_hangs),
+    ("counts_our_requests", hosted::counts_our_requests),
+    ("hosted_database_recovers", hosted::hosted_database_recovers),
+];
 
 /// A provider answers most calls with 5xx; the alert is on its caller or some calls further up.
 fn provider_answers_5xx(cluster: &mut Cluster) -> Truth {

@@ -1,5 +1,7 @@
 //! Containers that would be well if the liveness probe let them live.
 
+mod protocol;
+
 use serde_json::{Value, json};
 
 use super::Tale;
@@ -19,6 +21,7 @@ use crate::incidents::{
 pub(super) const FORMS: &[(&str, Tale)] = &[
     ("killed_while_starting", killed_while_starting),
     ("probes_the_wrong_door", probes_the_wrong_door),
+    ("asks_in_another_protocol", protocol::asks_in_another_protocol),
 ];
 
 /// What the kubelet says of probes that fail `each` times before it ends the container, and of

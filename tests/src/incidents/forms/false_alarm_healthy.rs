@@ -1,5 +1,6 @@
 //! Nothing is wrong: what an alert takes for trouble is meant to be so, or is over.
 
+mod intended;
 mod moved;
 
 use super::Tale;
@@ -24,6 +25,8 @@ pub(super) const FORMS: &[(&str, Tale)] = &[
     ("drain_moved_its_pods", moved::drain_moved_its_pods),
     ("restarted_as_planned", moved::restarted_as_planned),
     ("budget_holds_a_drain_up", moved::budget_holds_a_drain_up),
+    ("both_bounds_are_one", intended::both_bounds_are_one),
+    ("renewal_is_set", intended::renewal_is_set),
 ];
 
 fn told(

@@ -1,5 +1,7 @@
 //! Autoscalers that cannot do their work when the load of the day comes.
 
+mod bounds;
+
 use serde_json::json;
 
 use super::Tale;
@@ -15,8 +17,11 @@ use crate::incidents::{
     truth::Truth,
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("nothing_to_measure", nothing_to_measure), ("bound_to_nothing", bound_to_nothing)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("nothing_to_measure", nothing_to_measure),
+    ("bound_to_nothing", bound_to_nothing),
+    ("upper_bound_was_lowered", bounds::upper_bound_was_lowered),
+];
 
 /// The load of a busy day on a service that would need some more pods for it. Gives its start.
 fn busy_day(cluster: &mut Cluster, app: &App, id: Id) -> Sec {

@@ -1,5 +1,7 @@
 //! Images that cannot be had.
 
+mod elsewhere;
+
 use serde_json::json;
 
 use super::Tale;
@@ -11,8 +13,11 @@ use crate::incidents::{
     truth::Truth,
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("missing_tag", missing_tag), ("revoked_pull_secret", revoked_pull_secret)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("missing_tag", missing_tag),
+    ("revoked_pull_secret", revoked_pull_secret),
+    ("taken_from_elsewhere", elsewhere::taken_from_elsewhere),
+];
 
 /// A rollout names a tag that nobody pushed; the old pods go on serving.
 fn missing_tag(cluster: &mut Cluster) -> Truth {

@@ -1,5 +1,7 @@
 //! Ingresses that lead nowhere.
 
+mod bodies;
+
 use serde_json::json;
 
 use super::Tale;
@@ -19,6 +21,7 @@ use crate::incidents::{
 pub(super) const FORMS: &[(&str, Tale)] = &[
     ("backend_that_is_not_there", backend_that_is_not_there),
     ("rule_for_nobody", rule_for_nobody),
+    ("bodies_are_too_large", bodies::bodies_are_too_large),
 ];
 
 /// From `at` on the controller answers all requests with `status` itself.

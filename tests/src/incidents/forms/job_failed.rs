@@ -1,5 +1,7 @@
 //! Runs of Jobs that fail by themselves.
 
+mod deadline;
+
 use serde_json::json;
 
 use super::Tale;
@@ -13,8 +15,11 @@ use crate::incidents::{
     workload::{Ended, Kind, Saying, State},
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("run_of_the_night", run_of_the_night), ("data_grew_old", data_grew_old)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("run_of_the_night", run_of_the_night),
+    ("data_grew_old", data_grew_old),
+    ("ended_before_it_is_done", deadline::ended_before_it_is_done),
+];
 
 /// What a program says before it gives up, and the word that names it.
 const ENDS: [(&str, &str); 4] = [

@@ -1,5 +1,6 @@
 //! Consumers that do not keep up.
 
+mod hands;
 mod stuck;
 
 use super::Tale;
@@ -23,6 +24,7 @@ pub(super) const FORMS: &[(&str, Tale)] = &[
     ("forgotten_consumer_blocks_broker", stuck::forgotten_consumer_blocks_broker),
     ("thrown_out_of_the_group", stuck::thrown_out_of_the_group),
     ("silent_since", stuck::silent_since),
+    ("fewer_hands", hands::fewer_hands),
 ];
 
 /// `rate` messages come in; since `at` only `left` of them per second go out again.

@@ -1,5 +1,7 @@
 //! Pods that refer to settings or keys which are not there.
 
+mod synced;
+
 use serde_json::json;
 
 use super::Tale;
@@ -14,8 +16,11 @@ use crate::incidents::{
     workload::{Pod, State},
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("map_was_never_made", map_was_never_made), ("key_was_taken_out", key_was_taken_out)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("map_was_never_made", map_was_never_made),
+    ("key_was_taken_out", key_was_taken_out),
+    ("no_longer_brought_in", synced::no_longer_brought_in),
+];
 
 /// The kubelet cannot make the container: it says so every few seconds, and that the image is
 /// there.

@@ -1,5 +1,7 @@
 //! Network policies that leave out traffic which is needed.
 
+mod names;
+
 use serde_json::{Value, json};
 
 use super::Tale;
@@ -16,6 +18,7 @@ pub(super) const FORMS: &[(&str, Tale)] = &[
     ("other_namespaces_shut_out", other_namespaces_shut_out),
     ("egress_list_too_short", egress_list_too_short),
     ("port_list_left_behind", port_list_left_behind),
+    ("names_may_not_be_asked_for", names::names_may_not_be_asked_for),
 ];
 
 /// Names to DNS may always be asked for.

@@ -1,5 +1,7 @@
 //! Pods that a quota or limit of the namespace forbids.
 
+mod objects;
+
 use serde_json::json;
 
 use super::Tale;
@@ -15,8 +17,11 @@ use crate::incidents::{
     truth::Truth,
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("rollout_over_quota", rollout_over_quota), ("nothing_comes_back", nothing_comes_back)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("rollout_over_quota", rollout_over_quota),
+    ("nothing_comes_back", nothing_comes_back),
+    ("no_further_job", objects::no_further_job),
+];
 
 fn size(mi: i64) -> String {
     if mi % 1024 == 0 { format!("{}Gi", mi / 1024) } else { format!("{mi}Mi") }

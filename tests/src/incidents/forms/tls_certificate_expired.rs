@@ -1,5 +1,7 @@
 //! Certificates that are no longer valid.
 
+mod client;
+
 use serde_json::{Value, json};
 
 use super::Tale;
@@ -20,6 +22,7 @@ pub(super) const FORMS: &[(&str, Tale)] = &[
     ("inner_serving_certificate", inner_serving_certificate),
     ("certificate_at_the_edge", certificate_at_the_edge),
     ("certificate_of_a_partner", certificate_of_a_partner),
+    ("client_shows_an_old_one", client::client_shows_an_old_one),
 ];
 
 /// What the library of a caller says of a certificate that ended at `end`, as of `now`.

@@ -1,5 +1,7 @@
 //! More load than there is capacity for.
 
+mod within;
+
 use super::Tale;
 use crate::incidents::{
     app::App,
@@ -14,6 +16,7 @@ use crate::incidents::{
 pub(super) const FORMS: &[(&str, Tale)] = &[
     ("campaign_at_the_gate", campaign_at_the_gate),
     ("narrow_service_inside", narrow_service_inside),
+    ("load_test_past_the_gate", within::load_test_past_the_gate),
 ];
 
 /// A campaign brings many times the users; the gate itself is too small and its autoscaler is at

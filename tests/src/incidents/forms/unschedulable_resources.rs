@@ -1,5 +1,7 @@
 //! Pods that no node has enough room for.
 
+mod pushed_out;
+
 use super::Tale;
 use crate::incidents::{
     clock::{MIN, NOW, Sec},
@@ -17,6 +19,7 @@ use crate::incidents::{
 pub(super) const FORMS: &[(&str, Tale)] = &[
     ("asks_for_more_than_a_node", asks_for_more_than_a_node),
     ("no_room_to_grow", no_room_to_grow),
+    ("pushed_out_by_a_batch", pushed_out::pushed_out_by_a_batch),
 ];
 
 fn said(nodes: usize, resource: &str) -> String {

@@ -1,5 +1,7 @@
 //! Pods that no node may take, although there is room.
 
+mod pinned;
+
 use serde_json::json;
 
 use super::Tale;
@@ -8,8 +10,11 @@ use crate::incidents::{
     truth::Truth,
 };
 
-pub(super) const FORMS: &[(&str, Tale)] =
-    &[("label_of_no_node", label_of_no_node), ("pool_was_tainted", pool_was_tainted)];
+pub(super) const FORMS: &[(&str, Tale)] = &[
+    ("label_of_no_node", label_of_no_node),
+    ("pool_was_tainted", pool_was_tainted),
+    ("volume_behind_a_cordon", pinned::volume_behind_a_cordon),
+];
 
 fn of_no_help(nodes: usize) -> String {
     format!(
