@@ -203,9 +203,11 @@ impl<'a> Case<'a> {
 pub(super) fn soon(later: SignedDuration) -> f64 {
     match later {
         d if d < -SLACK => 0.0,
-        d if d <= SignedDuration::from_mins(20) => 1.0,
-        d if d <= SignedDuration::from_hours(2) => 0.8,
-        d if d <= SignedDuration::from_hours(24) => 0.5,
+        // As long as a rollout or a reload takes to reach everybody.
+        d if d <= SignedDuration::from_mins(6) => 1.0,
+        d if d <= SignedDuration::from_mins(20) => 0.8,
+        d if d <= SignedDuration::from_hours(2) => 0.6,
+        d if d <= SignedDuration::from_hours(24) => 0.4,
         _ => 0.1,
     }
 }

@@ -138,7 +138,9 @@ fn away(
 ) -> Option<Rejection> {
     let stronger = || candidates.iter().filter_map(|i| hypotheses.get(*i).map(|h| (*i, h)));
     for (index, stronger) in stronger() {
-        let yields = hypothesis.cause.yields_to.contains(&stronger.cause.id);
+        // What is itself too weak to stand is nobody's more exact word.
+        let yields =
+            stronger.belief >= FLOOR && hypothesis.cause.yields_to.contains(&stronger.cause.id);
         let same = hypothesis.unit == stronger.unit && same_kind(hypothesis, stronger);
         if (yields || same) && linked(case, stronger, hypothesis) {
             return Some(Rejection::SameThing(index));

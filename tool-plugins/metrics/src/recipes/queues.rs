@@ -168,7 +168,9 @@ fn waiting(view: View<'_>) -> BTreeMap<Queue, Vec<f64>> {
     let mut metrics: Vec<&str> =
         metrics.iter().map(|m| &**m).filter(|m| means_waiting(view, m)).collect();
     // Sums that an exporter makes itself come last: parts tell more.
-    metrics.sort_by_key(|m| words::has_part(m, &["total", "unacked", "unacknowledged", "max"]));
+    metrics.sort_by_key(|m| {
+        delivered(m) || words::has_part(m, &["total", "unacked", "unacknowledged", "max"])
+    });
     for metric in metrics {
         let family = words::parts(metric).first().copied().unwrap_or_default().to_owned();
         let sums = view.summed(metric, Read::Level, |labels| queue(view, labels));
@@ -176,7 +178,7 @@ fn waiting(view: View<'_>) -> BTreeMap<Queue, Vec<f64>> {
             let place = (queue.name.clone(), queue.group.clone());
             let named = !(place.0.is_empty() && place.1.is_empty());
             let by = taken.entry(place).or_insert_with(|| metric.to_owned()).clone();
-            let unacked = metric.contains("unack");
+            let unacked = delivered(metric);
             if named && by != metric && !(unacked && by.starts_with(&family)) {
                 continue;
             }
@@ -189,6 +191,11 @@ fn waiting(view: View<'_>) -> BTreeMap<Queue, Vec<f64>> {
         }
     }
     queues
+}
+
+/// Whether a metric counts what was delivered and is not confirmed yet, as RabbitMQ and NATS name it.
+fn delivered(metric: &str) -> bool {
+    metric.contains("unack") || metric.contains("ack_pending")
 }
 
 fn queue(view: View<'_>, labels: &Labels) -> Option<Queue> {

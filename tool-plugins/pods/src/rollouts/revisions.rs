@@ -230,6 +230,9 @@ fn rolled_out(
             .attr("image_old", image.old.as_str())
             .attr("image_new", image.new.as_str())
             .attr("tag_new", sayings::tag(&image.new));
+        if sayings::registry(&image.old) != sayings::registry(&image.new) {
+            seen = seen.attr("registry", "other");
+        }
     }
     if differences.iter().any(cuts_cpu) {
         seen = seen.attr("cpu_limit", "cut");
