@@ -64,10 +64,9 @@ impl<'a> Spread<'a> {
             let here = case.on(*unit).iter().map(|index| (*index, false));
             let edges = case.of_peer(*unit).iter().map(|index| (*index, true));
             for (index, edge) in here.chain(edges) {
-                let Some((seen, placed)) = case.get(index).filter(|(_, p)| p.harm) else {
+                let Some((seen, _)) = case.get(index).filter(|(_, placed)| placed.harm) else {
                     continue;
                 };
-                let _ = placed;
                 let signal = &seen.observation.signal;
                 // A caller's view of a callee lies at both ends; the caller's end counts where
                 // the caller itself is held back.

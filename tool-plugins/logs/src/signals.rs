@@ -314,5 +314,4 @@ fn is_crash(record: &Record, text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "signals/tests.rs"]
 mod tests;
