@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     anchor::Anchor,
-    catalogue::{Catalogue, Polarity, matches_any},
+    catalogue::{Catalogue, Clause, Place, Polarity, matches_any},
     claim::{self, Claim},
     facts::{Facts, Seen},
     topology::{Topology, Unit},
@@ -24,6 +24,13 @@ pub const TOGETHER: SignedDuration = SignedDuration::from_hours(3);
 
 /// Observations weaker than this are not harm that wants explaining.
 pub const WEAK: f64 = 0.3;
+
+/// Most observations that a clause about any object at all looks at. What so many tell is no surer
+/// for more of them, and each candidate of a large cluster would look at all of its observations.
+const ANYWHERE: usize = 64;
+
+/// What two clauses that look for the same share.
+type Sought<'a> = (&'a [String], &'a BTreeMap<String, Vec<String>>);
 
 /// One observation in its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +70,7 @@ pub struct Case<'a> {
     by_place: BTreeMap<Unit, BTreeMap<&'a str, Vec<usize>>>,
     by_peer: BTreeMap<Unit, Vec<usize>>,
     by_signal: BTreeMap<&'a str, Vec<usize>>,
+    anywhere: BTreeMap<Sought<'a>, Vec<usize>>,
     symptoms: BTreeSet<usize>,
 }
 
@@ -88,12 +96,42 @@ impl<'a> Case<'a> {
             by_place: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             by_signal: BTreeMap::new(),
+            anywhere: BTreeMap::new(),
             symptoms: BTreeSet::new(),
         };
         for (index, seen) in facts.seen().iter().enumerate() {
             case.place(index, seen);
         }
+        let clauses = catalogue.causes().iter().flat_map(|c| c.speaks_for.iter().chain(&c.against));
+        for clause in clauses.filter(|clause| clause.at == Place::Anywhere) {
+            let most = case.most_telling(clause);
+            case.anywhere.insert(sought(clause), most);
+        }
         case
+    }
+
+    /// The observations of a clause wherever they lie: the strongest, and of those the first. The
+    /// order of arrival does not matter.
+    fn most_telling(&self, clause: &Clause) -> Vec<usize> {
+        let matching = self.of_signals(|signal| matches_any(&clause.any, signal));
+        let mut found: Vec<(usize, &Seen, &Placed)> = matching
+            .filter_map(|index| self.get(index).map(|(seen, placed)| (index, seen, placed)))
+            .filter(|(_, seen, _)| clause.matches(&seen.observation))
+            .collect();
+        found.sort_by(|(_, a, at), (_, b, bt)| {
+            let first = |seen: &'a Seen| {
+                let observation = &seen.observation;
+                (observation.start.is_none(), observation.start, &observation.subject)
+            };
+            bt.strength.total_cmp(&at.strength).then_with(|| first(a).cmp(&first(b)))
+        });
+        found.into_iter().take(ANYWHERE).map(|(index, ..)| index).collect()
+    }
+
+    /// The most telling observations of a clause about any object at all.
+    #[must_use]
+    pub fn anywhere<'s>(&'s self, clause: &'s Clause) -> &'s [usize] {
+        self.anywhere.get(&sought(clause)).map_or(&[], Vec::as_slice)
     }
 
     fn place(&mut self, index: usize, seen: &'a Seen) {
@@ -196,6 +234,10 @@ impl<'a> Case<'a> {
     fn change_strength(&self, at: Timestamp) -> f64 {
         soon(self.anchor.onset.duration_since(at))
     }
+}
+
+fn sought(clause: &Clause) -> Sought<'_> {
+    (&clause.any, &clause.holds)
 }
 
 /// What a change says about trouble that began `later`: much when shortly after it, little when

@@ -249,9 +249,8 @@ impl<'a> Case<'a> {
         unit: Option<Unit>,
     ) -> Vec<(usize, &'a Seen, f64)> {
         let candidates: Vec<usize> = match (clause.at, unit) {
-            (Place::Anywhere, _) | (_, None) => {
-                self.of_signals(|signal| matches_any(&clause.any, signal)).collect()
-            }
+            (Place::Anywhere, _) => self.anywhere(clause).to_vec(),
+            (_, None) => self.of_signals(|signal| matches_any(&clause.any, signal)).collect(),
             (Place::Own, Some(unit)) => {
                 let here = self.on_of(unit, |signal| matches_any(&clause.any, signal));
                 here.chain(self.of_peer(unit).iter().copied()).collect()

@@ -1,7 +1,7 @@
 //! Which of several hypotheses stand: the more exact word before the vaguer, one end of a trouble
 //! and not both, and the second fault that an alert about several objects means too.
 
-use super::{Assessment, alert, assess, blamed, causes, edge, saw, thing};
+use super::{Assessment, alert, assess, blamed, causes, edge, saw, thing, with};
 use crate::{
     alert::Alert,
     fact::{Observation, Relation, RelationKind},
@@ -71,4 +71,33 @@ fn an_alert_about_several_workloads_means_the_second_fault_beside_the_named_one_
     assert_eq!(beside(&several, "11:30:00"), both);
     assert_eq!(beside(&several, "06:00:00"), both[..1], "it began long before");
     assert_eq!(beside(&alert("KubePodNotReady", "web"), "11:30:00"), both[..1]);
+}
+
+/// Blamed for a complaint that anybody at all made after its rollout.
+const EVERYBODYS: &str = "
+id: everybodys
+culprit: workload
+for:
+  - {any: [workload.rolled_out], weight: 0.3, required: true}
+  - {any: [log.error_pattern], weight: 0.7, required: true, at: anywhere, after_change: true}
+explains: {own: ['log.*']}";
+
+#[test]
+fn however_many_old_complaints_a_large_cluster_makes_the_new_one_is_heard_in_any_order() {
+    let complains = |name: &str, new, since| {
+        with(saw("log.error_pattern", thing("Pod", name), since), &[("is_new", new)])
+    };
+    let rolled = saw("workload.rolled_out", thing("Deployment", "web"), "11:30:00");
+    let mut facts: Vec<_> =
+        (0..500).map(|n| complains(&format!("p{n}"), "false", "11:00:00")).collect();
+    facts.push(complains("far", "true", "11:33:00"));
+    facts.push(rolled);
+    for _ in 0..2 {
+        let told = assess(causes(&[EVERYBODYS]), &alert("high_error_rate", "web"), &facts, &[]);
+        assert_eq!(blamed(&told), ["everybodys Deployment n/web"]);
+        facts.reverse();
+    }
+    facts.retain(|seen| seen.attr("is_new") != "true");
+    let told = assess(causes(&[EVERYBODYS]), &alert("high_error_rate", "web"), &facts, &[]);
+    assert!(blamed(&told).is_empty(), "old complaints alone: {:?}", blamed(&told));
 }
