@@ -14,6 +14,7 @@ mod relevance;
 pub mod select;
 pub mod severity;
 pub mod spread;
+mod suited;
 pub mod template;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use super::{
     health,
     select::{Choice, FLOOR, began_together},
     severity,
-    template::{fill, fill_command},
+    suited::suited,
+    template::{Values, fill, fill_command},
     weigh::Weighed,
     words::values,
 };
@@ -128,7 +129,7 @@ fn root_cause(case: &Case<'_>, weighed: &Weighed<'_>, confidence: f64) -> RootCa
         hypothesis: weighed.id.clone(),
         start: weighed.start,
         path: weighed.path.clone().unwrap_or_default(),
-        confirm_command: fill_command(&weighed.cause.confirm, &values),
+        confirm_command: command(&weighed.cause.confirm, weighed, &values),
         account: Some(Box::new(account::of(case, weighed, confidence))),
     }
 }
@@ -228,6 +229,10 @@ fn summary(case: &Case<'_>, causes: &[RootCause]) -> String {
     said.join(" ")
 }
 
+fn command(template: &str, weighed: &Weighed<'_>, values: &Values) -> String {
+    fill_command(&suited(template, &weighed.culprit.kind), values)
+}
+
 fn advice(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<Recommendation> {
     let values = values(case, weighed);
     weighed
@@ -238,8 +243,8 @@ fn advice(case: &Case<'_>, weighed: &Weighed<'_>) -> Vec<Recommendation> {
             reason: fill(&advice.reason, &values),
             risk: advice.risk,
             horizon,
-            command: fill_command(&advice.command, &values),
-            confirm_command: fill_command(&weighed.cause.confirm, &values),
+            command: command(&advice.command, weighed, &values),
+            confirm_command: command(&weighed.cause.confirm, weighed, &values),
         })
         .collect()
 }

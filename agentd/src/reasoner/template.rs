@@ -50,34 +50,35 @@ fn word(value: &str) -> String {
     format!("'{}'", value.replace('\'', "'\\''"))
 }
 
-/// Replaces placeholders; the flag tells whether all were known and not empty.
+/// Replaces placeholders; the flag tells whether all were known and not empty. A brace that opens no
+/// placeholder, as in a path `{.status}` or in JSON, is a command's own.
 fn replace(text: &str, values: &Values) -> (String, bool) {
     let mut out = String::with_capacity(text.len());
     let mut whole = true;
     let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        let (before, from) = rest.split_at(open);
+    while let Some((before, from)) = rest.split_once('{') {
         out.push_str(before);
-        let Some(close) = from.find('}') else {
-            rest = from;
-            break;
-        };
-        let (key, after) = from.split_at(close);
-        let key = key.trim_start_matches('{');
-        match values.get(key).filter(|value| !value.is_empty()) {
-            Some(value) => out.push_str(value),
-            // A path such as {.status} is a command's own.
-            None if key.starts_with('.') => {
+        match from.split_once('}').filter(|(key, _)| is_placeholder(key)) {
+            None => {
                 out.push('{');
-                out.push_str(key);
-                out.push('}');
+                rest = from;
             }
-            None => whole = false,
+            Some((key, after)) => {
+                match values.get(key).filter(|value| !value.is_empty()) {
+                    Some(value) => out.push_str(value),
+                    None => whole = false,
+                }
+                rest = after;
+            }
         }
-        rest = after.strip_prefix('}').unwrap_or(after);
     }
     out.push_str(rest);
     (out, whole)
+}
+
+fn is_placeholder(key: &str) -> bool {
+    let named = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.chars().all(named)
 }
 
 #[cfg(test)]
@@ -94,6 +95,7 @@ mod tests {
             ("{name}[ at {attr.limit}][ ({quote})][, {nothing}].", "cart at 512Mi."),
             ("a [b", "a [b"),
             ("{", "{"),
+            ("{na me} {name", "{na me} {name"),
         ] {
             assert_eq!(fill(template, &values), text);
         }
@@ -102,11 +104,18 @@ mod tests {
     #[test]
     fn a_command_keeps_its_brackets_and_braces() {
         let values = Values::from([("name".to_owned(), "cart".to_owned())]);
-        let command = "kubectl get pods {name} -o jsonpath='{.status.a[*].b}'";
-        assert_eq!(
-            fill_command(command, &values),
-            "kubectl get pods cart -o jsonpath='{.status.a[*].b}'"
-        );
+        for (command, filled) in [
+            (
+                "kubectl get pods {name} -o jsonpath='{.status.a[*].b}'",
+                "kubectl get pods cart -o jsonpath='{.status.a[*].b}'",
+            ),
+            (
+                r#"kubectl patch job {name} -p '{"spec":{"suspend":true}}'"#,
+                r#"kubectl patch job cart -p '{"spec":{"suspend":true}}'"#,
+            ),
+        ] {
+            assert_eq!(fill_command(command, &values), filled);
+        }
     }
 
     #[test]
