@@ -72,6 +72,8 @@ pub struct Case<'a> {
     by_signal: BTreeMap<&'a str, Vec<usize>>,
     anywhere: BTreeMap<Sought<'a>, Vec<usize>>,
     symptoms: BTreeSet<usize>,
+    /// What they weigh, without and with those that a plugin's own words tell.
+    symptom_weight: [f64; 2],
 }
 
 impl<'a> Case<'a> {
@@ -98,10 +100,13 @@ impl<'a> Case<'a> {
             by_signal: BTreeMap::new(),
             anywhere: BTreeMap::new(),
             symptoms: BTreeSet::new(),
+            symptom_weight: [0.0; 2],
         };
         for (index, seen) in facts.seen().iter().enumerate() {
             case.place(index, seen);
         }
+        let weight = |guest| case.weight_of(case.symptoms.iter().copied(), guest);
+        case.symptom_weight = [weight(false), weight(true)];
         let clauses = catalogue.causes().iter().flat_map(|c| c.speaks_for.iter().chain(&c.against));
         for clause in clauses.filter(|clause| clause.at == Place::Anywhere) {
             let most = case.most_telling(clause);
@@ -199,6 +204,20 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn symptoms(&self) -> &BTreeSet<usize> {
         &self.symptoms
+    }
+
+    /// What the harm of the alerted units weighs, with or without what a plugin's own words tell.
+    #[must_use]
+    pub fn symptom_weight(&self, guest: bool) -> f64 {
+        let [own, all] = self.symptom_weight;
+        if guest { all } else { own }
+    }
+
+    /// What harm weighs: twice where the alert speaks of it; with or without a plugin's own words.
+    pub fn weight_of(&self, harm: impl Iterator<Item = usize>, guest: bool) -> f64 {
+        harm.filter(|index| guest || self.get(*index).is_some_and(|(_, placed)| !placed.guest))
+            .map(|index| if self.claimed(index) { 2.0 } else { 1.0 })
+            .sum()
     }
 
     /// Whether an observation is harm that the alert speaks of.

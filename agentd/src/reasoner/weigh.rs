@@ -169,9 +169,7 @@ impl<'a> Case<'a> {
         let own_harm = evidence.iter().map(|(index, _)| *index);
         explained.extend(own_harm.filter(|i| self.get(*i).is_some_and(|(_, p)| p.harm)));
         let (against, opposition) = self.opposition(cause, &culprit, unit);
-        let knowable: BTreeSet<usize> = self.knowable(cause).collect();
-        let covered = self.weight_of(knowable.intersection(&explained));
-        let coverage = share(covered, self.weight_of(&knowable));
+        let (coverage, covered) = self.coverage(cause, &explained);
         let touches = spread.touches(&self.anchor.units);
         let path = unit.and_then(|unit| {
             let directed = ways.needs.get(&unit);
@@ -195,14 +193,15 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// The alerted unit's harm that a cause could know of: what a plugin's own words tell is not
-    /// held against the causes of others.
-    fn knowable(&self, cause: &Cause) -> impl Iterator<Item = usize> {
+    /// The share of the alerted unit's harm that a cause explains, of what it could know of: what a
+    /// plugin's own words tell is not held against the causes of others. Then what it explains
+    /// there, weighed.
+    fn coverage(&self, cause: &Cause, explained: &BTreeSet<usize>) -> (f64, f64) {
         let guest = cause.source.is_guest();
-        self.symptoms()
-            .iter()
-            .copied()
-            .filter(move |index| guest || self.get(*index).is_some_and(|(_, placed)| !placed.guest))
+        let known = explained.iter().copied().filter(|index| self.symptoms().contains(index));
+        let covered = self.weight_of(known, guest);
+        let all = self.symptom_weight(guest);
+        (if all > 0.0 { covered / all } else { 1.0 }, covered)
     }
 
     /// Observations that speak for a cause with their strengths; none when a required one lacks.
@@ -337,11 +336,6 @@ impl<'a> Case<'a> {
             .min()
     }
 
-    /// Harm that the alert speaks of counts twice.
-    fn weight_of<'s>(&self, harm: impl IntoIterator<Item = &'s usize>) -> f64 {
-        harm.into_iter().map(|index| if self.claimed(*index) { 2.0 } else { 1.0 }).sum()
-    }
-
     /// Less belief for each source that could not be asked about the very signals of the cause.
     fn sight(&self, cause: &Cause) -> f64 {
         (0..self.unseen(cause).count().min(4)).fold(1.0, |belief, _| belief * 0.95)
@@ -361,8 +355,4 @@ impl<'a> Case<'a> {
 /// possible.
 fn after(change: Option<Timestamp>, harm: Option<Timestamp>) -> f64 {
     change.zip(harm).map_or(0.5, |(change, harm)| soon(harm.duration_since(change)))
-}
-
-fn share(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole } else { 1.0 }
 }
