@@ -1,6 +1,8 @@
 //! What people give to memory and ask of it: judgements of outcomes, and searches of earlier cases.
 //! Texts are masked here as alerts are. Not memory's rules: those are its own.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -18,6 +20,8 @@ use crate::{
         episode::{Episode, SeenSignal},
         feedback::{Feedback, MAX_CAUSE, MAX_COMMENT, TrueCause, plain},
     },
+    nearest::nearest,
+    reasoner::catalogue::Cause,
     store::RequestKey,
 };
 
@@ -73,6 +77,25 @@ impl Engine {
         parts.memory.judge(feedback.clone(), request).await?;
         parts.metrics.feedback(feedback.judgement.as_str());
         Ok(feedback)
+    }
+
+    /// How a judgement was understood, one line for who gave it. A category that no document has is
+    /// kept, since people may know causes that rules do not; a slip is told with what was meant.
+    #[must_use]
+    pub fn understood(&self, feedback: &Feedback) -> String {
+        let mut said = feedback.understood();
+        let category = feedback.cause.category.as_str();
+        let catalogue = self.shared.parts.tools.catalogue();
+        let known: BTreeSet<&str> = catalogue.causes().iter().map(Cause::category).collect();
+        if !category.is_empty() && !known.contains(category) {
+            said.push_str(&format!("; no cause of the catalogue is called {category}"));
+            if let Some(meant) = nearest(category, known) {
+                said.push_str(&format!(
+                    ": if {meant} was meant, say it again, the last judgement counts"
+                ));
+            }
+        }
+        said
     }
 
     /// The earlier cases that fit, most alike first.

@@ -134,7 +134,7 @@ impl AgentService for Investigations {
             self.engine.judge(judged).await.map_err(|e| Status::from(Problem::from(&e)))?;
         Ok(Response::new(v1::SubmitFeedbackResponse {
             episode: episode::resource(feedback.of()),
-            understood: feedback.understood(),
+            understood: self.engine.understood(&feedback),
         }))
     }
 

@@ -74,6 +74,9 @@ async fn feedback_is_told_with_the_case_over_a_restart_without_memorys_files() {
     let mut fleet = Fleet::with(staged.path(), &BUNDLED, SHORT_LEASES).await.unwrap();
     let mut client = fleet.client().unwrap();
     let first = client.investigate(staged.scenario.alert(), LONG).await.unwrap();
+    let slip = judged(&first.name, Judgement::Incorrect, "category:dns_failur");
+    let told = client.judge(slip).await.unwrap().understood;
+    assert!(told.contains("called dns_failur: if dns_failure was meant, say it again"), "{told}");
     let mut said = judged(
         &first.name,
         Judgement::Incorrect,
@@ -90,7 +93,7 @@ async fn feedback_is_told_with_the_case_over_a_restart_without_memorys_files() {
     assert_eq!((refusal.code, refusal.reason.as_str()), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
     let found = client.episodes(words("resolver")).await.unwrap();
     let case = &found.episodes[0];
-    assert_eq!((case.name.as_str(), case.judgement_count), (answer.episode.as_str(), 1));
+    assert_eq!((case.name.as_str(), case.judgement_count), (answer.episode.as_str(), 2));
     assert_eq!((case.category.as_str(), case.judgement()), ("dns_failure", Judgement::Incorrect));
     assert!(!case.comment.contains("ghp_0123"), "a secret is kept: {}", case.comment);
     assert!(!case.found_root_cause.is_empty(), "{case:?}");
