@@ -28,6 +28,9 @@ pub struct Family {
     pub durations: Option<String>,
     /// Labels of the request counter that are used.
     pub keys: Keys,
+    /// The label and value that only the series of this side carry, where both sides are counted
+    /// under one name.
+    pub only: Option<(String, String)>,
 }
 
 /// Which label says what in one family. An empty name: no label says it.
@@ -102,6 +105,47 @@ const LISTED: &[Names] = &[
         "http_client_duration_milliseconds",
     ),
     names(Side::Client, "grpc_client_handled_total", "grpc_client_handling_seconds"),
+    // Linkerd's proxies, both ways under one name.
+    names(Side::Server, "response_total", "response_latency_ms"),
+];
+
+/// Labels that tell from which side a series of a common name counts, with the values of the side
+/// that answers and of the one that calls.
+const SIDES: &[(&str, &str, &str)] = &[
+    ("direction", "inbound", "outbound"),
+    ("direction", "in", "out"),
+    ("span_kind", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT"),
+    ("span_kind", "server", "client"),
+    ("kind", "server", "client"),
+    ("side", "server", "client"),
+    ("reporter", "server", "client"),
+];
+
+/// How the names of request counters end when nobody listed them.
+const ENDINGS: &[&str] = &[
+    "_requests_total",
+    "_requests",
+    "_calls_total",
+    "_request_count",
+    "_responses_total",
+    "_response_total",
+    "_outbound_total",
+    "_upstream_total",
+    "_client_total",
+    "_rpcs_total",
+    "_rpc_total",
+];
+/// How the names of their durations end.
+const DURATIONS: &[&str] = &[
+    "_request_duration_seconds",
+    "_request_latency_seconds",
+    "_latency_seconds",
+    "_duration_seconds",
+    "_response_time_seconds",
+    "_request_duration_milliseconds",
+    "_duration_milliseconds",
+    "_response_latency_ms",
+    "_latency_ms",
 ];
 
 /// Labels that name who a series is about, better ones first.
@@ -114,6 +158,9 @@ pub const SERVICE: &[&str] = &[
     "application",
     "destination_service_name",
     "destination_workload",
+    "deployment",
+    "statefulset",
+    "daemonset",
     "job",
 ];
 /// Labels that name its namespace.
@@ -125,6 +172,7 @@ pub const NAMESPACE: &[&str] = &[
     "destination_workload_namespace",
     "namespace",
     "kubernetes_namespace",
+    "ns",
 ];
 const PEER: &[&str] = &[
     "peer",
@@ -147,6 +195,12 @@ const PEER: &[&str] = &[
     "upstream_cluster",
     "callee",
     "to_service",
+    "dst_service",
+    "dst_deployment",
+    "destination_service",
+    "downstream",
+    "downstream_service",
+    "remote",
     "peer_address",
     "authority",
     "host",
@@ -163,6 +217,10 @@ const OUTCOME: &[&str] = &[
     "http_status",
     "outcome",
     "result",
+    "response_status",
+    "result_code",
+    "status_class",
+    "classification",
 ];
 
 /// The families that `store` has, listed ones first.
@@ -171,7 +229,7 @@ pub fn found_in(store: &Store) -> Vec<Family> {
     let mut found: Vec<Family> = LISTED
         .iter()
         .filter(|names| store.has(names.requests))
-        .map(|n| family(store, n.side, n.requests, n.durations))
+        .flat_map(|n| sided(store, family(store, n.side, n.requests, n.durations)))
         .collect();
     found.extend(by_shape(store));
     found.retain(|family| !family.keys.subject.is_empty());
@@ -184,21 +242,21 @@ fn by_shape(store: &Store) -> Vec<Family> {
     let listed: BTreeSet<&str> = LISTED.iter().map(|n| n.requests).collect();
     let mut found = Vec::new();
     for name in store.names() {
-        let base = ["_requests_total", "_requests", "_calls_total", "_request_count"]
-            .iter()
-            .find_map(|suffix| name.strip_suffix(suffix));
+        let base = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
         let Some(base) = base else { continue };
         if listed.contains(&*name) || !store.is_counter(&name) && !name.ends_with("_requests") {
             continue;
         }
         let spoken = |words: &[&str]| words.iter().any(|w| name.contains(w));
-        let durations =
-            ["_request_duration_seconds", "_request_latency_seconds", "_latency_seconds"]
-                .iter()
-                .map(|suffix| format!("{base}{suffix}"))
-                .find(|base| has_durations(store, base));
+        let mut durations = DURATIONS.iter().map(|ending| format!("{base}{ending}"));
+        let durations = durations.find(|base| has_durations(store, base));
         let mut family = family(store, Side::Server, &name, durations.as_deref().unwrap_or(""));
         if family.keys.outcome.is_empty() {
+            continue;
+        }
+        let split = sided(store, family.clone());
+        if split.iter().any(|side| side.only.is_some()) {
+            found.extend(split);
             continue;
         }
         let peer = label_of(store, &name, PEER);
@@ -231,7 +289,22 @@ fn family(store: &Store, side: Side, requests: &str, durations: &str) -> Family 
         }
     }
     let durations = Some(durations.to_owned()).filter(|base| has_durations(store, base));
-    Family { side, requests: requests.to_owned(), durations, keys }
+    Family { side, requests: requests.to_owned(), durations, keys, only: None }
+}
+
+/// One family for each side that is counted under the name, where a label tells them apart.
+fn sided(store: &Store, family: Family) -> Vec<Family> {
+    let carries = |label: &str, value: &str| {
+        store.named(&family.requests).any(|series| series.labels.get(label) == value)
+    };
+    let told = SIDES.iter().find(|(label, server, client)| {
+        family.side != Side::Edge && (carries(label, server) || carries(label, client))
+    });
+    let Some((label, server, client)) = told else { return vec![family] };
+    let only = |value: &str| Some(((*label).to_owned(), value.to_owned()));
+    let mut calls = Family { side: Side::Client, only: only(client), ..family.clone() };
+    calls.keys.peer = label_of(store, &family.requests, PEER);
+    vec![Family { side: Side::Server, only: only(server), ..family }, calls]
 }
 
 fn has_durations(store: &Store, base: &str) -> bool {
@@ -353,6 +426,34 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn both_sides_under_one_name_are_told_apart_by_their_label() {
+        let linkerd = "response_total{deployment=\"a\",namespace=\"n\",direction=\"inbound\",status_code=\"200\"} 1 1\n\
+             response_total{deployment=\"a\",namespace=\"n\",direction=\"outbound\",dst_service=\"b\",status_code=\"502\"} 1 1\n";
+        let spans = "spans_calls_total{service_name=\"a\",span_kind=\"SPAN_KIND_CLIENT\",peer_service=\"b\",status_code=\"200\"} 1 1\n";
+        for (text, label, value) in
+            [(linkerd, "direction", "outbound"), (spans, "span_kind", "SPAN_KIND_CLIENT")]
+        {
+            let found = found(text);
+            assert_eq!(
+                found.iter().map(|f| f.side).collect::<Vec<_>>(),
+                [Side::Server, Side::Client]
+            );
+            assert_eq!(found[0].keys.peer, "");
+            assert_ne!(found[1].keys.peer, "");
+            assert_eq!(found[1].only, Some((label.to_owned(), value.to_owned())));
+        }
+    }
+
+    #[test]
+    fn calls_under_a_name_of_ones_own_are_known_by_whom_they_name() {
+        let text =
+            "svc_outbound_total{app=\"a\",ns=\"n\",target=\"orders-db\",outcome=\"error\"} 1 1\n";
+        let found = found(text);
+        assert_eq!((found[0].side, found[0].keys.peer.as_str()), (Side::Client, "target"));
+        assert_eq!(found[0].keys.namespace, "ns");
     }
 
     #[test]

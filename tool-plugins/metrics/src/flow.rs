@@ -147,7 +147,10 @@ fn key_labels(family: &Family) -> Vec<&str> {
 
 /// A mesh counts each request at both ends; the caller's end sees what never arrived, too.
 fn selector(metric: &str, family: &Family) -> Selector {
-    let selector = Selector::new(metric);
+    let mut selector = Selector::new(metric);
+    if let Some((label, value)) = &family.only {
+        selector = selector.matching(label, Condition::Is(value.clone()));
+    }
     match family.side {
         Side::Edge => selector.matching("reporter", Condition::IsNot("destination".to_owned())),
         Side::Server | Side::Client => selector,

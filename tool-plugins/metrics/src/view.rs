@@ -60,6 +60,8 @@ pub struct Course {
     pub shift: Option<Shift>,
 }
 
+/// Kinds of server that answer statements.
+const DATABASES: &[&str] = &["postgres", "mysql", "mongo", "sqlserver"];
 /// Values that make up "now" and "at first".
 const FEW: usize = 5;
 
@@ -106,6 +108,17 @@ impl View<'_> {
         let target = object::measured(labels, &self.world.peers);
         let found = target.unwrap_or_else(|| object::object(labels, &self.world.peers));
         self.world.measured_by(&found)
+    }
+
+    /// The database a series is about. Where its labels tell the namespace only, as those of an
+    /// exporter without a target do, it is the one database there.
+    #[must_use]
+    pub fn database(&self, labels: &Labels) -> Entity {
+        let found = self.object(labels);
+        if found.kind != "Namespace" {
+            return found;
+        }
+        self.world.only_server(&found.name, DATABASES).unwrap_or(found)
     }
 
     /// The time of a point as people read it.

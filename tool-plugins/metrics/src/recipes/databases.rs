@@ -76,7 +76,7 @@ pub fn judge(view: View<'_>) -> Found {
     let mut told = BTreeSet::new();
     let mut rooms = BTreeMap::new();
     for (used, most) in CONNECTIONS.iter().filter(|(used, _)| view.store.has(used)) {
-        let key = |labels: &Labels| Some(view.object(labels));
+        let key = |labels: &Labels| Some(view.database(labels));
         let sizes = view.summed(most, Read::Level, |l| key(l));
         for (database, values) in view.summed(used, Read::Level, key) {
             let most = sizes.get(&database).and_then(|s| Course::of(s)).map(|c| c.now);
@@ -99,7 +99,9 @@ pub fn judge(view: View<'_>) -> Found {
         .filter_map(|fact| fact.as_wire().subject.clone())
         .map(|s| Entity::new(s.kind, s.namespace, s.name))
         .collect();
-    found.facts.extend(sessions::judge(view, &rooms, &waits));
+    let sessions = sessions::judge(view, &rooms, &waits);
+    found.facts.extend(sessions.facts);
+    found.relations.extend(sessions.relations);
     found.facts.extend(poolers::judge(view));
     for metric in SLOW.iter().filter(|m| view.store.has(m)) {
         found.facts.extend(slow(view, metric));
@@ -146,7 +148,7 @@ fn locks(view: View<'_>, metric: &str) -> Vec<Observation> {
     let key = |labels: &Labels| {
         let waits = labels.get("granted") == "false"
             || labels.get("wait_event_type").eq_ignore_ascii_case("lock");
-        (!waits_only || waits).then(|| view.object(labels))
+        (!waits_only || waits).then(|| view.database(labels))
     };
     let counts = (view.store.is_counter(metric) && !metric.ends_with("_count"))
         || metric.ends_with("_row_lock_waits")
@@ -186,7 +188,7 @@ fn slow(view: View<'_>, metric: &str) -> Vec<Observation> {
     let read = if counts { Read::Rate } else { Read::Level };
     let key = |labels: &Labels| {
         let statement = labels.first_of(&["query", "queryid", "relname"]).to_owned();
-        Some((view.object(labels), statement))
+        Some((view.database(labels), statement))
     };
     let mut facts = Vec::new();
     for ((database, statement), values) in view.summed(metric, read, key) {

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use agent_sdk::{Entity, Observation};
+use agent_sdk::{Entity, Observation, Relation, RelationKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     judge::{seconds, since, time, timed},
     labels::Labels,
     thresholds as t,
-    view::{Course, Read, View, number},
+    view::{Course, Found, Read, View, number},
     words,
 };
 
@@ -91,16 +91,17 @@ struct Client {
 
 /// All facts about sessions. `rooms` are the connections of databases; `waited` are the
 /// databases in which statements wait for locks.
-pub(super) fn judge(
-    view: View<'_>,
-    rooms: &BTreeMap<Entity, Room>,
-    waited: &[Entity],
-) -> Vec<Observation> {
-    let mut facts = Vec::new();
+pub(super) fn judge(view: View<'_>, rooms: &BTreeMap<Entity, Room>, waited: &[Entity]) -> Found {
+    let Found { mut facts, mut relations } = Found::default();
     let mut told: Vec<(Entity, Entity)> = Vec::new();
     for metric in SESSIONS.iter().filter(|m| view.store.has(m)) {
         for (database, clients) in clients(view, metric) {
             let room = rooms.get(&database).copied();
+            // Who sits in a database calls it.
+            let callers = clients.keys().filter(|_| database.kind != "Namespace");
+            relations.extend(
+                callers.map(|c| Relation::new(c.clone(), RelationKind::Calls, database.clone())),
+            );
             for (client, fact) in holders(view, &database, &clients, room) {
                 let pair = (client, database.clone());
                 if !told.contains(&pair) {
@@ -113,13 +114,13 @@ pub(super) fn judge(
     for metric in OLDEST.iter().filter(|m| view.store.has(m)) {
         facts.extend(oldest(view, metric, waited));
     }
-    facts
+    Found { facts, relations }
 }
 
 /// The sessions of each database by client.
 fn clients(view: View<'_>, metric: &str) -> BTreeMap<Entity, BTreeMap<Entity, Client>> {
     let key = |labels: &Labels| {
-        let database = view.object(labels);
+        let database = view.database(labels);
         let (name, client) = client(view, labels, &database)?;
         Some((database, client, name, labels.get("state").starts_with("idle in transaction")))
     };
@@ -190,7 +191,7 @@ fn holders(
 /// statements wait. A statement that runs long is slow.
 fn oldest(view: View<'_>, metric: &str, waited: &[Entity]) -> Vec<Observation> {
     let key = |labels: &Labels| {
-        let database = view.object(labels);
+        let database = view.database(labels);
         let (name, client) = client(view, labels, &database).unzip();
         let state = labels.first_of(&["state", "command"]).to_owned();
         Some((database, name.unwrap_or_default(), client, state))
