@@ -27,10 +27,10 @@ pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
     let mut health: Vec<usize> = on_anchor(case, Polarity::Health);
     let wanted = wanted(case, alert)?;
     let neutral = on_anchor(case, Polarity::Neutral);
-    // Told at its start how much to take: then it is no cache that still fills.
+    // Told at its start how much to take, or noted as meant so: then it is no cache that still fills.
     let sized = neutral.iter().filter_map(|index| case.facts.seen().get(*index)).any(|seen| {
         seen.observation.signal == "intent.declared"
-            && seen.observation.attr("what") == "memory_sized"
+            && ["memory_sized", "by_design"].contains(&seen.observation.attr("what"))
     });
     let answered = health
         .iter()

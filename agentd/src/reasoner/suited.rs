@@ -17,6 +17,8 @@ const NEWEST_JOB: &str = "\"$(kubectl -n {namespace} get jobs -o name \
 /// What runs outside the cluster is reached by its own client.
 const IN_THE_SERVER: &str = "kubectl -n {namespace} exec {kind}/{name} -- psql ";
 const FROM_OUTSIDE: &str = "psql -h {name} ";
+const SIZE_FROM_OUTSIDE: &str =
+    "psql -h {name} -c 'select pg_size_pretty(sum(pg_database_size(datname))) from pg_database'";
 const SUSPEND: &str = r#"patch {kind} {name} --type merge -p '{"spec":{"suspend":true}}'"#;
 
 /// The template of a command, in words that `kubectl` takes for this kind.
@@ -30,7 +32,10 @@ fn part_suited(part: &str, kind: &str) -> String {
         return part.replacen(OBJECT, NEWEST_JOB, 1);
     }
     if kind == "External" {
-        return part.replacen(IN_THE_SERVER, FROM_OUTSIDE, 1);
+        return match part.contains(" exec ") && !part.contains(IN_THE_SERVER) {
+            true => SIZE_FROM_OUTSIDE.to_owned(),
+            false => part.replacen(IN_THE_SERVER, FROM_OUTSIDE, 1),
+        };
     }
     for (verb, kinds) in TAKES {
         if let Some((kubectl, said)) = part.split_once(verb)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent_sdk::Entity;
 
-use crate::{Cluster, kind::Kind, names::distance, object::Object};
+use crate::{Cluster, kind::Kind, names::distance, object::Object, server};
 
 /// The names and addresses of a cluster.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,8 @@ pub struct Peers {
     nodes: BTreeMap<String, Entity>,
     addresses: BTreeMap<String, Entity>,
     namespaces: BTreeSet<String>,
+    /// By namespace, the workloads that are servers, with their kind.
+    servers: BTreeMap<String, Vec<(&'static str, Entity)>>,
 }
 
 // === impl Peers ===
@@ -72,6 +74,10 @@ impl Peers {
                 self.nodes.insert(key.1, entity);
             }
             _ => {
+                if let Some(kind) = object.at("/spec/template/spec").and_then(server::of_spec) {
+                    let served = (kind, entity.clone());
+                    self.servers.entry(key.0.clone()).or_default().push(served);
+                }
                 self.named.entry(key).or_insert(entity);
             }
         }
@@ -127,6 +133,15 @@ impl Peers {
         let mut all = self.named.iter().filter(|((_, n), _)| n == name).map(|(_, entity)| entity);
         let first = all.next()?;
         all.next().is_none().then(|| first.clone())
+    }
+
+    /// The only workload of a namespace that is a server of one of these kinds.
+    #[must_use]
+    pub fn only_server(&self, namespace: &str, kinds: &[&str]) -> Option<Entity> {
+        let all = self.servers.get(namespace).map_or(&[][..], Vec::as_slice);
+        let mut fit = all.iter().filter(|(kind, _)| kinds.contains(kind));
+        let (_, first) = fit.next()?;
+        fit.next().is_none().then(|| first.clone())
     }
 
     /// The `CronJob`s of a namespace.
@@ -245,5 +260,24 @@ mod tests {
         assert_eq!(peers().known("api", "b"), None);
         assert_eq!(peers().unique("solo"), Some(Entity::new("Service", "b", "solo")));
         assert_eq!(peers().unique("nobody"), None);
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_kind_only_where_it_is_the_only_one() {
+        let set = |namespace: &str, name: &str, image: &str| {
+            Object::new(json!({"kind": "StatefulSet",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"template": {"spec": {"containers": [{"image": image}]}}}}))
+        };
+        let peers = Peers::of(&[
+            set("a", "store", "postgres:15"),
+            set("a", "cache", "redis:7"),
+            set("b", "one", "postgres:15"),
+            set("b", "two", "mysql:8"),
+        ]);
+        let only = |namespace: &str| peers.only_server(namespace, server::DATABASES);
+        assert_eq!(only("a"), Some(Entity::new("StatefulSet", "a", "store")));
+        assert_eq!(only("b"), None, "one of two");
+        assert_eq!(only("c"), None);
     }
 }

@@ -69,6 +69,9 @@ const WATCHES: &[&str] = &[
     "connector",
 ];
 
+/// Kinds of server that answer statements and keep what may not be lost.
+pub const DATABASES: &[&str] = &["postgres", "mysql", "mongo", "sqlserver"];
+
 /// The kind of server a container is, such as `postgres` or `redis`.
 #[must_use]
 pub fn of(container: &Container<'_>) -> Option<&'static str> {

@@ -169,6 +169,13 @@ pub struct Servers {
     names: &'static [&'static str],
 }
 
+/// Servers that answer statements.
+pub static DATABASES: Servers = Servers {
+    schemes: &["postgres", "postgresql", "mysql", "mariadb", "mongodb", "mongodb+srv", "sqlserver"],
+    ports: &["5432", "6432", "3306", "27017", "1433"],
+    names: &["DB", "DATABASE", "PG", "POSTGRES", "MYSQL", "MARIADB", "JDBC", "MONGO", "SQL"],
+};
+
 /// Stores that keep what can be made again.
 pub static CACHES: Servers = Servers {
     schemes: &["redis", "rediss", "redis-sentinel", "valkey", "valkeys", "memcached", "memcache"],

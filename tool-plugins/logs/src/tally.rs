@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agent_sdk::Entity;
 use jiff::Timestamp;
-use plugin_cluster::{Peers, instruction, sayings};
+use plugin_cluster::{Peers, instruction, sayings, server};
 
 use crate::{
     database::Sessions,
@@ -229,12 +229,34 @@ impl<'a> Tally<'a> {
         let kind = match mechanism.signal {
             "log.cache_full" | "log.cache_bypassed" | "log.cache_refused" => &origin::CACHES,
             "log.broker_blocked" => &origin::BROKERS,
+            "log.pool_exhausted"
+            | "log.lock_wait"
+            | "log.slow_statement"
+            | "log.transaction_open" => {
+                return self.database(text);
+            }
+            "log.no_space" => {
+                return words::is_of_databases_disk(text).then(|| self.database(text))?;
+            }
             _ => return peer::of(text, self.speaker, self.peers),
         };
         if self.speaker.server.is_some() {
             return None;
         }
         peer::server(text, self.speaker, self.peers, kind)
+    }
+
+    /// The database that a client speaks of: the one it names, that its settings give, or the only
+    /// one of its namespace.
+    fn database(&self, text: &str) -> Option<Entity> {
+        let speaker = self.speaker;
+        if speaker.server.is_some() {
+            return None;
+        }
+        let only = || self.peers.only_server(&speaker.namespace, server::DATABASES);
+        peer::of(text, speaker, self.peers)
+            .or_else(|| peer::server(text, speaker, self.peers, &origin::DATABASES))
+            .or_else(only)
     }
 
     /// Who speaks.

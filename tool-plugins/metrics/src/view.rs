@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use agent_sdk::{Entity, Observation, Relation};
+use plugin_cluster::server;
 
 use crate::{
     change::{self, Shift, median},
@@ -60,8 +61,6 @@ pub struct Course {
     pub shift: Option<Shift>,
 }
 
-/// Kinds of server that answer statements.
-const DATABASES: &[&str] = &["postgres", "mysql", "mongo", "sqlserver"];
 /// Values that make up "now" and "at first".
 const FEW: usize = 5;
 
@@ -118,7 +117,7 @@ impl View<'_> {
         if found.kind != "Namespace" {
             return found;
         }
-        self.world.only_server(&found.name, DATABASES).unwrap_or(found)
+        self.world.peers.only_server(&found.name, server::DATABASES).unwrap_or(found)
     }
 
     /// The time of a point as people read it.

@@ -119,19 +119,6 @@ impl World {
         server::of_spec(template(found).get("spec")?)
     }
 
-    /// The only workload of a namespace that is a server of one of these kinds.
-    #[must_use]
-    pub fn only_server(&self, namespace: &str, kinds: &[&str]) -> Option<Entity> {
-        let is_one = |w: &&Object| {
-            let spec = template(w).get("spec");
-            w.namespace() == namespace
-                && spec.and_then(server::of_spec).is_some_and(|kind| kinds.contains(&kind))
-        };
-        let mut servers = self.workloads.iter().filter(is_one);
-        let first = servers.next()?.entity();
-        servers.next().is_none().then_some(first)
-    }
-
     /// The one workload behind a Service: the one whose pods it selects, else its namesake.
     fn behind(&self, service: &Entity) -> Option<Entity> {
         let found = self

@@ -134,3 +134,26 @@ fn of_two_that_deadlock_the_one_that_changed_is_blamed() {
     let alike = told(&[waits(), both].concat(), "Deployment");
     assert!(alike.len() <= 1, "one fault has one cause: {alike:?}");
 }
+
+#[test]
+fn a_database_without_room_is_blamed_by_its_clients_words_and_its_claim_where_that_is_measured() {
+    let says = with(
+        saw("log.no_space", thing("Pod", "web-1"), "11:32:00"),
+        &[("side", "client"), ("is_new", "true")],
+    );
+    let told_so = [at_db(says)];
+    assert_eq!(told(&told_so, "Deployment"), ["disk_full StatefulSet n/db"]);
+    let claim = || thing("PersistentVolumeClaim", "data-db-0");
+    let full = saw("storage.volume_full", claim(), "11:00:00");
+    let mut relations = both("Deployment");
+    relations.push(edge(thing("StatefulSet", "db"), RelationKind::Uses, claim()));
+    let web = thing("Service", "web");
+    let released = with(
+        saw("workload.rolled_out", thing("Deployment", "web"), "11:20:00"),
+        &[("fields", "image"), ("what", "code")],
+    );
+    let all =
+        [saw("service.error_ratio_high", web, "11:32:00"), told_so[0].clone(), full, released];
+    let told = assess(embedded(), &alert("high_error_rate", "web"), &all, &relations);
+    assert_eq!(blamed(&told), ["disk_full PersistentVolumeClaim n/data-db-0"]);
+}

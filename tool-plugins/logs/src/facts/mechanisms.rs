@@ -19,7 +19,7 @@ pub(super) fn of(whose: Whose<'_>, tally: &Tally<'_>, new_harm: &mut u64) -> Vec
             *new_harm += seen.counts.total;
         }
         let fact = fact(whose.subject, mechanism, (peer, seen), &news);
-        let basis = names::Basis { subject: whose.subject, seen, news: &news, tally };
+        let basis = names::Basis { subject: whose.subject, seen, peer, news: &news, tally };
         let fact = names::placed(fact, mechanism, &basis);
         found.push((news.is_new, seen.counts.total, fact));
     }

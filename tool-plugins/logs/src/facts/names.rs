@@ -14,6 +14,7 @@ use crate::{
 pub(super) struct Basis<'a> {
     pub(super) subject: &'a Entity,
     pub(super) seen: &'a Seen,
+    pub(super) peer: Option<&'a Entity>,
     pub(super) news: &'a News,
     pub(super) tally: &'a Tally<'a>,
 }
@@ -25,6 +26,9 @@ pub(super) fn placed(fact: Observation, mechanism: &Mechanism, basis: &Basis<'_>
     let fact = match (is_of_clients(mechanism.signal), speaker.server) {
         (true, Some(system)) => fact.attr("side", "server").attr("system", system),
         (true, None) => fact.attr("side", "client"),
+        (false, None) if mechanism.signal == "log.no_space" && basis.peer.is_some() => {
+            fact.attr("side", "client")
+        }
         (false, _) if mechanism.signal == "log.dns_failure" => {
             fact.attr("side", if speaker.is_resolver { "resolver" } else { "client" })
         }
@@ -94,7 +98,7 @@ fn unresolved(fact: Observation, host: Option<&str>, basis: &Basis<'_>) -> Obser
 
 /// Nothing is called so: the one who asks is told a wrong name.
 fn unknown_host(host: &str, entity: &Entity, basis: &Basis<'_>) -> Observation {
-    let Basis { subject, seen, news, tally } = basis;
+    let Basis { subject, seen, news, tally, .. } = basis;
     let given = tally.speaker().origins.host(host);
     let by = given.map(|given| match &given.from {
         Some(from) => format!(", as {} {} tells it ({})", from.kind, from.name, given.name),

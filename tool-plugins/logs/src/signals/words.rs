@@ -25,6 +25,38 @@ pub fn is_of_server(text: &str) -> bool {
     SERVER.iter().any(|words| lower.contains(words))
 }
 
+/// Whether a complaint about room on a disk comes from a database that answered so, and not from
+/// the program's own disk: by its error classes, drivers and files.
+#[must_use]
+pub fn is_of_databases_disk(text: &str) -> bool {
+    const DATABASE: &[&str] = &[
+        "diskfull",
+        "could not extend file",
+        "could not write to file \"pg_wal",
+        "53100",
+        "psycopg",
+        "asyncpg",
+        "pq:",
+        "pgerror",
+        "pgx",
+        "psqlexception",
+        "postgresexception",
+        "npgsql",
+        "sqlexception",
+        "sqlstate",
+        "sqlalchemy",
+        "er_disk_full",
+        "er_record_file_full",
+        "error 1021",
+        "error 1114",
+        "mongoservererror",
+        "mongodb",
+        "outofdiskspace",
+    ];
+    let lower = text.to_ascii_lowercase();
+    DATABASE.iter().any(|words| lower.contains(words))
+}
+
 /// What else a record of `signal` tells, as attributes.
 #[must_use]
 pub fn beside(signal: &str, text: &str) -> Vec<(&'static str, String)> {
@@ -165,6 +197,26 @@ pub fn reads_settings(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_of_a_database_is_told_from_the_programs_own() {
+        for theirs in [
+            "psycopg.errors.DiskFull: could not extend file \"base/1/2\": No space left on device",
+            "org.postgresql.util.PSQLException: ERROR: could not write block: No space left on device",
+            "pq: could not extend file \"base/16402/24822\": No space left on device",
+            "ERROR 1114 (HY000): The table 'orders' is full",
+            "MongoServerError: OutOfDiskSpace",
+        ] {
+            assert!(is_of_databases_disk(theirs), "{theirs}");
+        }
+        for own in [
+            "OSError: [Errno 28] No space left on device: '/data/x'",
+            "java.io.IOException: No space left on device",
+            "write /var/lib/app/wal: no space left on device",
+        ] {
+            assert!(!is_of_databases_disk(own), "{own}");
+        }
+    }
 
     #[test]
     fn users_statements_and_tables_are_read() {

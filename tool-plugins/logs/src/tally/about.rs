@@ -26,6 +26,7 @@ pub(super) fn has_peer(signal: &str) -> bool {
             | "log.permission_denied"
             | "log.pool_exhausted"
             | "log.lock_wait"
+            | "log.no_space"
             | "log.slow_statement"
             | "log.schema_mismatch"
             | "log.rate_limited"
