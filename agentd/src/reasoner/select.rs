@@ -228,10 +228,13 @@ fn stand(case: &Case<'_>, hypotheses: &[Weighed<'_>], candidates: &[usize], choi
 }
 
 /// A further cause must be a fault of its own: it began with this trouble and explains harm that
-/// the others leave open.
+/// the others leave open. A new kind of warning is not enough: every release brings some.
 fn independent(case: &Case<'_>, hypothesis: &Weighed<'_>, explained: &BTreeSet<usize>) -> bool {
     let together = hypothesis.start.is_none() || began_together(case, hypothesis);
-    together && hypothesis.explained.difference(explained).next().is_some()
+    let warns = |index: &usize| {
+        case.get(*index).is_some_and(|(seen, _)| seen.observation.attr("level") == "WARN")
+    };
+    together && hypothesis.explained.difference(explained).any(|index| !warns(index))
 }
 
 /// Whether its trouble began with the alert's, or shortly before.

@@ -101,3 +101,17 @@ fn however_many_old_complaints_a_large_cluster_makes_the_new_one_is_heard_in_any
     let told = assess(causes(&[EVERYBODYS]), &alert("high_error_rate", "web"), &facts, &[]);
     assert!(blamed(&told).is_empty(), "old complaints alone: {:?}", blamed(&told));
 }
+
+#[test]
+fn a_release_that_only_brought_new_warnings_is_no_second_fault() {
+    let full = told_by("full", "storage.volume_full", 0.9) + "\n";
+    let release = told_by("release", "log.error_pattern", 0.8);
+    let with_level = |level| {
+        let said = with(tells("log.error_pattern", "web"), &[("level", level)]);
+        let facts = [tells("storage.volume_full", "web"), said];
+        let asked = Alert { description: "several pods".to_owned(), ..alert("restarts", "web") };
+        blamed(&assess(causes(&[&full, &release]), &asked, &facts, &edges()))
+    };
+    assert_eq!(with_level("ERROR").len(), 2);
+    assert_eq!(with_level("WARN"), ["full Deployment n/web"]);
+}
