@@ -194,6 +194,9 @@ pub struct Investigate {
     /// Where what is found is kept and remembered, with --snapshot; else it is not
     #[arg(long, value_name = "DIR", requires = "snapshot")]
     pub data_dir: Option<PathBuf>,
+    /// Your own causes and signals, with --snapshot; a daemon is told by its own flag
+    #[arg(long, value_name = "DIR", requires = "snapshot")]
+    pub causes_dir: Option<String>,
     /// Which daemon.
     #[command(flatten)]
     pub server: Server,
@@ -319,6 +322,9 @@ pub struct Eval {
     /// Where the programs of the plugins are; else beside this program, then PATH
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
+    /// Your own causes and signals, to see what they change
+    #[arg(long, value_name = "DIR")]
+    pub causes_dir: Option<String>,
 }
 
 /// `agentd config`.

@@ -17,7 +17,12 @@ use super::{
 use crate::config::Environment;
 
 pub(super) async fn run(args: Demo, environment: &Environment, style: Style) -> Result<u8, Error> {
-    let wanted = Wanted { plugin_dir: args.plugin_dir.clone(), data_dir: None, port: Port::Usual };
+    let wanted = Wanted {
+        plugin_dir: args.plugin_dir.clone(),
+        data_dir: None,
+        causes_dir: None,
+        port: Port::Usual,
+    };
     let mut local = Local::start(environment, wanted).await?;
     let ended = told(&mut local, &args, style).await;
     local.stop().await?;

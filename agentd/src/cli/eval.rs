@@ -31,7 +31,12 @@ use crate::{
 
 pub(super) async fn run(args: Eval, environment: &Environment) -> Result<u8, Error> {
     let scenarios = scenario::all_in(&args.dir)?;
-    let wanted = Wanted { plugin_dir: args.plugin_dir.clone(), data_dir: None, port: Port::Any };
+    let wanted = Wanted {
+        plugin_dir: args.plugin_dir.clone(),
+        data_dir: None,
+        causes_dir: args.causes_dir.clone(),
+        port: Port::Any,
+    };
     let mut local = Local::start(environment, wanted).await?;
     let mut done = Done::default();
     let ended = tokio::select! {

@@ -66,6 +66,7 @@ async fn at_once(
     let wanted = Wanted {
         plugin_dir: args.plugin_dir.clone(),
         data_dir: args.data_dir.clone(),
+        causes_dir: args.causes_dir.clone(),
         port: Port::Any,
     };
     let mut local = Local::start(environment, wanted).await?;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{Error as Failed, client::Client};
 use crate::{
     app::{self, Running},
-    config::{self, Environment, Sources},
+    config::{self, Environment, Flag, Sources},
     fleet::{self, Fleet, Output},
     telemetry,
 };
@@ -77,6 +77,8 @@ pub(super) struct Wanted {
     pub(super) plugin_dir: Option<PathBuf>,
     /// Where its data is kept; else in a temporary directory.
     pub(super) data_dir: Option<PathBuf>,
+    /// Causes and signals of the user's own.
+    pub(super) causes_dir: Option<String>,
     /// Where the gRPC door is opened.
     pub(super) port: Port,
 }
@@ -99,7 +101,13 @@ impl Local {
     /// # Errors
     /// When settings are wrong or the daemon does not start.
     pub(super) async fn start(environment: &Environment, wanted: Wanted) -> Result<Self, Failed> {
-        let sources = Sources { environment: environment.clone(), ..Sources::default() };
+        let causes = wanted.causes_dir.map(|value| Flag {
+            name: "--causes-dir",
+            path: "investigation.causes_dir",
+            value,
+        });
+        let flags = causes.into_iter().collect();
+        let sources = Sources { environment: environment.clone(), flags, ..Sources::default() };
         let loaded = config::load::load(&sources)?;
         let mut config = loaded.config;
         if !loaded.origins.contains_key("log.level") {
