@@ -43,6 +43,7 @@ pub(crate) fn findings(events: &[Event]) -> Vec<(&Event, Finding)> {
         })
         .collect();
     found.extend(events.iter().filter_map(rescaled));
+    found.extend(events.iter().filter_map(|event| Some((event, lowered(event)?))));
     found.extend(flapping(events));
     found
 }
@@ -123,6 +124,23 @@ fn sense(reason: &str) -> &'static str {
         reason if reason.contains("below target") => "down",
         _ => "",
     }
+}
+
+/// An autoscaler that takes replicas away because its bound is now below them: only an edit of the
+/// bound does that.
+fn lowered(event: &Event) -> Option<Finding> {
+    let (_, reason) = event.message.split_once("; reason: ")?;
+    let told = reason.to_ascii_lowercase().contains("replicas above spec.maxreplicas");
+    let (_, size) = event.message.split_once("New size: ")?;
+    let size = size.split(';').next().unwrap_or_default().trim();
+    let says =
+        format!("had its maximum lowered below the replicas there were, to {size}: {reason}");
+    (told && event.reason == "SuccessfulRescale").then(|| {
+        Finding::new("policy.hpa_at_max", Rank::Harm, event.about.clone(), says)
+            .attr("bound", "lowered")
+            .attr("max", size)
+            .distinct(&["max"])
+    })
 }
 
 /// An autoscaler's `New size: 5; reason: cpu resource utilization above target`.

@@ -16,7 +16,7 @@ const OBJECTS: [&str; 7] =
 const AFTER: [&str; 5] = ["dependency.*", "service.*", "log.*", "workload.*", "pod.*"];
 
 /// The signals of `check_events`.
-pub const SIGNALS: [&str; 43] = [
+pub const SIGNALS: [&str; 44] = [
     "target.resolved",
     "target.unknown",
     "container.liveness_failed",
@@ -51,6 +51,7 @@ pub const SIGNALS: [&str; 43] = [
     "pod.lost",
     "pod.sandbox_failed",
     "policy.hpa_no_metrics",
+    "policy.hpa_at_max",
     "policy.hpa_target_missing",
     "policy.hpa_conflict",
     "policy.hpa_flapping",

@@ -96,6 +96,7 @@ pub fn of(whose: Whose<'_>, tally: &Tally<'_>) -> Told {
     told.relations = relations.into_iter().chain(uses).collect();
     told.facts.extend(lines::reloads(subject, tally));
     told.facts.extend(lines::heavy(subject, tally));
+    told.facts.extend(lines::dropped(subject, tally));
     told.facts.extend(lines::backlogs(subject, tally));
     told.facts.extend(lines::errors(subject, tally, &mut told.new_harm));
     told.facts.extend(orders(subject, tally));

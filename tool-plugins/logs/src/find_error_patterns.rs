@@ -67,6 +67,7 @@ pub const EMITS: &[&str] = &[
     "db.slow_query",
     "db.connections_held",
     "db.heavy_statement",
+    "db.index_dropped",
     "text.instruction",
 ];
 

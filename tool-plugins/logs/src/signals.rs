@@ -93,6 +93,13 @@ pub fn is_harmless(record: &Record) -> bool {
     record.level < Level::Error && says_it_is_well(&record.message)
 }
 
+/// Whether a mechanism is that of another one which cannot be reached, found or used: the line
+/// tells where its program looked in vain, not what its program does wrong.
+#[must_use]
+pub fn is_of_another(signal: &str) -> bool {
+    matches!(signal, "log.connection_refused" | "log.upstream_error" | "log.dns_failure")
+}
+
 /// The message and what the trace adds to it.
 fn whole(record: &Record) -> String {
     let mut text = record.message.clone();

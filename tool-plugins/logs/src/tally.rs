@@ -44,6 +44,8 @@ pub struct Kind {
     pub is_crash: bool,
     /// Whether it says of itself that nothing is amiss.
     pub is_harmless: bool,
+    /// Whether it tells of another that cannot be reached, found or used, and not of the program.
+    pub of_another: bool,
 }
 
 /// A mechanism or a setting, as often as it was seen.
@@ -72,6 +74,7 @@ pub struct Tally<'a> {
     reloads: BTreeMap<Reload, Seen>,
     orders: Seen,
     heavy: BTreeMap<String, Seen>,
+    dropped: BTreeMap<String, Seen>,
     met: BTreeSet<Entity>,
     sessions: Sessions,
     queues: Queues,
@@ -96,6 +99,7 @@ impl<'a> Tally<'a> {
             reloads: BTreeMap::new(),
             orders: Seen::new(),
             heavy: BTreeMap::new(),
+            dropped: BTreeMap::new(),
             met: BTreeSet::new(),
             sessions: Sessions::default(),
             queues: Queues::default(),
@@ -129,6 +133,13 @@ impl<'a> Tally<'a> {
         self.all.add(record.time, &self.window);
         if self.speaker.server.is_some() {
             self.sessions.note(record, &self.window);
+            if record.level < Level::Error
+                && let Some(index) = statements::dropped_index(&record.message)
+                && self.dropped.len() < MAX_RELOADS
+            {
+                let seen = self.dropped.entry(index).or_insert_with(Seen::new);
+                seen.add(record, None, &self.window);
+            }
         } else if record.level < Level::Error
             && let Some(statement) = statements::heavy(&record.message)
             && (self.heavy.len() < MAX_RELOADS || self.heavy.contains_key(&statement))
@@ -150,9 +161,11 @@ impl<'a> Tally<'a> {
             exception: None,
             is_crash: false,
             is_harmless: signals::is_harmless(record),
+            of_another: false,
         });
         let mechanisms = signals::of(record);
         kind.is_crash |= mechanisms.iter().any(|m| m.signal == "log.panic");
+        kind.of_another |= mechanisms.iter().any(|m| signals::is_of_another(m.signal));
         kind.counts.add(record.time, &self.window);
         record.head.clone_into(&mut kind.quote);
         if exception.is_some() {
@@ -274,6 +287,11 @@ impl<'a> Tally<'a> {
     /// Statements on whole tables that the program says it runs.
     pub fn heavy(&self) -> impl Iterator<Item = (&String, &Seen)> {
         self.heavy.iter()
+    }
+
+    /// Indexes that the server says were dropped.
+    pub fn dropped(&self) -> impl Iterator<Item = (&String, &Seen)> {
+        self.dropped.iter()
     }
 
     /// Whom the program says it connects to.

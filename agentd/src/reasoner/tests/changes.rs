@@ -219,3 +219,48 @@ fn a_version_that_never_starts_is_blamed_although_the_old_one_still_answers() {
     let sure = assessment.conclusion.root_causes[0].confidence;
     assert!(sure > 0.8, "{sure}");
 }
+
+#[test]
+fn a_change_is_not_believed_where_the_program_only_complains_of_another() {
+    let api = || Entity::new("External", "", "db.hosted.example");
+    let told = || by(said("log.upstream_error", "web-1", "11:30:00"), api());
+    let line = |of: &str| with(said("log.error_pattern", "web-1", "11:30:00"), &[("of", of)]);
+    let rolled = || rolled("web", "settings", "env");
+    let facts = [rolled(), told(), line("another"), errors("web", "11:30:30")];
+    let assessment = assess(embedded(), &alert("high_error_rate", "web"), &facts, &world());
+    assert_eq!(blamed(&assessment), ["downstream_dependency_failure External db.hosted.example"]);
+    let facts = [rolled(), line(""), errors("web", "11:30:30")];
+    let assessment = assess(embedded(), &alert("high_error_rate", "web"), &facts, &world());
+    assert_eq!(blamed(&assessment), ["config_change_regression Deployment n/web"]);
+}
+
+#[test]
+fn a_dropped_index_or_a_lowered_bound_is_blamed_and_not_the_release_before_it() {
+    let slow = |pod: &str| said("log.slow_statement", pod, "11:30:00");
+    let server = with(slow("db-0"), &[("side", "server")]);
+    let dropped = saw("db.index_dropped", thing("Pod", "db-0"), "11:29:50");
+    let facts = [
+        rolled("web", "code", "image"),
+        dropped,
+        server,
+        slow("web-1"),
+        said("log.error_pattern", "web-1", "11:30:00"),
+        errors("web", "11:30:30"),
+    ];
+    let told = assess(embedded(), &alert("high_error_rate", "web"), &facts, &world());
+    assert_eq!(blamed(&told), ["db_lock_or_slow_query StatefulSet n/db"]);
+
+    let scaler = thing("HorizontalPodAutoscaler", "web");
+    let mut relations = world();
+    relations.push(edge(scaler.clone(), RelationKind::Governs, thing("Deployment", "web")));
+    let facts = [
+        rolled("web", "settings", "env"),
+        with(saw("policy.hpa_at_max", scaler, "11:30:00"), &[("bound", "lowered")]),
+        saw("container.cpu_saturated", thing("Pod", "web-1"), "11:30:10"),
+        said("log.overloaded", "web-1", "11:30:10"),
+        said("log.error_pattern", "web-1", "11:30:10"),
+        errors("web", "11:30:30"),
+    ];
+    let told = assess(embedded(), &alert("high_error_rate", "web"), &facts, &relations);
+    assert_eq!(blamed(&told), ["hpa_misconfigured HorizontalPodAutoscaler n/web"]);
+}

@@ -221,3 +221,18 @@ async fn an_autoscaler_that_turns_again_and_again_flaps() {
         assert_eq!(told.count(), flaps);
     }
 }
+
+#[tokio::test]
+async fn an_autoscaler_that_takes_away_what_is_above_its_bound_had_it_lowered() {
+    let size = |reason: &str| {
+        json!({"kind": "Event", "metadata": {"name": "w.1", "namespace": "shop"}, "type": "Normal",
+            "reason": "SuccessfulRescale", "message": format!("New size: 2; reason: {reason}"),
+            "involvedObject": {"kind": "HorizontalPodAutoscaler", "namespace": "shop", "name": "web"},
+            "firstTimestamp": "2025-05-01T11:10:00Z", "lastTimestamp": "2025-05-01T11:10:00Z", "count": 1})
+    };
+    let output = check(&[size("Current number of replicas above Spec.MaxReplicas")]).await;
+    let told = output.observations().iter().find(|o| o.signal() == "policy.hpa_at_max");
+    assert_eq!(told.unwrap().as_wire().attributes["bound"], "lowered");
+    let output = check(&[size("All metrics below target")]).await;
+    assert!(output.observations().iter().all(|o| o.signal() != "policy.hpa_at_max"));
+}

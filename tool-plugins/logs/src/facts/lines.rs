@@ -72,6 +72,25 @@ pub(super) fn heavy(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
     told.collect()
 }
 
+/// Indexes that a server says were dropped.
+pub(super) fn dropped(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
+    let told = tally.dropped().take(4).map(|(index, seen)| {
+        let says = format!(
+            "container {} says that index {index} was dropped {}",
+            subject.container,
+            how_often(&seen.counts, seen.counts.first)
+        );
+        Observation::new("db.index_dropped", subject.clone(), says)
+            .count(seen.counts.total)
+            .maybe_since(seen.counts.first)
+            .maybe_until(seen.counts.last)
+            .attr("index", index.as_str())
+            .attr("table", words::table(&seen.quote).unwrap_or_default())
+            .quote(&seen.quote)
+    });
+    told.collect()
+}
+
 /// Queues that the program says are not drained.
 pub(super) fn backlogs(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
     let told = tally.queues().climbing().map(|(queue, waiting)| {
@@ -144,6 +163,7 @@ fn error_fact(subject: &Entity, template: &str, kind: &Kind, news: &News) -> Obs
         .attr("level", kind.level.word())
         .attr("is_new", news.is_new.to_string())
         .attr("onset", news.onset())
+        .attr("of", if kind.of_another { "another" } else { "" })
         .quote(&tally::quote(&kind.quote, kind.exception.as_ref()));
     match &kind.exception {
         Some(exception) => fact.attr("exception", exception.class.as_str()),

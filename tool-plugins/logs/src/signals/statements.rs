@@ -48,6 +48,31 @@ pub fn heavy(text: &str) -> Option<String> {
     (HEAVY.iter().any(|words| plain.starts_with(words)) && !spares).then_some(statement)
 }
 
+/// The index that a server's line says is dropped: `DROP INDEX x`, `ALTER TABLE t DROP KEY x`,
+/// MongoDB's `CMD: dropIndexes`.
+#[must_use]
+pub fn dropped_index(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let of_document = lower.find("dropindexes").map(|at| at + "dropindexes".len());
+    let at = match of_document {
+        Some(at) => {
+            let rest = lower.get(at..)?;
+            at + ["indexes", "index"].iter().find_map(|w| rest.find(w).map(|i| i + w.len()))?
+        }
+        None => [" drop index ", " drop key "].iter().find_map(|words| {
+            let padded = format!(" {lower}");
+            let alters = *words != " drop key " || padded.contains("alter table");
+            padded.find(words).filter(|_| alters).map(|found| found + words.len() - 1)
+        })?,
+    };
+    let marks = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let mut words = text.get(at..)?.split(marks).filter(|word| !word.is_empty());
+    let name = words.find(|word| {
+        !["concurrently", "if", "exists", "only"].contains(&word.to_ascii_lowercase().as_str())
+    })?;
+    Some(name.to_owned())
+}
+
 /// Whether a text speaks of very many rows, or of doing all at once.
 fn is_batch(lower: &str) -> bool {
     if ["one transaction", "single transaction", "million rows", "million records"]

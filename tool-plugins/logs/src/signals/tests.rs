@@ -52,6 +52,16 @@ const WORDINGS: &[(&str, &str)] = &[
     ("ERROR getaddrinfo ENOTFOUND api.example.com", "log.dns_failure"),
     ("ERROR java.net.UnknownHostException: db", "log.dns_failure"),
     (
+        "fail: System.Net.Http.HttpRequestException: Resource temporarily unavailable (a.b.example:443)",
+        "log.dns_failure",
+    ),
+    (
+        "ERROR psycopg2.OperationalError: connection to server at \"db\" (10.0.0.1), port 5432 failed: FATAL:  the database system is in recovery mode",
+        "log.upstream_error",
+    ),
+    ("ERROR FATAL: the database system is starting up (SQLSTATE 57P03)", "log.upstream_error"),
+    ("ERROR Error: 1053: Server shutdown in progress", "log.upstream_error"),
+    (
         "[ERROR] plugin/errors: 2 a.b. A: read udp 1.2.3.4:5->6.7.8.9:53: i/o timeout",
         "log.dns_failure",
     ),

@@ -40,6 +40,11 @@ pub(super) const RULES: &[Rule] = &[
             "temporary failure resolving",
             "gaierror",
             "socketexception: hostname",
+            // How .NET words EAI_AGAIN: a socket's own EAGAIN names no host and port beside it.
+            "httprequestexception: resource temporarily unavailable (",
+            "socketexception (00000001, 11): resource temporarily unavailable",
+            "socketexception (11): resource temporarily unavailable",
+            "socketexception (0xfffdfffe): name or service",
             "no such host is known",
             "unable to resolve",
             "cannot resolve",

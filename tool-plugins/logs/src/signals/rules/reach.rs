@@ -4,6 +4,31 @@ use super::Rule;
 use crate::level::Level;
 
 pub(super) const RULES: &[Rule] = &[
+    // It was reached and says itself that it cannot serve now: no refused connection.
+    Rule {
+        signal: "log.upstream_error",
+        least: Level::Warn,
+        phrases: &[
+            "the database system is in recovery mode",
+            "the database system is starting up",
+            "the database system is shutting down",
+            "the database system is not yet accepting connections",
+            "the database system is not accepting connections",
+            "terminating connection due to administrator command",
+            "terminating connection due to unexpected postmaster exit",
+            "terminating connection because of crash of another server process",
+            "57p01",
+            "57p02",
+            "57p03",
+            "server shutdown in progress",
+            "interruptedatshutdown",
+            "shutdowninprogress",
+            "ora-01033",
+            "ora-12528",
+            "is in the middle of a restore",
+            "is being recovered. waiting until recovery is finished",
+        ],
+    },
     Rule {
         signal: "log.connection_refused",
         least: Level::Unknown,

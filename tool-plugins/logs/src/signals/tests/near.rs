@@ -1,7 +1,7 @@
 //! Wordings that lie near one another: settings and code, old data and old tokens, callers and
 //! programs, children and containers.
 
-use super::signals;
+use super::{is_of_another, signals, statements};
 
 const STALE: &[(&str, bool)] = &[
     ("ERROR data set of tariffs-import is older than its limit of 26h, refusing request 1", true),
@@ -118,4 +118,35 @@ fn a_process_killed_inside_its_container_is_told_by_its_supervisor() {
         assert!(signals(text).contains(&"log.child_killed"), "{text}: {:?}", signals(text));
     }
     assert!(signals("INFO worker 3 exited with code 0").is_empty());
+}
+
+#[test]
+fn an_index_that_a_server_drops_is_named_and_one_that_is_built_is_not() {
+    for (text, name) in [
+        (
+            "LOG:  statement: DROP INDEX CONCURRENTLY IF EXISTS idx_orders_customer;",
+            "idx_orders_customer",
+        ),
+        ("42 Query ALTER TABLE orders DROP KEY `by_state`", "by_state"),
+        ("CMD: dropIndexes namespace app.orders indexes tenant_1_state_1", "tenant_1_state_1"),
+        (r#"CMD: dropIndexes","attr":{"namespace":"app.orders","indexes":"tenant_1"}"#, "tenant_1"),
+    ] {
+        assert_eq!(statements::dropped_index(text).as_deref(), Some(name), "{text}");
+    }
+    for text in [
+        "LOG:  statement: CREATE INDEX idx_orders_customer ON orders (customer)",
+        "index build: done building index tenant_1 on ns app.orders",
+        "DROP TABLE staging",
+    ] {
+        assert_eq!(statements::dropped_index(text), None, "{text}");
+    }
+}
+
+#[test]
+fn only_what_another_does_not_answer_is_of_another() {
+    let of = |text: &str| signals(text).iter().any(|signal| is_of_another(signal));
+    assert!(of("ERROR dial tcp 10.0.0.1:5432: connect: connection refused"));
+    assert!(of("ERROR getaddrinfo ENOTFOUND api.example.com"));
+    assert!(!of("ERROR NullPointerException in PriceRule"));
+    assert!(!of("ERROR relation \"orders_v2\" does not exist"));
 }
