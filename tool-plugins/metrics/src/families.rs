@@ -59,6 +59,9 @@ const fn names(side: Side, requests: &'static str, durations: &'static str) -> N
     Names { side, requests, durations }
 }
 
+/// A mesh counts each request at both ends, under one name.
+const MESH: &str = "istio_requests_total";
+
 /// Better sources first: of a service counted twice, the first family that knows it is taken.
 const LISTED: &[Names] = &[
     names(Side::Server, "http_requests_total", "http_request_duration_seconds"),
@@ -91,7 +94,8 @@ const LISTED: &[Names] = &[
         "traefik_service_requests_total",
         "traefik_service_request_duration_seconds",
     ),
-    names(Side::Edge, "istio_requests_total", "istio_request_duration_milliseconds"),
+    names(Side::Server, MESH, "istio_request_duration_milliseconds"),
+    names(Side::Edge, MESH, "istio_request_duration_milliseconds"),
     names(Side::Client, "http_client_requests_total", "http_client_request_duration_seconds"),
     names(
         Side::Client,
@@ -223,18 +227,37 @@ const OUTCOME: &[&str] = &[
     "classification",
 ];
 
+impl Family {
+    /// The end of each request that another family of the same counter counts, by its label
+    /// `reporter`; `None` where each request is counted once.
+    #[must_use]
+    pub fn other_end(&self) -> Option<&'static str> {
+        match self.side {
+            Side::Edge => Some("destination"),
+            Side::Server if self.requests == MESH => Some("source"),
+            Side::Server | Side::Client => None,
+        }
+    }
+}
+
 /// The families that `store` has, listed ones first.
 #[must_use]
 pub fn found_in(store: &Store) -> Vec<Family> {
     let mut found: Vec<Family> = LISTED
         .iter()
         .filter(|names| store.has(names.requests))
+        .filter(|n| n.side != Side::Server || n.requests != MESH || is_counted_inside(store))
         .flat_map(|n| sided(store, family(store, n.side, n.requests, n.durations)))
         .collect();
     found.extend(by_shape(store));
     found.retain(|family| !family.keys.subject.is_empty());
     found.retain(|family| family.side == Side::Server || !family.keys.peer.is_empty());
     found
+}
+
+/// Whether a mesh also counts where requests arrive: only there is seen what comes from outside it.
+fn is_counted_inside(store: &Store) -> bool {
+    store.named(MESH).any(|series| series.labels.get("reporter") == "destination")
 }
 
 /// Counters whose names end as those of requests do and whose labels say who and how it went.
@@ -278,6 +301,11 @@ fn family(store: &Store, side: Side, requests: &str, durations: &str) -> Family 
         ..Keys::default()
     };
     match side {
+        Side::Server if requests == MESH => {
+            keys.subject = label(&["destination_service_name", "destination_workload"]);
+            keys.namespace =
+                label(&["destination_service_namespace", "destination_workload_namespace"]);
+        }
         Side::Server => {}
         Side::Client => keys.peer = label(PEER),
         Side::Edge => {
@@ -454,6 +482,26 @@ mod tests {
         let found = found(text);
         assert_eq!((found[0].side, found[0].keys.peer.as_str()), (Side::Client, "target"));
         assert_eq!(found[0].keys.namespace, "ns");
+    }
+
+    #[test]
+    fn a_mesh_that_counts_at_both_ends_tells_of_calls_and_of_what_arrives() {
+        let line = |reporter: &str| {
+            format!(
+                "istio_requests_total{{source_workload=\"a\",destination_service_name=\"b\",destination_service_namespace=\"n\",response_code=\"200\",app=\"c\",reporter=\"{reporter}\"}} 1 1\n"
+            )
+        };
+        let told = found(&format!("{}{}", line("source"), line("destination")));
+        let seen: Vec<_> =
+            told.iter().map(|f| (f.side, f.keys.subject.as_str(), f.other_end())).collect();
+        assert_eq!(
+            seen,
+            [
+                (Side::Server, "destination_service_name", Some("source")),
+                (Side::Edge, "source_workload", Some("destination")),
+            ]
+        );
+        assert_eq!(found(&line("source")).len(), 1);
     }
 
     #[test]

@@ -151,9 +151,9 @@ fn selector(metric: &str, family: &Family) -> Selector {
     if let Some((label, value)) = &family.only {
         selector = selector.matching(label, Condition::Is(value.clone()));
     }
-    match family.side {
-        Side::Edge => selector.matching("reporter", Condition::IsNot("destination".to_owned())),
-        Side::Server | Side::Client => selector,
+    match family.other_end() {
+        Some(other) => selector.matching("reporter", Condition::IsNot(other.to_owned())),
+        None => selector,
     }
 }
 
