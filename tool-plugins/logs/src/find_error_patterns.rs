@@ -1,9 +1,14 @@
 //! The tool `find_error_patterns`: what the containers of a service, or of a namespace, say went
 //! wrong, as kinds of lines and mechanisms, with when each began.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use agent_sdk::{Applies, CallCx, Entity, Failure, Observation, Output, Relation, Spec, Tool};
+use agent_sdk::{
+    Applies, CallCx, Entity, Failure, Observation, Output, Relation, RelationKind, Spec, Tool,
+};
 use jiff::Timestamp;
 use plugin_cluster::Cluster;
 use schemars::JsonSchema;
@@ -256,6 +261,7 @@ fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
     }
     if facts.iter().any(|fact| fact.signal() == "log.dns_failure") {
         relations.extend(sources.resolver.iter().cloned());
+        relations.extend(asks_its_node(&facts, sources));
     }
     let findings: Vec<String> = facts.iter().map(|f| f.as_wire().statement.clone()).collect();
     let answer = Answer { containers, containers_left_out: sources.left_out, lines, findings };
@@ -268,6 +274,24 @@ fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
         output = output.gap(subject, failure);
     }
     Ok(if sources.left_out > 0 { output.truncated("") } else { output })
+}
+
+/// Pods that cannot resolve names and whose node has a caching resolver that is not ready: they use
+/// that one.
+fn asks_its_node(facts: &[Observation], sources: &Sources) -> Vec<Relation> {
+    let lost: BTreeSet<String> = facts
+        .iter()
+        .filter(|fact| fact.signal() == "log.dns_failure")
+        .filter_map(|fact| fact.as_wire().subject.as_ref().map(|subject| subject.name.clone()))
+        .collect();
+    let pods = sources.pods.iter().filter(|pod| lost.contains(pod.name()));
+    pods.filter_map(|pod| {
+        let (resolver, edges) = sources.node_resolvers.get(pod.text("/spec/nodeName"))?;
+        let uses = Relation::new(pod.entity(), RelationKind::Uses, resolver.clone());
+        Some(edges.iter().cloned().chain([uses]))
+    })
+    .flatten()
+    .collect()
 }
 
 fn owners(facts: &[Observation], sources: &Sources) -> Vec<Relation> {

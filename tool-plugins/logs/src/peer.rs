@@ -44,7 +44,7 @@ pub fn server(message: &str, speaker: &Speaker, peers: &Peers, kind: &Servers) -
     let hosts = speaker.origins.servers(kind);
     let given: BTreeSet<Entity> = hosts
         .iter()
-        .filter_map(|host| peers.host(host, &speaker.namespace))
+        .filter_map(|host| member_of(host, speaker, peers))
         .filter(|found| !is_self(found, speaker))
         .collect();
     let named = || of(message, speaker, peers);
@@ -53,6 +53,17 @@ pub fn server(message: &str, speaker: &Speaker, peers: &Peers, kind: &Servers) -
         1 => given.into_iter().next(),
         _ => named().filter(|found| given.contains(found)),
     }
+}
+
+/// The server a host names; for one member by its own name (`kv-0.kv.shop.svc`) all of them, so
+/// that settings which name a member and settings which name all mean one server.
+fn member_of(host: &str, speaker: &Speaker, peers: &Peers) -> Option<Entity> {
+    let found = peers.host(host, &speaker.namespace)?;
+    if found.kind != "Pod" {
+        return Some(found);
+    }
+    let governing = host.split([':', '/']).next()?.split('.').nth(1).unwrap_or_default();
+    Some(peers.known(governing, &found.namespace).unwrap_or(found))
 }
 
 /// Words of a run's name that say what it does and not what it brings.

@@ -61,6 +61,8 @@ pub struct Sources {
     pub clients: Clients,
     /// What stands behind the resolver, so that who cannot resolve names is linked with it.
     pub resolver: Vec<Relation>,
+    /// By node the caching resolver there that is not ready, with its edges.
+    pub node_resolvers: BTreeMap<String, (Entity, Vec<Relation>)>,
     /// Containers left out for the bound.
     pub left_out: usize,
     /// What could not be listed.
@@ -101,6 +103,7 @@ impl Sources {
         }
         let resolver = resolver(cluster).await;
         sources.resolver = behind(cluster, resolver.as_ref()).await;
+        sources.node_resolvers = node_resolvers(cluster).await;
         let around = Around {
             owners: &sources.owners,
             services: &services,
@@ -242,6 +245,34 @@ async fn behind(cluster: &Cluster, resolver: Option<&Object>) -> Vec<Relation> {
         owners.relations(pod).into_iter().chain([selects])
     });
     edges.collect()
+}
+
+/// Caching resolvers that nodes have for themselves and that are not ready, by their nodes: what
+/// runs there asks them first.
+async fn node_resolvers(cluster: &Cluster) -> BTreeMap<String, (Entity, Vec<Relation>)> {
+    let namespace = Some("kube-system");
+    let pods = cluster.list(Kind::Pod, namespace).await.unwrap_or_default();
+    let owners = Owners::read(cluster, namespace).await;
+    let is_cache = |pod: &&Object| {
+        let app = pod.labels().get("k8s-app").cloned().unwrap_or_default();
+        let image = |container: &serde_json::Value| {
+            let image = container.get("image").and_then(serde_json::Value::as_str);
+            image.is_some_and(|image| {
+                ["dns-node-cache", "node-local-dns", "nodelocaldns"]
+                    .iter()
+                    .any(|name| image.contains(name))
+            })
+        };
+        app == "node-local-dns" || pod.list("/spec/containers").iter().any(image)
+    };
+    let unwell = |pod: &&Object| {
+        let containers = pod::containers(pod);
+        containers.is_empty() || containers.iter().any(|container| !container.ready())
+    };
+    let found = pods.iter().filter(is_cache).filter(unwell);
+    found
+        .map(|pod| (pod.text("/spec/nodeName").to_owned(), (pod.entity(), owners.relations(pod))))
+        .collect()
 }
 
 /// The Service that pods ask for names.

@@ -200,7 +200,8 @@ async fn a_queue_that_climbs_and_a_cache_named_by_settings_are_told() {
     let pod = json!({"kind": "Pod", "metadata": {"name": "w-0", "namespace": "shop",
             "creationTimestamp": "2025-01-01T00:00:00Z"},
         "spec": {"containers": [{"name": "app", "image": "r/w:1",
-            "env": [{"name": "REDIS_URL", "value": "redis://basket:6379/0"}]}]},
+            "env": [{"name": "REDIS_URL", "value": "redis://basket:6379/0"},
+                {"name": "REDIS_PRIMARY", "value": "basket-0.basket.shop.svc.cluster.local:6379"}]}]},
         "status": {"containerStatuses": [{"name": "app", "ready": true, "restartCount": 0,
             "state": {"running": {"startedAt": "2025-01-01T00:00:00Z"}}}]}});
     let service = json!({"kind": "Service", "metadata": {"name": "basket", "namespace": "shop"},
@@ -218,7 +219,8 @@ async fn a_queue_that_climbs_and_a_cache_named_by_settings_are_told() {
                 .unwrap();
         }
     }
-    Recording::write(dir.path(), "2025-01-02T12:00:00Z", &[pod, service])
+    let member = json!({"kind": "Pod", "metadata": {"name": "basket-0", "namespace": "shop"}});
+    Recording::write(dir.path(), "2025-01-02T12:00:00Z", &[pod, service, member])
         .unwrap()
         .file("logs/shop/w-0/app.log", &log)
         .unwrap();
@@ -232,4 +234,39 @@ async fn a_queue_that_climbs_and_a_cache_named_by_settings_are_told() {
     let ended =
         of(facts, "log.pattern_shift").into_iter().find(|f| f.attributes["work"] == "ended");
     assert!(ended.is_some_and(|f| f.attributes["template"].contains("succeeded")), "{facts:?}");
+}
+
+#[tokio::test]
+async fn who_cannot_resolve_names_uses_the_resolver_of_its_node_only_where_that_one_is_not_ready() {
+    for (ready, linked) in [(false, 1), (true, 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let pod = |namespace: &str, name: &str, image: &str, ready: bool| {
+            json!({"kind": "Pod", "metadata": {"name": name, "namespace": namespace,
+                    "creationTimestamp": "2025-01-01T00:00:00Z"},
+                "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": image}]},
+                "status": {"containerStatuses": [{"name": "app", "ready": ready, "restartCount": 0,
+                    "state": {"running": {"startedAt": "2025-01-01T00:00:00Z"}}}]}})
+        };
+        let mut cache =
+            pod("kube-system", "local-x", "registry.example/dns/k8s-dns-node-cache:1", ready);
+        cache["metadata"]["ownerReferences"] =
+            json!([{"kind": "DaemonSet", "name": "local", "controller": true}]);
+        let mut resolver = json!({"kind": "Service", "spec": {"selector": {"a": "b"}},
+            "metadata": {"name": "kube-dns", "namespace": "kube-system"}});
+        resolver["metadata"]["labels"] = json!({"k8s-app": "kube-dns"});
+        let db = json!({"kind": "Service", "metadata": {"name": "db", "namespace": "shop"}});
+        let objects = [pod("shop", "web-1", "r/web:1", true), cache, resolver, db];
+        let line = "2025-01-02T11:30:00Z ERROR getaddrinfo EAI_AGAIN db\n";
+        Recording::write(dir.path(), "2025-01-02T12:00:00Z", &objects)
+            .unwrap()
+            .file("logs/shop/web-1/app.log", line)
+            .unwrap();
+        let asked = json!({"namespace": "shop"});
+        let outcome = harness(&dir).await.call("find_error_patterns", asked).await;
+        let edges = &outcome.result().unwrap().relations;
+        let to = |edge: &&agent_sdk::wire::Relation| {
+            edge.to.as_ref().is_some_and(|to| to.name == "local-x")
+        };
+        assert_eq!(edges.iter().filter(to).count(), linked, "{edges:?}");
+    }
 }

@@ -159,6 +159,10 @@ fn names_and_the_outside_world_are_blamed_by_who_cannot_do_without_them() {
     let conf = thing("ConfigMap", "resolver-conf");
     relations.push(edge(thing("Pod", "resolver-1"), RelationKind::Uses, conf));
     let lost = || by(said("log.dns_failure", "web-1", "11:30:00"), resolver());
+    let cache = || thing("Pod", "node-cache-1");
+    let local = thing("DaemonSet", "node-cache");
+    relations.push(edge(cache(), RelationKind::OwnedBy, local));
+    relations.push(edge(thing("Pod", "web-1"), RelationKind::Uses, cache()));
     let api = || Entity::new("External", "", "api.partner.example");
     let outside = |signal: &str| by(said(signal, "web-1", "11:30:00"), api());
     let stories = [
@@ -174,6 +178,15 @@ fn names_and_the_outside_world_are_blamed_by_who_cannot_do_without_them() {
                 errors("web", "11:30:30"),
             ],
             "dns_failure Deployment n/resolver",
+        ),
+        (
+            vec![
+                lost(),
+                saw("container.crash_looping", cache(), "11:29:00"),
+                saw("workload.healthy", thing("Deployment", "resolver"), "11:00:00"),
+                errors("web", "11:30:30"),
+            ],
+            "dns_failure DaemonSet n/node-cache",
         ),
         (
             vec![
