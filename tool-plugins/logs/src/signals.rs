@@ -69,7 +69,8 @@ pub fn of(record: &Record) -> Vec<Mechanism> {
     let fast = |signal: &&str| {
         *signal == "log.slow_statement" && statements::took(&text).is_some_and(|ms| ms < FAST_MS)
     };
-    let failed = spoken.filter(|signal| !fast(signal)).map(|signal| {
+    let well = |signal: &&str| *signal == "log.cache_bypassed" && words::hits_enough(&text);
+    let failed = spoken.filter(|signal| !fast(signal) && !well(signal)).map(|signal| {
         let detail = config::detail(signal, &text);
         Mechanism { signal, detail }
     });
@@ -166,6 +167,10 @@ fn matched(text: &str, record: &Record) -> Option<&'static str> {
         .filter(|rule| MATCHER.rules.get(*rule).is_some_and(|r| record.level >= r.least))
         .collect();
     let of_input = speaks_of_input(text);
+    let lacking = "log.schema_mismatch";
+    let lacks = record.level >= Level::Warn && words::lacks_table(text);
+    let schema = lacks.then(|| MATCHER.rules.iter().position(|rule| rule.signal == lacking));
+    let found: BTreeSet<usize> = found.into_iter().chain(schema.flatten()).collect();
     let signals = || {
         let all = found.iter().filter_map(|rule| Some(MATCHER.rules.get(*rule)?.signal));
         all.filter(|signal| !(of_input && *signal == "log.config_error"))

@@ -4,6 +4,7 @@
 mod caches;
 mod database;
 pub(super) mod load;
+mod names;
 mod network;
 mod reach;
 mod resources;
@@ -30,6 +31,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
         load::RULES,
         resources::RULES,
         database::RULES,
+        names::RULES,
         network::RULES,
         reach::RULES,
         settings::RULES,

@@ -62,6 +62,15 @@ const WORDINGS: &[(&str, &str)] = &[
     ("ERROR FATAL: the database system is starting up (SQLSTATE 57P03)", "log.upstream_error"),
     ("ERROR Error: 1053: Server shutdown in progress", "log.upstream_error"),
     (
+        "ERROR requests.exceptions.HTTPError: 404 Client Error: Not Found for url: http://web/v1",
+        "log.protocol_error",
+    ),
+    ("ERROR AxiosError: Request failed with status code 404", "log.protocol_error"),
+    (
+        "fail: HttpRequestException: Response status code does not indicate success: 404 (Not Found).",
+        "log.protocol_error",
+    ),
+    (
         "[ERROR] plugin/errors: 2 a.b. A: read udp 1.2.3.4:5->6.7.8.9:53: i/o timeout",
         "log.dns_failure",
     ),

@@ -57,6 +57,49 @@ pub fn is_of_databases_disk(text: &str) -> bool {
     DATABASE.iter().any(|words| lower.contains(words))
 }
 
+/// Whether a database says that a table or column is not there: `column o.total does not exist`.
+#[must_use]
+pub fn lacks_table(text: &str) -> bool {
+    const THINGS: &[&str] = &["relation ", "column ", "table "];
+    let lower = text.to_ascii_lowercase();
+    THINGS.iter().flat_map(|thing| lower.match_indices(thing)).any(|(at, thing)| {
+        let rest = lower.get(at + thing.len()..).unwrap_or_default();
+        let said = rest.find(" does not exist").or_else(|| rest.find(" doesn't exist"));
+        // Its name and whose it is stand between, no other sentence.
+        said.is_some_and(|end| {
+            rest.get(..end).is_some_and(|name| name.split_whitespace().count() <= 4)
+        })
+    })
+}
+
+/// Whether a line tells how many lookups a cache answers, and that these are many.
+#[must_use]
+pub fn hits_enough(text: &str) -> bool {
+    const HITS: &[&str] = &["hit ratio", "hit rate", "hitrate", "hit_ratio", "hit_rate"];
+    const MISSES: &[&str] = &["miss ratio", "miss rate", "miss_ratio", "miss_rate"];
+    let lower = text.to_ascii_lowercase();
+    let told = |table: &[&str]| {
+        let (at, name) = table.iter().find_map(|name| Some((lower.find(name)?, name)))?;
+        share_in(lower.get(at + name.len()..)?)
+    };
+    told(HITS).is_some_and(|hits| hits >= MANY_HITS)
+        || told(MISSES).is_some_and(|misses| misses <= 1.0 - MANY_HITS)
+}
+
+/// Share of lookups from which a cache serves its users.
+const MANY_HITS: f64 = 0.7;
+
+/// The first number soon after a name, as a share: `0.97`, `97%`, `97 %`.
+fn share_in(rest: &str) -> Option<f64> {
+    let soon: String = rest.chars().take(40).collect();
+    let from = soon.find(|c: char| c.is_ascii_digit())?;
+    let digits: String =
+        soon.get(from..)?.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let number: f64 = digits.trim_end_matches('.').parse().ok()?;
+    let unit = soon.get(from + digits.len()..)?.trim_start();
+    Some(if unit.starts_with('%') || number > 1.0 { number / 100.0 } else { number })
+}
+
 /// What else a record of `signal` tells, as attributes.
 #[must_use]
 pub fn beside(signal: &str, text: &str) -> Vec<(&'static str, String)> {

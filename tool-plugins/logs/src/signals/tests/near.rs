@@ -150,3 +150,44 @@ fn only_what_another_does_not_answer_is_of_another() {
     assert!(!of("ERROR NullPointerException in PriceRule"));
     assert!(!of("ERROR relation \"orders_v2\" does not exist"));
 }
+
+#[test]
+fn lines_that_only_name_a_thing_that_can_fail_tell_of_no_failure() {
+    for text in [
+        "WARN column \"discount\" holds 3 empty values in relation \"orders\"",
+        "WARN liquibase: running changeset db/changelog-7.xml",
+        "notAfter=Jun  1 12:00:00 2031 GMT",
+        "WARN client secret of app billing was rotated by its owner",
+        "WARN dns query cache holds 512 names",
+        "WARN calling getaddrinfo for db took 12 ms",
+        "WARN time to resolve host db: 3 ms",
+        "WARN 3 unauthorized requests were turned away by the gate",
+        "WARN leaked coupon codes were found in a public paste",
+        "WARN hit ratio of the last minute: 0.97",
+        "WARN cache hit rate is 94 % (target 90 %)",
+        "WARN miss rate 3%",
+        "WARN no route for POST /v1/lookup (404), client 10.244.3.17:4711",
+    ] {
+        assert_eq!(signals(text), Vec::<&str>::new(), "{text}");
+    }
+    for (text, expected) in [
+        ("ERROR relation \"orders_v2\" does not exist", "log.schema_mismatch"),
+        ("ERROR column o.total does not exist at character 8", "log.schema_mismatch"),
+        ("ERROR column \"total\" of relation \"orders\" does not exist", "log.schema_mismatch"),
+        ("ERROR Table 'shop.orders_v2' doesn't exist", "log.schema_mismatch"),
+        (
+            "ERROR liquibase.exception.ValidationFailedException: 1 changesets",
+            "log.schema_mismatch",
+        ),
+        ("ERROR java.security.cert.CertificateExpiredException: NotAfter: Mon", "log.tls_failure"),
+        ("ERROR the client secret has expired", "log.auth_failure"),
+        ("ERROR dns query timed out", "log.dns_failure"),
+        ("ERROR (getaddrinfo: Name or service not known)", "log.dns_failure"),
+        ("ERROR HTTPError: Unauthorized", "log.auth_failure"),
+        ("WARN hit ratio of the last minute: 0.04", "log.cache_bypassed"),
+        ("WARN cache hit rate dropped to 7%", "log.cache_bypassed"),
+        ("ERROR in-flight limit reached, answering 503 to 7", "log.overloaded"),
+    ] {
+        assert_eq!(signals(text), [expected], "{text}");
+    }
+}
