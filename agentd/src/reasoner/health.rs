@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     case::{Case, SLACK},
-    catalogue::{Polarity, matches_any},
+    catalogue::{Place, Polarity, matches_any},
     facts::Seen,
+    topology::Unit,
     weigh::Weighed,
 };
 use crate::alert::Alert;
@@ -26,6 +27,7 @@ pub fn answers(case: &Case<'_>, alert: &Alert) -> Option<Vec<usize>> {
     }
     let mut health: Vec<usize> = on_anchor(case, Polarity::Health);
     let wanted = wanted(case, alert)?;
+    health.extend(around(case, &wanted));
     let neutral = on_anchor(case, Polarity::Neutral);
     // Told at its start how much to take, or noted as meant so: then it is no cache that still fills.
     let sized = neutral.iter().filter_map(|index| case.facts.seen().get(*index)).any(|seen| {
@@ -172,6 +174,33 @@ fn on_anchor(case: &Case<'_>, polarity: Polarity) -> Vec<usize> {
         })
         .map(|(index, _)| index)
         .collect()
+}
+
+/// Health that answers the claim on what the alerted units use or are governed by: an alert about
+/// an autoscaler or a certificate names the service they are for.
+fn around(case: &Case<'_>, wanted: &[String]) -> Vec<usize> {
+    let places = [Place::Governors, Place::Used];
+    let units: BTreeSet<Unit> = case
+        .anchor
+        .units
+        .iter()
+        .flat_map(|unit| places.iter().flat_map(|place| case.topology.at(*unit, *place)))
+        .filter(|unit| !case.anchor.units.contains(unit))
+        .collect();
+    let found = units.iter().flat_map(|unit| case.on(*unit)).copied();
+    let answers = |index: &usize| {
+        case.get(*index).is_some_and(|(seen, placed)| {
+            placed.polarity == Polarity::Health && matches_any(wanted, &seen.observation.signal)
+        })
+    };
+    // Where one of them ails, another one's health answers nothing.
+    let ails = units.iter().flat_map(|unit| case.on(*unit)).any(|index| {
+        case.get(*index).is_some_and(|(seen, placed)| {
+            placed.harm
+                && case.claim.is_some_and(|c| matches_any(&c.harm, &seen.observation.signal))
+        })
+    });
+    if ails { Vec::new() } else { found.filter(answers).collect() }
 }
 
 /// The signals that answer the alert's claim: any of health when it claims nothing in particular,

@@ -84,3 +84,27 @@ fn processes_killed_inside_a_container_at_its_limit_are_a_kill_for_memory() {
     let told = assess(embedded(), &alert("high_error_rate", "shop"), &facts[..1], &[]);
     assert!(blamed(&told).is_empty(), "who sends signal 9 is not known");
 }
+
+#[test]
+fn what_governs_the_alerted_service_answers_for_itself_unless_it_ails() {
+    let scaler = || thing("HorizontalPodAutoscaler", "shop");
+    let relations = [
+        edge(thing("Pod", "shop-1"), RelationKind::OwnedBy, thing("Deployment", "shop")),
+        edge(thing("Service", "shop"), RelationKind::Selects, thing("Pod", "shop-1")),
+        edge(scaler(), RelationKind::Governs, thing("Deployment", "shop")),
+    ];
+    let serves = [
+        saw("service.error_ratio_normal", thing("Service", "shop"), "11:00:00"),
+        saw("service.latency_normal", thing("Service", "shop"), "11:00:00"),
+        saw("workload.healthy", thing("Deployment", "shop"), "11:00:00"),
+    ];
+    let verdict = |more: &[Observation]| {
+        let facts = [serves.as_slice(), more].concat();
+        let told = assess(embedded(), &alert("HpaAtMaxReplicas", "shop"), &facts, &relations);
+        told.conclusion.verdict
+    };
+    let well = saw("policy.hpa_ok", scaler(), "11:00:00");
+    assert_eq!(verdict(&[]), Verdict::Inconclusive);
+    assert_eq!(verdict(std::slice::from_ref(&well)), Verdict::Healthy);
+    assert_ne!(verdict(&[well, saw("policy.hpa_at_max", scaler(), "11:30:00")]), Verdict::Healthy);
+}

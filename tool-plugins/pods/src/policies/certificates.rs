@@ -184,6 +184,9 @@ fn managed(
     let renewal = renewal(certificate);
     let names: Vec<&str> =
         certificate.list("/spec/dnsNames").iter().filter_map(|n| n.as_str()).take(4).collect();
+    for service in names.iter().filter_map(|name| service_of(name, certificate.namespace())) {
+        answer.relate(Relation::new(service, RelationKind::Uses, secret.clone()));
+    }
     let names = names.join(",");
     let issuer = certificate.text("/spec/issuerRef/name");
     let gone = until.is_some_and(|t| t <= now);
@@ -217,6 +220,14 @@ fn managed(
         "certificate.expired" => answer.harm(seen.maybe_since(until).attr("why", "expired")),
         _ => answer.harm(seen),
     }
+}
+
+/// The Service that a name within the cluster stands for: `web`, `web.shop`, `web.shop.svc`.
+fn service_of(name: &str, namespace: &str) -> Option<Entity> {
+    let (service, rest) = name.split_once('.').unwrap_or((name, namespace));
+    let inside = rest == namespace || rest.starts_with(&format!("{namespace}.svc"));
+    (inside && !service.is_empty() && service != "*")
+        .then(|| Entity::new("Service", namespace, service))
 }
 
 /// Why a Certificate is not renewed: its conditions' words; empty when all is well.

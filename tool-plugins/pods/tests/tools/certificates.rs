@@ -120,3 +120,19 @@ async fn what_cert_manager_could_not_renew_is_told_with_its_reason() {
     let output = check(&[certificate("2025-05-02T11:00:00Z")], "").await;
     assert_eq!(facts(&output, "certificate.expiring").len(), 1);
 }
+
+#[tokio::test]
+async fn a_certificate_for_a_name_within_the_cluster_is_linked_with_that_service() {
+    let certificate = |name: &str| {
+        json!({"kind": "Certificate", "apiVersion": "cert-manager.io/v1", "metadata": {"name": "front", "namespace": "shop"},
+            "spec": {"secretName": "front-tls", "dnsNames": [name], "issuerRef": {"name": "le"}},
+            "status": {"notAfter": "2025-07-01T11:00:00Z", "conditions": [{"type": "Ready", "status": "True"}]}})
+    };
+    for (name, linked) in
+        [("front", 1), ("front.shop.svc.cluster.local", 1), ("front.example.com", 0), ("*.shop", 0)]
+    {
+        let output = check(&[certificate(name)], "").await;
+        let told = output.relations().iter().filter(|edge| edge.from.kind == "Service");
+        assert_eq!(told.count(), linked, "{name}");
+    }
+}
