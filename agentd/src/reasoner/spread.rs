@@ -60,13 +60,23 @@ impl<'a> Spread<'a> {
     #[must_use]
     pub fn explained(&self, case: &Case<'_>, start: Option<Timestamp>) -> BTreeSet<usize> {
         let mut explained = BTreeSet::new();
+        let mut ails = BTreeMap::new();
         for (unit, held) in &self.reached {
             let here = case.on(*unit).iter().map(|index| (*index, false));
             let edges = case.of_peer(*unit).iter().map(|index| (*index, true));
             for (index, edge) in here.chain(edges) {
-                let Some((seen, _)) = case.get(index).filter(|(_, placed)| placed.harm) else {
+                let Some((seen, placed)) = case.get(index).filter(|(_, placed)| placed.harm) else {
                     continue;
                 };
+                // Who complains of another that ails by itself does not complain of this.
+                let elsewhere =
+                    placed.peer.filter(|peer| !edge && !self.reached.contains_key(peer));
+                if held.iter().all(|(place, _)| *place == Place::Callers)
+                    && elsewhere
+                        .is_some_and(|peer| *ails.entry(peer).or_insert_with(|| ill(case, peer)))
+                {
+                    continue;
+                }
                 let signal = &seen.observation.signal;
                 // A caller's view of a callee lies at both ends; the caller's end counts where
                 // the caller itself is held back.
@@ -88,6 +98,11 @@ impl<'a> Spread<'a> {
 
 fn holds_back(place: Place) -> bool {
     matches!(place, Place::Users | Place::Tenants | Place::Governed)
+}
+
+/// Whether something of this trouble hurts at a unit.
+fn ill(case: &Case<'_>, unit: Unit) -> bool {
+    case.on(unit).iter().any(|index| case.get(*index).is_some_and(|(_, placed)| placed.harm))
 }
 
 /// Whether callers see a unit working, and none sees it fail.

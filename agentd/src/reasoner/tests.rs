@@ -1,6 +1,7 @@
 //! The reasoner over typed facts alone: no tool, no journal, no clock. Causes are written here
 //! where the mechanism is meant and taken from the catalogue where its data is.
 
+mod blind;
 mod changes;
 mod chosen;
 mod databases;
@@ -74,6 +75,16 @@ fn assess(
     observations: &[Observation],
     relations: &[Relation],
 ) -> Assessment {
+    assess_blind(catalogue, alert, (observations, relations), &[])
+}
+
+/// The same where a source could not be asked that tells of the signals `unseen`.
+fn assess_blind(
+    catalogue: Catalogue,
+    alert: &Alert,
+    (observations, relations): (&[Observation], &[Relation]),
+    unseen: &[&str],
+) -> Assessment {
     let mut reasoning = Reasoning::new(Arc::new(catalogue));
     for (number, observation) in observations.iter().enumerate() {
         let plugin = if number % 2 == 0 { "one" } else { "two" };
@@ -85,6 +96,10 @@ fn assess(
             ..CallOutput::default()
         };
         reasoning.facts.absorb(&tool, 1, &output);
+    }
+    if !unseen.is_empty() {
+        let silent = ToolRef { plugin: "silent".to_owned(), ..ToolRef::default() };
+        reasoning.facts.blind(&silent, unseen.iter().map(|s| (*s).to_owned()).collect());
     }
     reasoning.assess(alert, Timestamp::UNIX_EPOCH)
 }

@@ -24,6 +24,14 @@ use crate::fact::{Entity, Relation};
 
 /// Most hypotheses of one plugin's causes.
 const PER_GUEST: usize = 16;
+/// What is left for a source that could not be asked about the signals of a cause.
+const UNSEEN: f64 = 0.95;
+/// What is left besides, once, where one of them could tell what speaks strongly against the cause.
+const UNSEEN_RIVAL: f64 = 0.92;
+/// Weight from which a clause speaks strongly against its cause.
+const STRONGLY: f64 = 0.5;
+/// Share of the alerted unit's harm that is taken as explained when none of it could be seen.
+const UNKNOWN_SHARE: f64 = 0.5;
 
 /// One candidate cause with its belief and what it rests on. Indices are into
 /// [`super::facts::Facts::seen`].
@@ -169,7 +177,7 @@ impl<'a> Case<'a> {
         let own_harm = evidence.iter().map(|(index, _)| *index);
         explained.extend(own_harm.filter(|i| self.get(*i).is_some_and(|(_, p)| p.harm)));
         let (against, opposition) = self.opposition(cause, &culprit, unit);
-        let (coverage, covered) = self.coverage(cause, &explained);
+        let (coverage, covered) = self.coverage(cause, unit, &explained);
         let touches = spread.touches(&self.anchor.units);
         let path = unit.and_then(|unit| {
             let directed = ways.needs.get(&unit);
@@ -193,15 +201,32 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Whether nothing is known to hurt at the alerted unit only because it could not be seen: then
+    /// what ails another need not be what the alert is about.
+    fn may_hurt_unseen(&self, unit: Option<Unit>) -> bool {
+        let here = unit.is_some_and(|unit| self.anchor.units.contains(&unit));
+        !here && !self.facts.blindness().is_empty()
+    }
+
     /// The share of the alerted unit's harm that a cause explains, of what it could know of: what a
     /// plugin's own words tell is not held against the causes of others. Then what it explains
     /// there, weighed.
-    fn coverage(&self, cause: &Cause, explained: &BTreeSet<usize>) -> (f64, f64) {
+    fn coverage(
+        &self,
+        cause: &Cause,
+        unit: Option<Unit>,
+        explained: &BTreeSet<usize>,
+    ) -> (f64, f64) {
         let guest = cause.source.is_guest();
         let known = explained.iter().copied().filter(|index| self.symptoms().contains(index));
         let covered = self.weight_of(known, guest);
         let all = self.symptom_weight(guest);
-        (if all > 0.0 { covered / all } else { 1.0 }, covered)
+        let share = match all > 0.0 {
+            true => covered / all,
+            false if self.may_hurt_unseen(unit) => UNKNOWN_SHARE,
+            false => 1.0,
+        };
+        (share, covered)
     }
 
     /// Observations that speak for a cause with their strengths; none when a required one lacks.
@@ -336,9 +361,15 @@ impl<'a> Case<'a> {
             .min()
     }
 
-    /// Less belief for each source that could not be asked about the very signals of the cause.
+    /// Less belief for each source that could not be asked about the very signals of the cause, and
+    /// still less where what it would have told may be the rival.
     fn sight(&self, cause: &Cause) -> f64 {
-        (0..self.unseen(cause).count().min(4)).fold(1.0, |belief, _| belief * 0.95)
+        let strongly = |blind: &Blind| {
+            let tells = |c: &Clause| blind.signals.iter().any(|s| matches_any(&c.any, s));
+            cause.against.iter().any(|c| c.weight >= STRONGLY && tells(c))
+        };
+        let merely = (0..self.unseen(cause).count().min(4)).fold(1.0, |left, _| left * UNSEEN);
+        if self.unseen(cause).any(strongly) { merely * UNSEEN_RIVAL } else { merely }
     }
 
     /// The sources that could not be asked about the very signals of the cause.

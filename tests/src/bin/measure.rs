@@ -93,7 +93,12 @@ async fn measured(arguments: Arguments) -> Result<Vec<String>> {
     let begun = Instant::now();
     let plain = investigate::all(&cases, Variant::Plain, &pace).await?;
     if let Some(id) = &arguments.explain {
-        let explained = plain.iter().find(|outcome| outcome.id == *id);
+        // Of several runs the last is explained.
+        let last = match variants(&arguments).last() {
+            Some(variant) => investigate::all(&cases, *variant, &pace).await?,
+            None => plain,
+        };
+        let explained = last.iter().find(|outcome| outcome.id == *id);
         print!("{}", explain::text(explained.context("it was not investigated")?)?);
         return Ok(Vec::new());
     }

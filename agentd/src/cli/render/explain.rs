@@ -30,7 +30,10 @@ const NUMBERS: [(&str, &str); 7] = [
         "how near the alert it lies: 1 at the alerted object, less where little leads to it",
     ),
     ("coverage", "3/4, and 1/4 times the share of the alerted object's harm that it explains"),
-    ("sight", "what is left for sources that could not be asked about it, 5 % each"),
+    (
+        "sight",
+        "what is left for sources that could not be asked about it: 5 % less each, once 8 % more where one could tell what speaks strongly against it",
+    ),
     ("trust", "a cause brought by a plugin is believed at most 0.85"),
     ("rivals", "what is left for others that explain the same; belief times rivals is confidence"),
 ];
