@@ -4,6 +4,7 @@
 //! cancel or the end of the daemon does.
 
 mod accept;
+mod carried;
 mod executor;
 mod lessons;
 mod limits;

@@ -21,6 +21,7 @@ mod words;
 pub mod working;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -39,7 +40,7 @@ use crate::{
     store::{self, Kind, RequestKey, sled::Trees},
 };
 use case::Case;
-use episode::Episode;
+use episode::{Episode, Known};
 use feedback::Feedback;
 use index::Index;
 pub use index::{Asked, Hit};
@@ -81,6 +82,9 @@ pub struct Recalled {
     pub cases: Vec<EpisodeMatch>,
     /// What recurring cases teach, strongest first.
     pub patterns: Vec<LearnedPattern>,
+    /// What the cases tell of their verdicts, by name of the episode; those whose cause people told
+    /// tell nothing, as no evidence led there.
+    pub known: BTreeMap<String, Known>,
 }
 
 /// A damage that was found and mended.
@@ -200,11 +204,16 @@ impl Memory {
             let cases = self.shared.cases();
             (cases.rank(alert, signals, now), cases.patterns(alert, signals, now))
         };
-        let told = ranked.into_iter().filter_map(|one| {
-            let case = self.case(one.id)?;
-            Some(case.recalled(one.score, one.reason))
-        });
-        Recalled { cases: told.collect(), patterns }
+        let mut recalled = Recalled { patterns, ..Recalled::default() };
+        for one in ranked {
+            let Some(case) = self.case(one.id) else { continue };
+            let told = case.recalled(one.score, one.reason);
+            if !case.corrected() && !case.refuted() {
+                recalled.known.insert(told.episode.clone(), case.episode.known());
+            }
+            recalled.cases.push(told);
+        }
+        recalled
     }
 
     /// All cases that fit, most alike first. Reads nothing from disk: see [`Memory::case`].

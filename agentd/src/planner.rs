@@ -2,6 +2,7 @@
 //! themselves (their applicabilities) and what is suspected. It knows no tool by name; a
 //! stranger's tool is planned for exactly like a bundled one. Pure: same input, same plan.
 
+mod opening;
 pub mod question;
 
 use std::{
@@ -11,21 +12,21 @@ use std::{
 
 use crate::{
     alert::Alert,
+    fact::Entity,
     investigation::{
         finding::EpisodeMatch,
-        plan::{Plan, Step},
+        plan::{Plan, Question, Step},
     },
     reasoner::{
         Assessment, Suspect, any_matches,
-        catalogue::{Catalogue, Polarity, matches_any},
+        catalogue::{Catalogue, matches_any},
     },
     tool::{Applicability, ToolSpec},
 };
 
+use opening::opening;
 use question::Window;
 
-/// Likeness from which a recalled case is checked before anything else is asked.
-pub const RECALL_FIRST: f64 = 0.7;
 /// Most questions in one follow-up round: each is chosen by what the ones before it gave.
 const FOLLOW_UPS: usize = 6;
 
@@ -50,8 +51,10 @@ pub struct Input<'a> {
     pub tools: &'a [Arc<ToolSpec>],
     /// The cause catalogue.
     pub catalogue: &'a Catalogue,
-    /// Earlier cases, best first.
-    pub recalled: &'a [EpisodeMatch],
+    /// The earlier case that is checked first, if there is one.
+    pub recalled: Option<&'a EpisodeMatch>,
+    /// The questions that its verdict rested on; none where that is not known.
+    pub rested_on: &'a [Question],
     /// Where the reasoning stands; none before the first round.
     pub assessment: Option<&'a Assessment>,
     /// Questions asked so far, as tool and arguments.
@@ -70,6 +73,8 @@ pub struct Input<'a> {
 struct Candidate {
     tool: Arc<ToolSpec>,
     arguments: String,
+    /// Object it asks about; none where that is what the alert is about.
+    about: Option<Entity>,
     purpose: String,
     worth: f64,
 }
@@ -97,6 +102,7 @@ pub fn plan(input: &Input<'_>) -> Option<Plan> {
             purpose: candidate.purpose,
             tool: candidate.tool.id.clone(),
             arguments: candidate.arguments,
+            about: candidate.about,
             needs: Vec::new(),
         })
         .collect();
@@ -115,61 +121,6 @@ fn cap_each_plugin(candidates: &mut Vec<Candidate>) -> usize {
     before - candidates.len()
 }
 
-/// The first round: with a like case in memory, what confirms or refutes its cause; otherwise
-/// every broad question for this kind of alert.
-fn opening(input: &Input<'_>) -> (Vec<Candidate>, String) {
-    let broad = broad(input);
-    let recalled = input
-        .recalled
-        .iter()
-        .find(|case| case.similarity >= RECALL_FIRST && !case.category.is_empty());
-    if let Some(case) = recalled
-        && input.catalogue.of_category(&case.category).next().is_some()
-    {
-        let clauses =
-            input.catalogue.of_category(&case.category).flat_map(|cause| &cause.speaks_for);
-        let mut wanted: Vec<String> = clauses.flat_map(|c| c.any.clone()).collect();
-        // The same symptoms may have another cause this time: what was changed is asked as well.
-        let changes = input.catalogue.signals().filter(|s| s.polarity == Polarity::Change);
-        wanted.extend(changes.map(|signal| signal.signal.clone()));
-        wanted.sort();
-        wanted.dedup();
-        let (first, rest): (Vec<Candidate>, Vec<Candidate>) =
-            broad.into_iter().partition(|c| emits_any(&c.tool, &wanted));
-        if !first.is_empty() && !rest.is_empty() {
-            let first = fewest(first, &wanted);
-            let reason = format!(
-                "a like case ({}) was {}; that is checked first",
-                case.episode, case.category
-            );
-            return (first, reason);
-        }
-        return (
-            first.into_iter().chain(rest).collect(),
-            "the broad questions for this kind of alert".to_owned(),
-        );
-    }
-    (broad, "the broad questions for this kind of alert, all at once".to_owned())
-}
-
-/// The few questions that together may show all of the `wanted` signals that any of them shows:
-/// greedily the one that covers most of what is still uncovered.
-fn fewest(mut from: Vec<Candidate>, wanted: &[String]) -> Vec<Candidate> {
-    let mut open: BTreeSet<String> = wanted.iter().cloned().collect();
-    let mut chosen = Vec::new();
-    loop {
-        let covers = |candidate: &Candidate| {
-            open.iter().filter(|w| emits_any(&candidate.tool, std::slice::from_ref(*w))).count()
-        };
-        let best = from.iter().enumerate().max_by_key(|(i, c)| (covers(c), usize::MAX - i));
-        let Some((index, _)) = best.filter(|(_, candidate)| covers(candidate) > 0) else { break };
-        let candidate = from.remove(index);
-        open.retain(|w| !emits_any(&candidate.tool, std::slice::from_ref(w)));
-        chosen.push(candidate);
-    }
-    chosen
-}
-
 fn broad(input: &Input<'_>) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (tool, applies) in applicable(input) {
@@ -181,6 +132,7 @@ fn broad(input: &Input<'_>) -> Vec<Candidate> {
             found.push(Candidate {
                 tool: Arc::clone(tool),
                 arguments,
+                about: None,
                 purpose: format!("look at {}", subject(input.alert)),
                 worth: 1.0 / cost(tool),
             });
@@ -232,6 +184,7 @@ fn after_signals(input: &Input<'_>, assessment: &Assessment) -> Vec<Candidate> {
             found.push(Candidate {
                 tool: Arc::clone(tool),
                 arguments,
+                about: None,
                 purpose: format!("follow up on {}", applies.after_signals.join(", ")),
                 worth: 0.8 / cost(tool),
             });
@@ -264,6 +217,7 @@ fn about(
     Some(Candidate {
         tool: Arc::clone(tool),
         arguments,
+        about: Some(suspect.entity.clone()),
         purpose: format!("look at {}", suspect.entity),
         worth: suspect.urgency * if separates { 2.0 } else { 1.0 } / cost(tool),
     })
@@ -271,12 +225,7 @@ fn about(
 
 /// Whether a question that names no object, only where to look, was answered there already: the
 /// broad one looked at the alert's namespace.
-fn swept(
-    input: &Input<'_>,
-    tool: &ToolSpec,
-    applies: &Applicability,
-    entity: &crate::fact::Entity,
-) -> bool {
+fn swept(input: &Input<'_>, tool: &ToolSpec, applies: &Applicability, entity: &Entity) -> bool {
     let id = tool.id.to_string();
     !question::names_object(applies)
         && entity.namespace == input.alert.namespace
@@ -310,23 +259,14 @@ fn instead(input: &Input<'_>, assessment: &Assessment) -> Vec<Candidate> {
             .filter(|(tool, _)| tool.id.to_string() != failed.tool)
             .filter(|(tool, _)| emits_any(tool, &failed.emits))
             .find_map(|(tool, applies)| {
-                let arguments = if applies.subject_kinds.is_empty() {
-                    question::about_alert(applies, input.alert, input.window)
-                } else {
-                    assessment
-                        .suspects
-                        .iter()
-                        .find(|s| applies.subject_kinds.contains(&s.entity.kind))
-                        .and_then(|s| {
-                            question::about_object(applies, input.alert, &s.entity, input.window)
-                        })
-                };
-                let arguments = arguments.filter(|a| !asked(input, tool, a))?;
-                Some((Arc::clone(tool), arguments))
+                let fits = |s: &&Suspect| applies.subject_kinds.contains(&s.entity.kind);
+                let about = assessment.suspects.iter().find(fits).map(|s| s.entity.clone());
+                let arguments = asking(input, applies, about.as_ref())?;
+                (!asked(input, tool, &arguments)).then_some((Arc::clone(tool), arguments, about))
             });
-        if let Some((tool, arguments)) = other {
+        if let Some((tool, arguments, about)) = other {
             let purpose = format!("instead of {}, which failed", failed.tool);
-            found.push(Candidate { tool, arguments, purpose, worth: 10.0 });
+            found.push(Candidate { tool, arguments, about, purpose, worth: 10.0 });
         }
     }
     found
@@ -344,6 +284,20 @@ fn applicable<'a>(
         .filter(move |(_, applies)| {
             applies.alert_types.is_empty() || matches_any(&applies.alert_types, &kind)
         })
+}
+
+/// The arguments for asking about an object, or about what the alert is about where there is none;
+/// `None` where the tool is not asked about that.
+fn asking(input: &Input<'_>, applies: &Applicability, about: Option<&Entity>) -> Option<String> {
+    match about {
+        None if applies.subject_kinds.is_empty() => {
+            question::about_alert(applies, input.alert, input.window)
+        }
+        Some(entity) if applies.subject_kinds.contains(&entity.kind) => {
+            question::about_object(applies, input.alert, entity, input.window)
+        }
+        None | Some(_) => None,
+    }
 }
 
 fn asked(input: &Input<'_>, tool: &ToolSpec, arguments: &str) -> bool {

@@ -83,6 +83,8 @@ pub struct Assessment {
     pub suspects: Vec<Suspect>,
     /// True when a verdict stands and nothing near the alert is unexplained.
     pub settled: bool,
+    /// Signals of harm at the alerted object that nothing standing explains.
+    pub unexplained: BTreeSet<String>,
     /// What the alert names and nothing answers to, with the nearest names.
     pub unknown: Option<(String, String)>,
     /// What would be reported now.
@@ -94,6 +96,12 @@ impl Reasoning {
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         Self { catalogue, facts: Facts::default(), ids: BTreeMap::new() }
+    }
+
+    /// Reasoning that has been told nothing, but knows as well what could not be looked at.
+    #[must_use]
+    pub fn untaught(&self) -> Self {
+        Self { facts: self.facts.without_answers(), ..Self::new(Arc::clone(&self.catalogue)) }
     }
 
     /// The words it thinks in.
@@ -138,6 +146,7 @@ impl Reasoning {
             refuting: refuting(&weighed, &choice),
             wanted: wanted(&weighed, &choice),
             suspects: suspects(&case, &weighed, &choice),
+            unexplained: unexplained(&case, &choice),
             unknown: anchor.unknown.clone(),
             hypotheses,
             conclusion,
@@ -150,6 +159,11 @@ fn settled(choice: &Choice) -> bool {
     !choice.standing.is_empty()
         && choice.standing.iter().all(|(_, confidence)| *confidence >= SETTLED)
         && choice.unexplained.is_empty()
+}
+
+fn unexplained(case: &Case<'_>, choice: &Choice) -> BTreeSet<String> {
+    let open = choice.unexplained.iter().filter_map(|index| case.get(*index));
+    open.map(|(seen, _)| seen.observation.signal.clone()).collect()
 }
 
 /// Signals that would turn what stands down: a verdict should not stand for want of the question.

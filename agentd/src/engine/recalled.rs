@@ -10,9 +10,13 @@ use crate::{
         report::{Conclusion, MemoryOutcome},
     },
     memory::Recalled,
-    planner::RECALL_FIRST,
+    reasoner::Assessment,
 };
 
+/// Likeness from which a recalled case is checked before anything else is asked.
+const RECALL_FIRST: f64 = 0.7;
+/// How much less sure a verdict may be than the recalled one to count as borne out again.
+const LESS: f64 = 0.05;
 /// Most causes named as not confirmed.
 const NAMED: usize = 3;
 
@@ -28,11 +32,21 @@ pub(super) struct Outcome<'a> {
     pub(super) calls: u32,
 }
 
+/// Whether what stands after a round is asked about no further, but for what might refute it.
+pub(super) fn stands(recalled: &Recalled, round: u32, now: &Assessment) -> bool {
+    is_as_then(recalled, now)
+        || if round > 1 {
+            now.settled || now.conclusion.verdict == Verdict::Healthy
+        } else {
+            now.settled && may_end(recalled, &now.conclusion)
+        }
+}
+
 /// Whether a verdict that stands after the first round may end the run. With a recalled cause the
 /// first round asks little: that is enough where the very cause that was found before stands again.
 /// A cause that people told, or another one than recalled, calls for the questions left out.
-pub(super) fn may_end(recalled: &Recalled, conclusion: &Conclusion) -> bool {
-    match first(recalled) {
+fn may_end(recalled: &Recalled, conclusion: &Conclusion) -> bool {
+    match leading(recalled) {
         None => true,
         Some(case) => {
             !case.corrected
@@ -41,9 +55,73 @@ pub(super) fn may_end(recalled: &Recalled, conclusion: &Conclusion) -> bool {
     }
 }
 
-/// The case whose cause is checked first.
-fn first(recalled: &Recalled) -> Option<&EpisodeMatch> {
-    recalled.cases.iter().find(|case| case.similarity >= RECALL_FIRST && !case.category.is_empty())
+/// Whether all is as it was when the leading case was concluded, by what was seen now: the same
+/// verdict, about as sure, and nothing at the alerted object that was not there or not open then.
+/// What was asked after that brought nothing then.
+fn is_as_then(recalled: &Recalled, now: &Assessment) -> bool {
+    let Some(case) = leading(recalled) else { return false };
+    let Some(then) = recalled.known.get(&case.episode) else { return false };
+    let concluded = &now.conclusion;
+    let verdict = match concluded.root_causes.first() {
+        None => then.healthy && concluded.verdict == Verdict::Healthy,
+        Some(cause) => {
+            is_same(case, cause)
+                && cause.confidence >= then.confidence - LESS
+                && concluded.root_causes.len() <= then.causes
+        }
+    };
+    verdict && !then.rested_on.is_empty() && now.unexplained.is_subset(&then.unexplained)
+}
+
+/// The case whose verdict is checked first.
+pub(super) fn leading(recalled: &Recalled) -> Option<&EpisodeMatch> {
+    let healthy =
+        |case: &EpisodeMatch| recalled.known.get(&case.episode).is_some_and(|known| known.healthy);
+    recalled.cases.iter().find(|case| {
+        case.similarity >= RECALL_FIRST && (!case.category.is_empty() || healthy(case))
+    })
+}
+
+/// What was recalled, in a line.
+pub(super) fn in_short(recalled: &Recalled) -> String {
+    let mut summary = match recalled.cases.first() {
+        None => "no earlier case is like this".to_owned(),
+        Some(best) => format!(
+            "{} earlier case(s) are like this, the best {:.0} %: {}",
+            recalled.cases.len(),
+            best.similarity * 100.0,
+            best.reason
+        ),
+    };
+    if let Some(pattern) = recalled.patterns.first() {
+        summary.push_str(&format!("; {}", pattern.statement));
+    }
+    summary
+}
+
+/// What is recalled `now` and was not `before`, in a line.
+pub(super) fn news(before: &Recalled, now: &Recalled) -> Option<String> {
+    let pattern = now.patterns.iter().find(|pattern| !before.patterns.contains(pattern));
+    match (further(before, now), pattern) {
+        (None, None) => None,
+        (Some(case), _) => {
+            Some(format!("by what was seen, a further case is like this: {}", case.reason))
+        }
+        (None, Some(pattern)) => Some(format!("by what was seen: {}", pattern.statement)),
+    }
+}
+
+/// The cases of `before`, unless there is a further one `now`; the patterns of `now`.
+pub(super) fn joined(before: Recalled, now: Recalled) -> Recalled {
+    if further(&before, &now).is_some() {
+        return now;
+    }
+    Recalled { patterns: now.patterns, ..before }
+}
+
+fn further<'a>(before: &Recalled, now: &'a Recalled) -> Option<&'a EpisodeMatch> {
+    let known = |m: &EpisodeMatch| before.cases.iter().any(|old| old.episode == m.episode);
+    now.cases.iter().find(|m| !known(m))
 }
 
 /// Whether a case had this cause. People may leave the object or its namespace out.
@@ -69,7 +147,9 @@ impl Outcome<'_> {
         for case in &mut similar {
             case.check = self.check(case);
         }
-        let again = similar.iter().filter(|case| case.check == Check::Confirmed);
+        let again = similar
+            .iter()
+            .filter(|case| case.check == Check::Confirmed || self.as_well_again(case));
         let saved = again.map(|case| case.tool_calls.saturating_sub(self.calls)).max();
         let saved = saved.unwrap_or_default();
         MemoryOutcome {
@@ -79,6 +159,14 @@ impl Outcome<'_> {
             similar,
             ..MemoryOutcome::default()
         }
+    }
+
+    /// Whether nothing was wrong in a case, and nothing is wrong now.
+    fn as_well_again(&self, case: &EpisodeMatch) -> bool {
+        let known = self.recalled.known.get(&case.episode);
+        self.conclusion.verdict == Verdict::Healthy
+            && case.category.is_empty()
+            && known.is_some_and(|known| known.healthy)
     }
 
     fn check(&self, case: &EpisodeMatch) -> Check {
@@ -95,10 +183,12 @@ impl Outcome<'_> {
     /// What came of it: the cause that stands again, those that do not, what helped then.
     fn statement(&self, similar: &[EpisodeMatch], saved: u32) -> String {
         let mut parts = Vec::new();
+        let calls = if saved == 1 { "call" } else { "calls" };
+        let saved = if saved > 0 { format!("; {saved} tool {calls} saved") } else { String::new() };
+        if let Some(case) = similar.iter().find(|case| self.as_well_again(case)) {
+            parts.push(format!("Nothing is wrong, as in {}{saved}.", case.episode));
+        }
         if let Some(case) = similar.iter().find(|case| case.check == Check::Confirmed) {
-            let calls = if saved == 1 { "call" } else { "calls" };
-            let saved =
-                if saved > 0 { format!("; {saved} tool {calls} saved") } else { String::new() };
             parts.push(format!(
                 "The same as in {}: {}, confirmed again by what was seen{saved}.",
                 case.episode,
@@ -183,8 +273,14 @@ fn ended(said: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
-    use crate::journal::testing::{alert, concluded, id};
+    use crate::{
+        investigation::plan::Question,
+        journal::testing::{alert, concluded, id},
+        memory::episode::Known,
+    };
 
     fn conclusion(category: &str) -> Conclusion {
         let done = concluded(id(1), &alert("high_memory", "cart"), category, &[], 1);
@@ -207,7 +303,7 @@ mod tests {
     }
 
     fn recalled(cases: Vec<EpisodeMatch>) -> Recalled {
-        Recalled { cases, patterns: Vec::new() }
+        Recalled { cases, ..Recalled::default() }
     }
 
     fn told(cases: Vec<EpisodeMatch>, category: &str) -> MemoryOutcome {
@@ -235,6 +331,83 @@ mod tests {
             );
         }
         assert!(!may_end(&recalled(vec![case("oom_killed", false)]), &conclusion("healthy")));
+    }
+
+    fn assessment(conclusion: Conclusion, unexplained: BTreeSet<String>) -> Assessment {
+        Assessment {
+            hypotheses: Vec::new(),
+            wanted: Vec::new(),
+            refuting: Vec::new(),
+            suspects: Vec::new(),
+            settled: false,
+            unexplained,
+            unknown: None,
+            conclusion,
+        }
+    }
+
+    /// Recalled with what the verdict of the first case rested on.
+    fn traced(case: EpisodeMatch, known: Known) -> Recalled {
+        let known = BTreeMap::from([(case.episode.clone(), known)]);
+        Recalled { known, ..recalled(vec![case]) }
+    }
+
+    fn then() -> Known {
+        Known {
+            healthy: false,
+            confidence: 0.8,
+            causes: 1,
+            unexplained: ["log.error_pattern".to_owned()].into(),
+            rested_on: vec![Question { tool: "probe.look".to_owned(), about: None }],
+        }
+    }
+
+    #[test]
+    fn all_is_as_then_only_with_the_same_verdict_as_sure_and_no_harm_that_is_new() {
+        let now = |category: &str, confidence: f64, unexplained: &str| {
+            let mut conclusion = conclusion(category);
+            for cause in &mut conclusion.root_causes {
+                cause.confidence = confidence;
+            }
+            let unexplained = unexplained.split_whitespace().map(str::to_owned).collect();
+            assessment(conclusion, unexplained)
+        };
+        let table = [
+            (now("oom_killed", 0.8, ""), true),
+            (now("oom_killed", 0.76, "log.error_pattern"), true),
+            (now("oom_killed", 0.74, ""), false),
+            (now("oom_killed", 0.8, "log.error_pattern node.not_ready"), false),
+            (now("disk_full", 0.8, ""), false),
+            (now("healthy", 0.0, ""), false),
+            (now("", 0.0, ""), false),
+        ];
+        for (now, expected) in &table {
+            let same = is_as_then(&traced(case("oom_killed", false), then()), now);
+            assert_eq!(same, *expected, "{now:?}");
+        }
+        let [(same, _), ..] = &table;
+        let further = Known { causes: 0, ..then() };
+        assert!(!is_as_then(&traced(case("oom_killed", false), further), same), "a further cause");
+        let old = Known { rested_on: Vec::new(), ..then() };
+        assert!(!is_as_then(&traced(case("oom_killed", false), old), same), "nothing is known");
+        // What people told is not known of here at all.
+        assert!(!is_as_then(&recalled(vec![case("oom_killed", true)]), same));
+        let well = Known { healthy: true, ..then() };
+        let well = traced(EpisodeMatch { culprit: None, ..case("", false) }, well);
+        assert!(is_as_then(&well, &now("healthy", 0.0, "")));
+        assert!(!is_as_then(&well, same), "a cause where nothing was wrong");
+    }
+
+    #[test]
+    fn a_saving_is_told_of_an_all_clear_as_well() {
+        let case = EpisodeMatch { culprit: None, ..case("", false) };
+        let recalled = traced(case, Known { healthy: true, ..then() });
+        let conclusion = conclusion("healthy");
+        let told =
+            Outcome { recalled: &recalled, conclusion: &conclusion, hypotheses: &[], calls: 4 };
+        let told = told.told();
+        assert_eq!(told.tool_calls_saved, 5);
+        assert_eq!(told.statement, "Nothing is wrong, as in episodes/e; 5 tool calls saved.");
     }
 
     #[test]

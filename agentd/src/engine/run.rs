@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Config, Parts,
+    carried::{self, Heard},
     executor::{Answer, Executor},
     limits::Limits,
     recalled::{self, Outcome},
@@ -20,7 +21,7 @@ use crate::{
     investigation::{
         Investigation, Phase,
         event::{Event, Guard, GuardTripped, Kind},
-        finding::{EndReason, EpisodeMatch, Severity, Verdict},
+        finding::{EndReason, Severity, Verdict},
         plan::Plan,
         report::{MemoryOutcome, Report},
         state::State,
@@ -48,6 +49,7 @@ struct Run<'a> {
     told_by_tools: BTreeSet<String>,
     believed: BTreeMap<String, f64>,
     cited: BTreeSet<String>,
+    heard: Vec<Heard>,
     began: Instant,
 }
 
@@ -77,6 +79,7 @@ pub(super) async fn run(
         told_by_tools: BTreeSet::new(),
         believed: BTreeMap::new(),
         cited: BTreeSet::new(),
+        heard: Vec::new(),
         began,
     };
     let mut recalled = run.recall().await?;
@@ -96,17 +99,14 @@ pub(super) async fn run(
         if plan.revision == 1 {
             recalled = run.recall_by_signals(recalled).await?;
         }
-        let settled = if plan.revision > 1 {
-            weighed.settled || weighed.conclusion.verdict == Verdict::Healthy
-        } else {
-            weighed.settled && recalled::may_end(&asked_by, &weighed.conclusion)
-        };
+        let healthy = weighed.conclusion.verdict == Verdict::Healthy;
+        let settled = recalled::stands(&asked_by, plan.revision, &weighed);
         // What is settled is asked about once more where a tool not asked yet might refute it: the
         // next plan has only that, or there is none. So it is for a recalled case that was borne
         // out again: what has changed since then is what memory cannot know.
-        let over = settled && (!weighed.settled || weighed.refuting.is_empty());
+        let over = settled && (weighed.refuting.is_empty() || (healthy && !weighed.settled));
         // A recalled case that must not end the run leaves all its questions open.
-        weighed.settled &= settled;
+        weighed.settled = settled;
         assessment = Some(weighed);
         if over {
             break EndReason::Concluded;
@@ -130,18 +130,7 @@ impl Run<'_> {
         }
         let alert = &self.recorder.state().investigation.alert;
         let recalled = self.parts.memory.recall(alert, &[], self.recorder.now());
-        let mut summary = match recalled.cases.first() {
-            None => "no earlier case is like this".to_owned(),
-            Some(best) => format!(
-                "{} earlier case(s) are like this, the best {:.0} %: {}",
-                recalled.cases.len(),
-                best.similarity * 100.0,
-                best.reason
-            ),
-        };
-        if let Some(pattern) = recalled.patterns.first() {
-            summary.push_str(&format!("; {}", pattern.statement));
-        }
+        let mut summary = recalled::in_short(&recalled);
         if let Some(note) = self.parts.memory.note(alert, self.recorder.now()) {
             summary.push_str(&format!("; lately: {}", note.text));
         }
@@ -156,18 +145,8 @@ impl Run<'_> {
             self.reasoning.facts.signals().into_iter().map(str::to_owned).collect();
         let alert = &self.recorder.state().investigation.alert;
         let now = self.parts.memory.recall(alert, &signals, self.recorder.now());
-        let known = |m: &EpisodeMatch| before.cases.iter().any(|old| old.episode == m.episode);
-        let further = now.cases.iter().find(|m| !known(m));
-        let pattern = now.patterns.iter().find(|pattern| !before.patterns.contains(pattern));
-        let summary = match (further, pattern) {
-            (None, None) => return Ok(before),
-            (Some(case), _) => {
-                format!("by what was seen, a further case is like this: {}", case.reason)
-            }
-            (None, Some(pattern)) => format!("by what was seen: {}", pattern.statement),
-        };
-        let cases = if further.is_some() { now.cases } else { before.cases };
-        let recalled = Recalled { cases, patterns: now.patterns };
+        let Some(summary) = recalled::news(&before, &now) else { return Ok(before) };
+        let recalled = recalled::joined(before, now);
         self.record_recalled(&recalled, summary).await?;
         Ok(recalled)
     }
@@ -216,11 +195,15 @@ impl Run<'_> {
         let investigation = &state.investigation;
         let calls_left =
             investigation.bounds.max_tool_calls.saturating_sub(investigation.usage.tool_calls);
+        let leading = recalled::leading(recalled);
         let plan = planner::plan(&Input {
             alert: &investigation.alert,
             tools: &tools,
             catalogue: self.reasoning.catalogue(),
-            recalled: &recalled.cases,
+            recalled: leading,
+            rested_on: leading
+                .and_then(|case| recalled.known.get(&case.episode))
+                .map_or(&[], |known| &known.rested_on),
             assessment,
             asked: &self.asked,
             failed: &self.failed,
@@ -254,6 +237,7 @@ impl Run<'_> {
         let mut circles = false;
         for Answer { call, seq, result } in answers {
             self.asked.insert((call.tool.to_string(), call.arguments.clone()));
+            self.heard.push(Heard::of(&call, seq, &result));
             match result {
                 Ok(output) => {
                     circles |= self.repetition.note(&call, &output.result_json);
@@ -339,6 +323,12 @@ impl Run<'_> {
             self.recorder.record(unknown_target(asked, nearest)).await?;
         }
         let state = self.recorder.state();
+        let carried = if ended_by == EndReason::Concluded {
+            let of = (&state.investigation.alert, self.recorder.now());
+            carried::steps(&self.heard, &self.reasoning, &assessment.conclusion, of)
+        } else {
+            BTreeSet::new()
+        };
         let mut conclusion = assessment.conclusion;
         if state.steps.is_empty() && ended_by == EndReason::Concluded {
             NOTHING_ASKED.clone_into(&mut conclusion.summary);
@@ -363,7 +353,11 @@ impl Run<'_> {
         };
         let took = self.began.elapsed();
         let summary = conclusion.summary.clone();
-        let report = Report::compose(state, conclusion, memory, ended_by, took);
+        let mut report = Report::compose(state, conclusion, memory, ended_by, took);
+        report.unexplained = assessment.unexplained;
+        for step in &mut report.steps {
+            step.carried = carried.contains(&step.step);
+        }
         let mut ended = state.investigation.clone();
         ended.phase = match ended_by {
             EndReason::Cancelled => Phase::Cancelled,

@@ -391,4 +391,8 @@ pub struct StepSummary {
     pub duration: Duration,
     /// Calls made.
     pub attempts: u32,
+    /// Object it asked about; none where that is what the alert is about.
+    pub about: Option<Entity>,
+    /// True where the verdict rests on its answer.
+    pub carried: bool,
 }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::tool::ToolRef;
+use crate::{fact::Entity, tool::ToolRef};
 
 /// One intended question to a tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Step {
     /// Id within the investigation, such as `s3`.
     pub id: String,
@@ -16,8 +16,19 @@ pub struct Step {
     pub tool: ToolRef,
     /// Arguments: a JSON object as text.
     pub arguments: String,
+    /// Object it asks about; none where that is what the alert is about.
+    pub about: Option<Entity>,
     /// Steps that must end first.
     pub needs: Vec<String>,
+}
+
+/// A question that an earlier verdict rested on, without the words it was put in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Question {
+    /// Tool, as people read it.
+    pub tool: String,
+    /// Object asked about; none where that was what the alert was about.
+    pub about: Option<Entity>,
 }
 
 /// Steps with their dependencies.
@@ -121,6 +132,7 @@ mod tests {
             purpose: String::new(),
             tool: ToolRef::default(),
             arguments: "{}".to_owned(),
+            about: None,
             needs: needs.iter().map(|s| (*s).to_owned()).collect(),
         }
     }

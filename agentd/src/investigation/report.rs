@@ -1,7 +1,7 @@
 //! The report: what people and machines read. A view of the finished state and the reasoner's
 //! conclusion; nothing in it that is not in one of the two.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     finding::{
@@ -74,6 +74,8 @@ pub struct Report {
     pub tool_calls: u32,
     /// What ended it.
     pub ended_by: EndReason,
+    /// Signals of harm at the alerted object that no cause explains, in order of name.
+    pub unexplained: BTreeSet<String>,
 }
 
 impl Report {
@@ -95,6 +97,7 @@ impl Report {
             memory,
             tool_calls: state.investigation.usage.tool_calls,
             ended_by,
+            unexplained: BTreeSet::new(),
         }
     }
 }

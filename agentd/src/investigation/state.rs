@@ -9,6 +9,7 @@ use super::{
     Investigation,
     event::{Event, Kind, Seq},
     finding::{EpisodeMatch, Evidence, Gap, Hypothesis, LearnedPattern, StepOutcome, StepSummary},
+    plan::{Plan, Step},
 };
 
 /// What is known after some events.
@@ -32,7 +33,7 @@ pub struct State {
     pub hypotheses: BTreeMap<String, Hypothesis>,
     /// Revisions of the plan so far.
     pub rounds: u32,
-    planned: BTreeMap<String, (crate::tool::ToolRef, String)>,
+    planned: BTreeMap<String, Step>,
     began: BTreeMap<String, Timestamp>,
 }
 
@@ -153,28 +154,30 @@ impl State {
         Ok(())
     }
 
-    fn replan(&mut self, plan: &super::plan::Plan) {
+    fn replan(&mut self, plan: &Plan) {
         self.rounds = plan.revision;
         if !self.plan_reason.is_empty() {
             self.plan_reason.push_str("; then ");
         }
         self.plan_reason.push_str(&plan.reason);
         for step in &plan.steps {
-            self.planned.insert(step.id.clone(), (step.tool.clone(), step.purpose.clone()));
+            self.planned.insert(step.id.clone(), step.clone());
         }
     }
 
     fn begin_step(&mut self, event: &Event) {
-        let (tool, purpose) = self.planned.get(&event.step).cloned().unwrap_or_default();
+        let planned = self.planned.get(&event.step).cloned().unwrap_or_default();
         self.began.insert(event.step.clone(), event.time);
         self.steps.push(StepSummary {
             step: event.step.clone(),
-            tool,
-            purpose,
+            tool: planned.tool,
+            purpose: planned.purpose,
             outcome: StepOutcome::Skipped,
             summary: String::new(),
             duration: Duration::ZERO,
             attempts: 0,
+            about: planned.about,
+            carried: false,
         });
     }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
     sync::{LazyLock, Mutex},
     time::Duration,
@@ -159,6 +159,7 @@ pub(crate) fn concluded(
         memory: MemoryOutcome::default(),
         tool_calls: 9,
         ended_by: EndReason::Concluded,
+        unexplained: BTreeSet::new(),
     };
     Investigation {
         phase: Phase::Succeeded,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    episode::{Culprit, Episode, MAX_SENTENCE, Outcome, cut, resource},
+    episode::{Culprit, Episode, MAX_SENTENCE, Outcome, Way, cut, resource},
     feedback::Feedback,
 };
 use crate::{
@@ -220,13 +220,14 @@ impl Case {
     }
 
     /// As it is kept and compared: with a stored form below the limit of a tree. What is made of
-    /// escapes may pass it; labels, signals and comment, which only serve the search, are left out
-    /// then.
+    /// escapes may pass it; what only serves the search or saves questions (labels, signals, comment,
+    /// the way to the verdict) is left out then.
     #[must_use]
     pub fn fitting(mut self) -> Self {
         if self.encode().len() > MAX_VALUE {
             self.episode.labels.clear();
             self.episode.signals.clear();
+            self.episode.way = Way::default();
             if let Some(feedback) = &mut self.feedback {
                 feedback.comment.clear();
             }

@@ -9,7 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fact::Entity,
-    investigation::{Investigation, InvestigationId, Phase, finding::Verdict},
+    investigation::{
+        Investigation, InvestigationId, Phase,
+        finding::{StepSummary, Verdict},
+        plan::Question,
+        report::Report,
+    },
 };
 
 /// Longest sentence kept, in bytes.
@@ -22,6 +27,9 @@ const MAX_ABOUT: usize = 512;
 const MAX_LABELS: usize = 64;
 /// Most signals kept, in order of name.
 const MAX_SIGNALS: usize = 48;
+
+/// Most questions kept.
+const MAX_ASKED: usize = 16;
 
 /// Resource name of the episode that an investigation leaves behind.
 #[must_use]
@@ -68,9 +76,48 @@ pub struct Episode {
     /// What it was about, one line.
     #[serde(default)]
     pub about: String,
+    /// What it takes to see the same again.
+    #[serde(default)]
+    pub way: Way,
     /// When it ended.
     #[serde(with = "stamp")]
     pub ended: Timestamp,
+}
+
+/// What a verdict rested on, and what it left open: who asks the same again and sees the same need
+/// ask nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Way {
+    /// Questions whose answers it rested on; empty when that is not known.
+    asked: Vec<Asked>,
+    /// Causes that stood.
+    causes: u32,
+    /// Signals of harm at the alerted object that none of them explained.
+    unexplained: BTreeSet<String>,
+}
+
+/// What a recalled episode tells of its verdict beside the cause, for who checks it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Known {
+    /// Nothing was wrong.
+    pub healthy: bool,
+    /// Belief in the main cause, 0 to 1.
+    pub confidence: f64,
+    /// Causes that stood.
+    pub causes: usize,
+    /// Signals of harm at the alerted object that none of them explained.
+    pub unexplained: BTreeSet<String>,
+    /// Questions that it rested on; empty when they are not known.
+    pub rested_on: Vec<Question>,
+}
+
+/// A question without the words it was put in, which are the tool's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Asked {
+    /// Tool, as people read it.
+    tool: String,
+    /// Object asked about; `None` for what the alert was about.
+    about: Option<Culprit>,
 }
 
 /// A signal and the kind of object it was seen on.
@@ -107,6 +154,22 @@ pub struct Culprit {
 // === impl Episode ===
 
 impl Episode {
+    /// What it knows of the way to its verdict.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let question = |asked: &Asked| Question {
+            tool: asked.tool.clone(),
+            about: asked.about.as_ref().map(Culprit::entity),
+        };
+        Known {
+            healthy: self.outcome == Outcome::Healthy,
+            confidence: self.confidence,
+            causes: usize::try_from(self.way.causes).unwrap_or(usize::MAX),
+            unexplained: self.way.unexplained.clone(),
+            rested_on: self.way.asked.iter().map(question).collect(),
+        }
+    }
+
     /// What is worth remembering of an investigation; `None` while it runs, when it was withdrawn
     /// or failed, and when it has no report.
     #[must_use]
@@ -148,8 +211,28 @@ impl Episode {
             tool_calls: report.tool_calls,
             calls_saved: report.memory.tool_calls_saved,
             about: cut(&alert.headline(), MAX_ABOUT),
+            way: Way::of(report),
             ended,
         })
+    }
+}
+
+impl Way {
+    fn of(report: &Report) -> Self {
+        let carried: Vec<&StepSummary> = report.steps.iter().filter(|step| step.carried).collect();
+        // A part of the way is none.
+        if carried.len() > MAX_ASKED || report.unexplained.len() > MAX_SIGNALS {
+            return Self::default();
+        }
+        let asked = carried.into_iter().map(|step| Asked {
+            tool: cut(&step.tool.to_string(), MAX_WORD),
+            about: step.about.as_ref().map(Culprit::of),
+        });
+        Self {
+            asked: asked.collect(),
+            causes: u32::try_from(report.conclusion.root_causes.len()).unwrap_or(u32::MAX),
+            unexplained: report.unexplained.iter().map(|signal| cut(signal, MAX_WORD)).collect(),
+        }
     }
 }
 

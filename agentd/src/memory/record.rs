@@ -73,5 +73,6 @@ mod tests {
             panic!("not read");
         };
         assert_eq!((episode.tool_calls, episode.calls_saved), (3, 0));
+        assert_eq!(episode.known().rested_on, [], "what was not kept then is not known");
     }
 }

@@ -36,7 +36,8 @@ struct Given {
     alert: Alert,
     tools: Vec<Arc<ToolSpec>>,
     catalogue: Catalogue,
-    recalled: Vec<EpisodeMatch>,
+    recalled: Option<EpisodeMatch>,
+    rested_on: Vec<Question>,
     asked: BTreeSet<(String, String)>,
     failed: Vec<Failed>,
 }
@@ -47,7 +48,8 @@ impl Given {
             alert: alert(),
             tools,
             catalogue: Catalogue::embedded().unwrap(),
-            recalled: Vec::new(),
+            recalled: None,
+            rested_on: Vec::new(),
             asked: BTreeSet::new(),
             failed: Vec::new(),
         }
@@ -58,7 +60,8 @@ impl Given {
             alert: &self.alert,
             tools: &self.tools,
             catalogue: &self.catalogue,
-            recalled: &self.recalled,
+            recalled: self.recalled.as_ref(),
+            rested_on: &self.rested_on,
             assessment,
             asked: &self.asked,
             failed: &self.failed,
@@ -104,17 +107,11 @@ fn the_first_round_asks_every_tool_that_fits_the_alert_and_the_cheap_ones_first(
     );
 }
 
-#[test]
-fn a_like_case_is_checked_with_the_fewest_questions_and_the_rest_comes_after() {
-    let mut given = Given::new(vec![
-        tool("kills", vec![start("{}", &["container.oom_killed", "container.crash_looping"])]),
-        tool("memory", vec![start("{}", &["container.memory_near_limit"])]),
-        tool("images", vec![start("{}", &["container.image_pull_failed"])]),
-    ]);
-    given.recalled = vec![EpisodeMatch {
+fn case(category: &str) -> EpisodeMatch {
+    EpisodeMatch {
         episode: "episodes/1".to_owned(),
         similarity: 0.9,
-        category: "oom_killed".to_owned(),
+        category: category.to_owned(),
         culprit: None,
         root_cause: String::new(),
         resolution: String::new(),
@@ -122,15 +119,55 @@ fn a_like_case_is_checked_with_the_fewest_questions_and_the_rest_comes_after() {
         tool_calls: 9,
         corrected: false,
         check: Check::Open,
-    }];
-    let names = |plan: Vec<(String, String)>| -> Vec<String> {
-        plan.into_iter().map(|(name, _)| name).collect()
-    };
+    }
+}
+
+fn names(plan: Vec<(String, String)>) -> Vec<String> {
+    plan.into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+fn a_like_case_is_checked_with_the_fewest_questions_and_the_rest_comes_after() {
+    let mut given = Given::new(vec![
+        tool("kills", vec![start("{}", &["container.oom_killed", "container.crash_looping"])]),
+        tool("memory", vec![start("{}", &["container.memory_near_limit"])]),
+        tool("images", vec![start("{}", &["container.image_pull_failed"])]),
+    ]);
+    given.recalled = Some(case("oom_killed"));
     assert_eq!(names(given.plan(None)), ["kills", "memory"]);
     given.asked = [("probe.kills", "{}"), ("probe.memory", "{}")]
         .map(|(t, a)| (t.to_owned(), a.to_owned()))
         .into();
     assert_eq!(names(given.plan(Some(&given.nothing_known()))), ["images"]);
+}
+
+#[test]
+fn what_an_earlier_verdict_rested_on_is_asked_first_as_the_tools_of_today_want_it_asked() {
+    let mut deeper = start(r#"{"object":"{namespace}/{name}"}"#, &["log.error_pattern"]);
+    deeper.subject_kinds = strings(&["Service"]);
+    deeper.after_signals = strings(&["dependency.*"]);
+    let mut given = Given::new(vec![
+        tool("kills", vec![start("{}", &["container.oom_killed"])]),
+        tool("images", vec![start("{}", &["container.image_pull_failed"])]),
+        tool("nodes", vec![start("{}", &["node.not_ready"])]),
+        tool("deeper", vec![deeper]),
+    ]);
+    let rested_on = |tool: &str, about| Question { tool: format!("probe.{tool}"), about };
+    given.recalled = Some(case("oom_killed"));
+    given.rested_on = vec![
+        rested_on("nodes", None),
+        rested_on("deeper", Some(Entity::new("Service", "ns", "a"))),
+        // Nobody answers these any more.
+        rested_on("deeper", Some(Entity::new("Node", "", "n"))),
+        rested_on("deeper", None),
+        rested_on("gone", None),
+    ];
+    let plan = given.plan(None);
+    assert_eq!(names(plan.clone()), ["nodes", "deeper", "kills"]);
+    assert_eq!(plan[1].1, r#"{"object":"ns/a"}"#);
+    // Where nothing was wrong then, all broad questions are asked, and what else it rested on.
+    given.recalled = Some(case(""));
+    assert_eq!(names(given.plan(None)), ["nodes", "deeper", "images", "kills"]);
 }
 
 #[test]

@@ -76,6 +76,12 @@ impl Facts {
         }
     }
 
+    /// Only what could not be looked at.
+    #[must_use]
+    pub fn without_answers(&self) -> Self {
+        Self { blind: self.blind.clone(), untold: self.untold, ..Self::default() }
+    }
+
     /// Notes a question that stayed without an answer.
     pub fn blind(&mut self, tool: &ToolRef, signals: Vec<String>) {
         let at = self.blind.len().saturating_sub(self.untold);

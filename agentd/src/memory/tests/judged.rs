@@ -3,9 +3,14 @@
 
 use super::*;
 use crate::{
-    investigation::finding::Judgement,
+    fact::Entity,
+    investigation::{
+        finding::{Judgement, StepOutcome, StepSummary},
+        plan::Question,
+    },
     memory::feedback::TrueCause,
     store::redb::testing::{delete_events, make_first_format},
+    tool::ToolRef,
 };
 
 fn feedback(of: u64, judgement: Judgement, cause: &str) -> Feedback {
@@ -364,4 +369,50 @@ async fn a_note_says_that_its_case_was_judged_wrong() {
     memory.judge(feedback(2, Judgement::Incorrect, "a cable"), None).await.unwrap();
     let note = memory.note(&cart, minute(9)).unwrap();
     assert!(note.text.ends_with("judged wrong, the true cause was told: a cable"), "{}", note.text);
+}
+
+#[tokio::test]
+async fn what_a_verdict_rested_on_is_known_again_without_the_trees_until_people_tell_another_cause()
+{
+    let home = Home::new();
+    let (journal, memory) = home.open(minute(20)).await;
+    let cart = alert("high_memory", "cart");
+    let mut done = concluded(id(1), &cart, "oom_killed", &["container.oom_killed"], 1);
+    let report = done.report.as_mut().unwrap();
+    let step = |tool: &str, about: Option<Entity>, carried| StepSummary {
+        step: "s1.1".to_owned(),
+        tool: ToolRef { plugin: "p".to_owned(), tool: tool.to_owned(), ..ToolRef::default() },
+        purpose: String::new(),
+        outcome: StepOutcome::Succeeded,
+        summary: String::new(),
+        duration: std::time::Duration::ZERO,
+        attempts: 1,
+        about,
+        carried,
+    };
+    let object = Entity::new("Service", "shop", "store");
+    report.steps = vec![
+        step("look", None, true),
+        step("idle", None, false),
+        step("deeper", Some(object.clone()), true),
+    ];
+    report.unexplained = ["log.error_pattern".to_owned()].into();
+    live_through(&journal, &memory, done).await;
+    let question = |tool: &str, about| Question { tool: tool.to_owned(), about };
+    let wanted = Known {
+        healthy: false,
+        confidence: 0.8,
+        causes: 1,
+        unexplained: ["log.error_pattern".to_owned()].into(),
+        rested_on: vec![question("p.look", None), question("p.deeper", Some(object))],
+    };
+    let known = |memory: &Memory| self::cart(memory).known.into_values().collect::<Vec<_>>();
+    let wanted = [wanted];
+    assert_eq!(known(&memory), wanted);
+    drop((journal, memory));
+    fs::remove_dir_all(home.memory_dir()).unwrap();
+    let (_journal, memory) = home.open(minute(20)).await;
+    assert_eq!(known(&memory), wanted);
+    memory.judge(feedback(1, Judgement::Incorrect, "disk_full"), None).await.unwrap();
+    assert_eq!(known(&memory), []);
 }

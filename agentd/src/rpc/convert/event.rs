@@ -180,6 +180,7 @@ fn write_plan(plan: &Plan) -> v1::PlanUpdated {
                 tool: Some(wire::tool_ref_to(&step.tool)),
                 arguments_json: step.arguments.clone(),
                 depends_on: step.needs.clone(),
+                subject: step.about.as_ref().map(wire::entity_to),
             })
             .collect(),
         reason: plan.reason.clone(),
@@ -198,6 +199,7 @@ fn read_plan(message: v1::PlanUpdated) -> Plan {
                 tool: step.tool.map(wire::tool_ref_from).unwrap_or_default(),
                 arguments: step.arguments_json,
                 needs: step.depends_on,
+                about: step.subject.map(wire::entity_from),
             })
             .collect(),
         reason: message.reason,

@@ -51,6 +51,7 @@ pub fn write_report(report: &Report) -> v1::Report {
         deciding_questions: said.deciding_questions.clone(),
         unknown_signals: said.unknown_signals.clone(),
         cited: said.cited.iter().map(write_evidence).collect(),
+        unexplained_signals: report.unexplained.iter().cloned().collect(),
     }
 }
 
@@ -86,6 +87,7 @@ pub fn read_report(message: v1::Report) -> Result<Report, Unreadable> {
         memory: memory::read_memory(message.memory.unwrap_or_default()),
         tool_calls: count(execute),
         ended_by: read_end(known(message.ended_by)),
+        unexplained: message.unexplained_signals.into_iter().collect(),
     })
 }
 
@@ -263,6 +265,8 @@ fn write_step(step: &StepSummary) -> v1::StepSummary {
         summary: step.summary.clone(),
         duration: Some(wire::duration_to(step.duration)),
         attempts: int(step.attempts),
+        subject: step.about.as_ref().map(wire::entity_to),
+        carried: step.carried,
     }
 }
 
@@ -287,6 +291,8 @@ fn message_steps(steps: Vec<v1::StepSummary>) -> Vec<StepSummary> {
                     .and_then(|d| wire::duration_from(Some(d)))
                     .unwrap_or_default(),
                 attempts: count(message.attempts),
+                about: message.subject.map(wire::entity_from),
+                carried: message.carried,
             }
         })
         .collect()

@@ -175,6 +175,8 @@ fn report() -> Report {
             summary: "su".to_owned(),
             duration: Duration::from_millis(20),
             attempts: 2,
+            about: Some(Entity::new("Deployment", "ns", "b")),
+            carried: true,
         }],
         plan_reason: "why".to_owned(),
         duration: Duration::from_secs(3),
@@ -188,6 +190,7 @@ fn report() -> Report {
         },
         tool_calls: 12,
         ended_by: EndReason::MaxRounds,
+        unexplained: ["log.error_pattern".to_owned()].into(),
     }
 }
 
@@ -278,6 +281,7 @@ fn every_kind() -> Vec<Kind> {
             purpose: "p".to_owned(),
             tool: tool(),
             arguments: "{}".to_owned(),
+            about: Some(Entity::new("Deployment", "ns", "b")),
             needs: vec!["s1.1".to_owned()],
         }],
         reason: "r".to_owned(),
