@@ -12,6 +12,7 @@ pub mod machine;
 pub mod outcome;
 pub mod planted;
 pub mod relay;
+pub mod repeat;
 pub mod stage;
 pub mod stand;
 pub mod swollen;

@@ -15,7 +15,7 @@ use agent_tests::measure::{
     investigate::{self, Pace},
     machine,
     outcome::Outcome,
-    table,
+    repeat, table,
     variant::{Taken, Variant},
 };
 use anyhow::{Context as _, Result, bail};
@@ -57,6 +57,12 @@ struct Arguments {
     /// Also with text planted that speaks to the reader.
     #[arg(long)]
     plant: bool,
+    /// Only this: every case twice with one memory, how many calls the second time takes.
+    #[arg(long)]
+    repeat: bool,
+    /// Only this: every case where memory has another one behind the same alert.
+    #[arg(long)]
+    changed: bool,
     /// Cases at once; one a processor when not given.
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     jobs: usize,
@@ -89,6 +95,9 @@ async fn main() -> ExitCode {
 /// Measures, and tells which demands were not met.
 async fn measured(arguments: Arguments) -> Result<Vec<String>> {
     let cases = cases(&arguments)?;
+    if arguments.repeat || arguments.changed {
+        return remembered(&arguments, &cases).await;
+    }
     let pace = Pace { at_once: arguments.jobs, keep: arguments.explain.clone() };
     let begun = Instant::now();
     let plain = investigate::all(&cases, Variant::Plain, &pace).await?;
@@ -119,6 +128,28 @@ async fn measured(arguments: Arguments) -> Result<Vec<String>> {
         std::fs::write(file, text).with_context(|| file.display().to_string())?;
     }
     Ok(faults(&arguments, &runs))
+}
+
+/// Measures what memory does, and tells what is not met.
+async fn remembered(arguments: &Arguments, cases: &[Case]) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    for (wanted, name) in [(arguments.repeat, "repeat"), (arguments.changed, "changed")] {
+        if !wanted {
+            continue;
+        }
+        let met = match name {
+            "repeat" => repeat::twice(cases, arguments.jobs).await?,
+            _ => repeat::changed(cases, arguments.jobs).await?,
+        };
+        if arguments.list {
+            println!("{}", repeat::list(&met));
+        }
+        print!("{}", repeat::summary(&met));
+        let flipped =
+            met.iter().filter(|one| one.again.confident_wrong() && !one.alone.confident_wrong());
+        faults.extend(flipped.map(|one| format!("{name}: {} is sure and wrong", one.alone.id)));
+    }
+    Ok(faults)
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>> {
