@@ -20,6 +20,9 @@ use crate::renamed;
 /// How much later the alert fires again, in seconds.
 const LATER: i64 = 60;
 
+/// How far the earlier cases of neighbours lie apart, so that many pairs of categories are met.
+const APART: usize = 37;
+
 /// An incident met for the second time, or in the place of another one.
 #[derive(Debug, Clone)]
 pub struct Met {
@@ -70,7 +73,7 @@ pub async fn twice(cases: &[Case], at_once: usize) -> Result<Vec<Met>> {
 }
 
 /// Meets each case where memory has a case of another category behind the same alert, on objects of
-/// the same names: the next one in `cases` that can stand there.
+/// the same names: one from elsewhere in `cases` that can stand there.
 ///
 /// # Errors
 /// As [`twice`].
@@ -82,7 +85,8 @@ pub async fn changed(cases: &[Case], at_once: usize) -> Result<Vec<Met>> {
     };
     let pairs =
         cases.iter().enumerate().filter(|(_, case)| placed(case)).filter_map(|(at, case)| {
-            let mut others = cases.iter().cycle().skip(at + 1).take(cases.len());
+            let from = at + 1 + at * APART % cases.len();
+            let mut others = cases.iter().cycle().skip(from).take(cases.len());
             let other = others.find(|o| placed(o) && o.truth.category != case.truth.category)?;
             Some((other.clone(), case.clone()))
         });
