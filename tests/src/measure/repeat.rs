@@ -184,9 +184,13 @@ fn line(one: &Met) -> String {
         false => format!(" after {}", one.earlier),
     };
     let (first, second) = (one.alone.calls, one.again.calls);
+    let saved = if one.saved > 0 { format!(", told {} saved", one.saved) } else { String::new() };
     let said = one.again.said();
     let before = if one.same() { String::new() } else { format!(", alone: {}", one.alone.said()) };
-    format!("{}{earlier}: {first} -> {second} calls; {said}{sure}{before}{changed}\n", one.alone.id)
+    format!(
+        "{}{earlier}: {first} -> {second} calls{saved}; {said}{sure}{before}{changed}\n",
+        one.alone.id
+    )
 }
 
 /// How many took fewer calls, how many came to something else, and whether what the reports say of
