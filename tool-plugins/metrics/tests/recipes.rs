@@ -388,6 +388,24 @@ async fn a_caller_that_floods_is_told_from_one_that_passes_load_on() {
 }
 
 #[tokio::test]
+async fn a_caller_that_only_a_mesh_sees_asked_for_more_passes_it_on() {
+    let mesh = |a: &str, b: &str| {
+        format!(
+            r#"istio_requests_total{{reporter="source",source_workload="{a}",source_workload_namespace="shop",destination_service_name="{b}",destination_service_namespace="shop",response_code="200"}}"#
+        )
+    };
+    let grown = |step: i64| if late(step) { 3000.0 } else { 600.0 };
+    let facts = Dump::default()
+        .counter(&mesh("gate", "front"), grown)
+        .counter(&mesh("front", "cart"), grown)
+        .counter(r#"http_requests_total{namespace="shop",service="cart",code="200"}"#, grown)
+        .asked(&[service("front"), service("cart")], "cart")
+        .await;
+    assert_eq!(one(&facts, "service.traffic_up", "cart").attributes["source"], "passed_on");
+    assert!(none(&facts, "traffic.flood"), "{facts:?}");
+}
+
+#[tokio::test]
 async fn pools_and_the_client_that_takes_all_connections_are_told() {
     let activity = |app: &str| {
         format!(

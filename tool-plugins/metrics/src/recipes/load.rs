@@ -109,14 +109,24 @@ fn source(service: &Entity, shift: Shift, edges: &[Edge<'_>]) -> Source {
     };
     let (before, after) = around(edge.flow, shift);
     let times = after / before.max(0.01);
-    let asked = edges.iter().find(|e| e.called.is_none() && e.subject == edge.subject);
-    let asked = asked.map(|e| around(e.flow, shift)).map(|(b, a)| a / b.max(0.01));
+    let asked = asked(&edge.subject, edges, shift).map(|(b, a)| a / b.max(0.01));
     match asked {
         // Asked for as much more itself, it only passes on what it gets.
         Some(asked) if asked >= 0.6 * times => Source::PassedOn(edge.subject.clone()),
         _ if times >= t::TRAFFIC_TIMES => Source::Caller(edge.subject.clone()),
         _ => Source::Outside,
     }
+}
+
+/// What a service was asked for before and after a change: by its own count, else by those of all
+/// who call it.
+fn asked(service: &Entity, edges: &[Edge<'_>], shift: Shift) -> Option<(f64, f64)> {
+    let own = edges.iter().find(|e| e.called.is_none() && e.subject == *service);
+    own.map(|e| around(e.flow, shift)).or_else(|| {
+        let calls = edges.iter().filter(|e| e.called.as_ref() == Some(service));
+        let seen = calls.map(|e| around(e.flow, shift));
+        seen.reduce(|(before, after), (b, a)| (before + b, after + a))
+    })
 }
 
 /// The caller's own part in it: it sends several times what it did, unasked.
