@@ -109,19 +109,27 @@ impl Anchor {
     ) -> Timestamp {
         let alerted = alert.start.or(facts.first_observed_at()).unwrap_or(self.now);
         let claim = Claim::of(catalogue.claims(), alert);
-        let (mut any, mut claimed) = (None::<Timestamp>, None::<Timestamp>);
-        let earlier = |known: Option<Timestamp>, at| known.map_or(Some(at), |k| Some(k.min(at)));
+        let mut earliest = [None::<Timestamp>; 4];
         for seen in facts.seen().iter().filter(|seen| self.sets_onset(seen, topology, catalogue)) {
             let observation = &seen.observation;
             let recent = |at: &Timestamp| alerted.duration_since(*at) <= LONG_BEFORE;
             let Some(start) = observation.start.filter(recent) else { continue };
-            any = earlier(any, start);
-            if claim.is_some_and(|claim| matches_any(&claim.harm, &observation.signal)) {
-                claimed = earlier(claimed, start);
+            let signal = observation.signal.as_str();
+            let claimed = claim.is_some_and(|claim| matches_any(&claim.harm, signal));
+            // What the alert speaks of tells best when it began, and what was measured better than
+            // what a program says: a stray error before it does not, and still less a warning.
+            let tier = match observation.attr("level") {
+                "WARN" => 3,
+                _ if !claimed => 2,
+                _ if signal.starts_with("log.") => 1,
+                _ => 0,
+            };
+            if let Some(known) = earliest.get_mut(tier) {
+                *known = Some(known.map_or(start, |known| known.min(start)));
             }
         }
-        // What the alert speaks of tells best when it began; a stray error before it does not.
-        claimed.or(any).map_or(alerted, |earliest| earliest.min(alerted))
+        let first = earliest.into_iter().flatten().next();
+        first.map_or(alerted, |first| first.min(alerted))
     }
 
     fn sets_onset(&self, seen: &Seen, topology: &Topology, catalogue: &Catalogue) -> bool {

@@ -264,7 +264,17 @@ fn upstream(record: &Record, text: &str) -> Option<Mechanism> {
         let unit = words.get(index + 1).is_some_and(|w| UNITS.contains(w));
         let said = near(words.get(index.saturating_sub(4)..index))
             || near(words.get(index + 1..(index + 4).min(words.len())));
-        (said && !unit).then(|| mechanism(status))
+        // "pay-api: 500 for payment 7", "502 from quote-gw.quotes".
+        let joined = |name: &str| {
+            name.contains(['-', '.']) && name.contains(|c: char| c.is_ascii_alphabetic())
+        };
+        let named = index
+            .checked_sub(1)
+            .and_then(|before| words.get(before))
+            .is_some_and(|name| joined(name) && text.contains(&format!("{name}: {word}")));
+        let from = words.get(index + 1) == Some(&"from")
+            && words.get(index + 2).is_some_and(|name| joined(name));
+        ((said || named || from) && !unit).then(|| mechanism(status))
     })
 }
 

@@ -135,7 +135,9 @@ fn told(message: &str) -> Option<(String, f64)> {
     let at = |index: usize| words.get(index).map_or("", String::as_str);
     let (mut found, mut place) = (None, 0);
     for index in 0..words.len() {
-        let Ok(amount) = at(index).parse::<f64>() else { continue };
+        // An id such as 8992e85 or "inf" is a number to a parser and to nobody else.
+        let plain = at(index).chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
+        let Some(amount) = plain.then(|| at(index).parse::<f64>().ok()).flatten() else { continue };
         let unit = UNITS.contains(&at(index + 1));
         let before = index.checked_sub(1).map_or("", at);
         let further = index.checked_sub(2).map_or("", at);

@@ -96,6 +96,7 @@ const LISTED: &[Names] = &[
     ),
     names(Side::Server, MESH, "istio_request_duration_milliseconds"),
     names(Side::Edge, MESH, "istio_request_duration_milliseconds"),
+    names(Side::Edge, "hubble_http_requests_total", "hubble_http_request_duration_seconds"),
     names(Side::Client, "http_client_requests_total", "http_client_request_duration_seconds"),
     names(
         Side::Client,
@@ -310,10 +311,13 @@ fn family(store: &Store, side: Side, requests: &str, durations: &str) -> Family 
         Side::Client => keys.peer = label(PEER),
         Side::Edge => {
             keys.subject = label(&["source_canonical_service", "source_app", "source_workload"]);
-            keys.namespace = label(&["source_workload_namespace"]);
+            keys.namespace = label(&["source_workload_namespace", "source_namespace"]);
             keys.peer = label(&["destination_service_name", "destination_workload"]);
-            keys.peer_namespace =
-                label(&["destination_service_namespace", "destination_workload_namespace"]);
+            keys.peer_namespace = label(&[
+                "destination_service_namespace",
+                "destination_workload_namespace",
+                "destination_namespace",
+            ]);
         }
     }
     let durations = Some(durations.to_owned()).filter(|base| has_durations(store, base));

@@ -277,3 +277,26 @@ fn a_dropped_index_or_a_lowered_bound_is_blamed_and_not_the_release_before_it() 
     let told = assess(embedded(), &alert("high_error_rate", "web"), &facts, &relations);
     assert_eq!(blamed(&told), ["hpa_misconfigured HorizontalPodAutoscaler n/web"]);
 }
+
+/// What an innocent release warns of is older than the trouble, and says nothing of its beginning.
+#[test]
+fn a_warning_before_the_trouble_does_not_clear_the_change_that_made_it() {
+    let warns = with(
+        saw("log.error_pattern", thing("Pod", "web-1"), "11:22:00"),
+        &[("level", "WARN"), ("is_new", "true"), ("of", "")],
+    );
+    let broke = with(
+        saw("log.error_pattern", thing("Pod", "db-0"), "11:30:00"),
+        &[("level", "ERROR"), ("is_new", "true"), ("of", "code")],
+    );
+    let mut released = rolled("db", "code", "image");
+    released.subject = thing("StatefulSet", "db");
+    let mut failing = saw("dependency.failing", thing("Service", "db"), "11:30:00");
+    failing.peer = Some(thing("Service", "web"));
+    let mut facts = vec![released, broke, failing, errors("web", "11:30:30"), warns];
+    for _ in 0..2 {
+        let told = assess(embedded(), &alert("high_error_rate", "web"), &facts, &world());
+        assert_eq!(blamed(&told), ["bad_deploy_regression StatefulSet n/db"]);
+        facts.reverse();
+    }
+}

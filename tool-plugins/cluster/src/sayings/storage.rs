@@ -17,6 +17,20 @@ const PROVISIONING: Table = &[
         ],
     ),
     ("volume_lost", &["lost its persistentvolume", "volume was lost", "bound claim has lost"]),
+    // What the claim asks for no volume of the class can be: the claim is to be changed.
+    (
+        "access_mode",
+        &[
+            "readwritemany",
+            "readonlymany",
+            "multi_node",
+            "multi-node",
+            "access mode",
+            "accessmodes",
+            "volume capabilities not supported",
+            "volume capability not supported",
+        ],
+    ),
     (
         "capacity",
         &[
@@ -92,7 +106,7 @@ fn first(table: Table, message: &str) -> &'static str {
     table.iter().find(fits).map_or("other", |(why, _)| why)
 }
 
-/// Why a claim is not bound: `class_missing`, `no_class`, `volume_taken`, `volume_mismatch`,
+/// Why a claim is not bound: `class_missing`, `no_class`, `access_mode`, `volume_taken`, `volume_mismatch`,
 /// `volume_lost`, `capacity`, `rights`, `parameters`, `unreachable`, `waits_for_provisioner` or
 /// `other`.
 #[must_use]
@@ -128,6 +142,10 @@ mod tests {
             (
                 "no persistent volumes available for this claim and no storage class is set",
                 "no_class",
+            ),
+            (
+                "failed to provision volume with StorageClass \"quick\": rpc error: code = InvalidArgument desc = Volume capabilities not supported: access mode MULTI_NODE_MULTI_WRITER",
+                "access_mode",
             ),
             (
                 "failed to provision volume with StorageClass \"quick\": rpc error: code = ResourceExhausted desc = not enough free space",

@@ -163,11 +163,24 @@ fn error_fact(subject: &Entity, template: &str, kind: &Kind, news: &News) -> Obs
         .attr("level", kind.level.word())
         .attr("is_new", news.is_new.to_string())
         .attr("onset", news.onset())
-        .attr("of", if kind.of_another { "another" } else { "" })
+        .attr("of", whose(kind))
         .quote(&tally::quote(&kind.quote, kind.exception.as_ref()));
     match &kind.exception {
         Some(exception) => fact.attr("exception", exception.class.as_str()),
         None => fact,
+    }
+}
+
+/// Whose fault a line tells: another's, that cannot be reached, found or used; the program's code;
+/// or empty where it does not say.
+fn whose(kind: &tally::Kind) -> &'static str {
+    let thrown = kind.exception.as_ref().map_or("", |exception| exception.line.as_str());
+    if kind.of_another {
+        "another"
+    } else if words::is_of_code(&kind.quote) || words::is_of_code(thrown) {
+        "code"
+    } else {
+        ""
     }
 }
 

@@ -100,6 +100,56 @@ fn share_in(rest: &str) -> Option<f64> {
     Some(if unit.starts_with('%') || number > 1.0 { number / 100.0 } else { number })
 }
 
+/// Whether an error is one that a program's own code makes: what is called does not exist, is
+/// nothing, or is of another type. By the words of the runtimes themselves.
+#[must_use]
+pub fn is_of_code(text: &str) -> bool {
+    const CODE: &[&str] = &[
+        // Java, Kotlin, Scala
+        "nullpointerexception",
+        "nosuchmethoderror",
+        "nosuchfielderror",
+        "noclassdeffounderror",
+        "classcastexception",
+        "indexoutofboundsexception",
+        "unsupportedoperationexception",
+        // .NET
+        "nullreferenceexception",
+        "missingmethodexception",
+        "invalidcastexception",
+        // JavaScript
+        "is not a function",
+        "cannot read propert",
+        "is not defined",
+        "referenceerror",
+        // Python, JavaScript and PHP
+        "typeerror",
+        "attributeerror",
+        "nameerror",
+        "unboundlocalerror",
+        "keyerror",
+        // Ruby
+        "nomethoderror",
+        "undefined method",
+        "undefined local variable",
+        // PHP
+        "call to undefined",
+        "call to a member function",
+        "must be of type",
+        "undefined array key",
+        "undefined variable",
+        // Go, Rust, Elixir, Erlang
+        "nil pointer dereference",
+        "index out of range",
+        "called `option::unwrap()`",
+        "undefinedfunctionerror",
+        "functionclauseerror",
+        "function_clause",
+    ];
+    let lower = text.to_ascii_lowercase();
+    CODE.iter().any(|words| lower.contains(words))
+}
+
 /// What else a record of `signal` tells, as attributes.
 #[must_use]
 pub fn beside(signal: &str, text: &str) -> Vec<(&'static str, String)> {
@@ -240,6 +290,25 @@ pub fn reads_settings(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_the_code_itself_are_told_from_errors_about_the_world() {
+        for code in [
+            "Uncaught PHP Exception Error: \"Call to undefined method App\\Tariff\\Table::withSurcharge()\"",
+            "TypeError: Cannot read properties of undefined (reading 'id')",
+            "NoMethodError (undefined method `total' for nil:NilClass)",
+            "java.lang.NullPointerException: Cannot invoke \"Tier.rate()\"",
+        ] {
+            assert!(is_of_code(code), "{code}");
+        }
+        for world in [
+            "connection refused by ledger:8080",
+            "payment 17 declined: insufficient funds",
+            "timeout after 3000 ms",
+        ] {
+            assert!(!is_of_code(world), "{world}");
+        }
+    }
 
     #[test]
     fn a_full_disk_of_a_database_is_told_from_the_programs_own() {

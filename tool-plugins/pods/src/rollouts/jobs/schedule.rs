@@ -52,8 +52,8 @@ impl Schedule {
     pub(super) fn last(&self, now: Timestamp, zone: &str) -> Option<Timestamp> {
         let zone = if zone.is_empty() { TimeZone::UTC } else { TimeZone::get(zone).ok()? };
         let mut at = now.to_zoned(zone.clone());
-        let seconds = SignedDuration::from_secs(i64::from(at.second()));
-        at = at.checked_sub(seconds).ok()?;
+        let past = SignedDuration::new(i64::from(at.second()), at.subsec_nanosecond());
+        at = at.checked_sub(past).ok()?;
         let until = now.checked_sub(SignedDuration::from_hours(24 * DAYS_BACK)).ok()?;
         while at.timestamp() > until {
             if !self.on_day(&at) {
