@@ -35,6 +35,14 @@ const IMAGES: &[(&str, &str)] = &[
     ("openldap", "ldap"),
     ("mssql", "sqlserver"),
     ("cockroach", "postgres"),
+    ("cassandra", "cassandra"),
+    ("scylla", "cassandra"),
+    ("elasticsearch", "elasticsearch"),
+    ("opensearch", "elasticsearch"),
+    ("clickhouse", "clickhouse"),
+    ("couchdb", "couchdb"),
+    ("neo4j", "neo4j"),
+    ("influxdb", "influxdb"),
 ];
 const PORTS: &[(i64, &str)] = &[
     (5432, "postgres"),
@@ -50,6 +58,40 @@ const PORTS: &[(i64, &str)] = &[
     (4222, "nats"),
     (1433, "sqlserver"),
     (389, "ldap"),
+    (9042, "cassandra"),
+    (9200, "elasticsearch"),
+];
+/// Words of clients' libraries and of what servers answer, by the kind of server they belong to.
+const SPOKEN: &[(&str, &str)] = &[
+    ("psycopg", "postgres"),
+    ("asyncpg", "postgres"),
+    ("npgsql", "postgres"),
+    ("psqlexception", "postgres"),
+    ("postgres", "postgres"),
+    ("pgconn", "postgres"),
+    ("postgrex", "postgres"),
+    ("pq: ", "postgres"),
+    ("mysql", "mysql"),
+    ("mariadb", "mysql"),
+    ("mongo", "mongo"),
+    ("redis", "redis"),
+    ("jedis", "redis"),
+    ("lettuce", "redis"),
+    ("memcache", "memcached"),
+    ("rabbitmq", "rabbitmq"),
+    ("amqp", "rabbitmq"),
+    ("kafka", "kafka"),
+    ("cassandra", "cassandra"),
+    ("xandra", "cassandra"),
+    ("gocql", "cassandra"),
+    ("consistency level", "cassandra"),
+    ("elasticsearch", "elasticsearch"),
+    ("opensearch", "elasticsearch"),
+    ("flood-stage", "elasticsearch"),
+    ("cluster_block_exception", "elasticsearch"),
+    ("clickhouse", "clickhouse"),
+    ("neo4j", "neo4j"),
+    ("influxdb", "influxdb"),
 ];
 /// Programs that only watch or operate a server carry its name, too.
 const WATCHES: &[&str] = &[
@@ -70,7 +112,25 @@ const WATCHES: &[&str] = &[
 ];
 
 /// Kinds of server that answer statements and keep what may not be lost.
-pub const DATABASES: &[&str] = &["postgres", "mysql", "mongo", "sqlserver"];
+pub const DATABASES: &[&str] = &[
+    "postgres",
+    "mysql",
+    "mongo",
+    "sqlserver",
+    "cassandra",
+    "elasticsearch",
+    "clickhouse",
+    "couchdb",
+    "neo4j",
+    "influxdb",
+];
+
+/// The kind of server that a message of a client speaks of, by its library's words or the answer's.
+#[must_use]
+pub fn spoken_of(message: &str) -> Option<&'static str> {
+    let lower = message.to_ascii_lowercase();
+    SPOKEN.iter().find(|(words, _)| lower.contains(words)).map(|(_, kind)| *kind)
+}
 
 /// The kind of server a container is, such as `postgres` or `redis`.
 #[must_use]
@@ -148,5 +208,20 @@ mod tests {
             {"name": "c", "image": "r/valkey:8@sha256:abc"}]});
         assert_eq!(of_spec(&spec), Some("redis"));
         assert!(is_cache("redis") && is_broker("redis") && !is_cache("kafka"));
+    }
+
+    #[test]
+    fn a_clients_words_tell_which_kind_of_server_it_speaks_of() {
+        for (said, kind) in [
+            ("Xandra.Error unavailable: Cannot achieve consistency level ALL", Some("cassandra")),
+            ("pq: sorry, too many clients already", Some("postgres")),
+            (
+                "ClientResponseException: disk usage exceeded flood-stage watermark",
+                Some("elasticsearch"),
+            ),
+            ("connection refused by ledger:8080", None),
+        ] {
+            assert_eq!(spoken_of(said), kind, "{said}");
+        }
     }
 }

@@ -2,18 +2,18 @@
 //! taken over. Memory is bounded by the tables here and by [`crate::template`], not by the log.
 
 mod about;
+mod whom;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agent_sdk::Entity;
 use jiff::Timestamp;
-use plugin_cluster::{Peers, instruction, sayings, server};
+use plugin_cluster::{Peers, instruction};
 
 use crate::{
     database::Sessions,
     exception::{self, Exception},
     level::Level,
-    origin,
     peer::{self, Speaker},
     rate::{Counts, Window},
     record::{Joiner, Record},
@@ -212,64 +212,6 @@ impl<'a> Tally<'a> {
             seen.add(record, exception, &self.window);
             seen.beside.extend(beside);
         }
-    }
-
-    fn peer(&self, mechanism: &Mechanism, text: &str) -> Option<Entity> {
-        if !about::has_peer(mechanism.signal) {
-            return None;
-        }
-        if mechanism.signal == "log.stale_data" {
-            return peer::bringer(text, self.speaker, self.peers);
-        }
-        // The API server refused; what looks like a host there is an API group.
-        if mechanism.signal == "log.permission_denied" && sayings::forbidden(text).is_some() {
-            return None;
-        }
-        // A server speaks of those who call it; they are not whom it calls.
-        let of_clients = matches!(
-            mechanism.signal,
-            "log.auth_failure" | "log.pool_exhausted" | "log.lock_wait" | "log.slow_statement"
-        );
-        if of_clients && self.speaker.server.is_some() {
-            return None;
-        }
-        // What a resolver cannot resolve it does not call; it calls whom it forwards to.
-        if mechanism.signal == "log.dns_failure" && self.speaker.is_resolver {
-            let forwarded = text.split_once("->")?.1.split([' ', ',']).next()?;
-            return self.peers.host(forwarded.trim_end_matches(':'), &self.speaker.namespace);
-        }
-        // Who misses a cache or is held back seldom says by whom; its settings do.
-        let kind = match mechanism.signal {
-            "log.cache_full" | "log.cache_bypassed" | "log.cache_refused" => &origin::CACHES,
-            "log.broker_blocked" => &origin::BROKERS,
-            "log.pool_exhausted"
-            | "log.lock_wait"
-            | "log.slow_statement"
-            | "log.transaction_open" => {
-                return self.database(text);
-            }
-            "log.no_space" => {
-                return words::is_of_databases_disk(text).then(|| self.database(text))?;
-            }
-            _ => return peer::of(text, self.speaker, self.peers),
-        };
-        if self.speaker.server.is_some() {
-            return None;
-        }
-        peer::server(text, self.speaker, self.peers, kind)
-    }
-
-    /// The database that a client speaks of: the one it names, that its settings give, or the only
-    /// one of its namespace.
-    fn database(&self, text: &str) -> Option<Entity> {
-        let speaker = self.speaker;
-        if speaker.server.is_some() {
-            return None;
-        }
-        let only = || self.peers.only_server(&speaker.namespace, server::DATABASES);
-        peer::of(text, speaker, self.peers)
-            .or_else(|| peer::server(text, speaker, self.peers, &origin::DATABASES))
-            .or_else(only)
     }
 
     /// Who speaks.

@@ -52,6 +52,11 @@ pub fn is_of_databases_disk(text: &str) -> bool {
         "mongoservererror",
         "mongodb",
         "outofdiskspace",
+        "elasticsearch",
+        "opensearch",
+        "flood-stage",
+        "flood stage",
+        "cluster_block_exception",
     ];
     let lower = text.to_ascii_lowercase();
     DATABASE.iter().any(|words| lower.contains(words))
