@@ -71,6 +71,10 @@ const WORDINGS: &[(&str, &str)] = &[
         "log.protocol_error",
     ),
     (
+        "ERROR dial tcp: lookup rates.example on 10.96.0.10:53: read udp 10.1.1.9:4->10.96.0.10:53: read: connection refused",
+        "log.dns_failure",
+    ),
+    (
         "[ERROR] plugin/errors: 2 a.b. A: read udp 1.2.3.4:5->6.7.8.9:53: i/o timeout",
         "log.dns_failure",
     ),

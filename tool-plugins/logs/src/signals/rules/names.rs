@@ -8,6 +8,13 @@ pub(super) const RULES: &[Rule] = &[Rule {
     least: Level::Unknown,
     phrases: &[
         "no such host",
+        // Go tells the resolver it asked: "lookup web on 10.96.0.10:53: read udp ...: i/o timeout".
+        ":53: read udp",
+        ":53: read tcp",
+        ":53: write udp",
+        ":53: dial udp",
+        ":53: dial tcp",
+        ":53: i/o timeout",
         "name or service not known",
         "nodename nor servname",
         "enotfound",
