@@ -139,7 +139,7 @@ pub fn write(objects: &mut Objects, workload: &Workload, pod: &Pod, owner: &Owne
     if !pod.node.is_empty() {
         spec.insert("nodeName".into(), json!(pod.node));
     }
-    spec.insert("priority".into(), json!(0));
+    spec.entry("priority").or_insert_with(|| json!(0));
     spec.insert("enableServiceLinks".into(), json!(true));
     let status = status(clock, workload, &template, pod);
     objects.put("Pod", meta, json!({"spec": spec, "status": status}));

@@ -20,7 +20,8 @@ pub(super) async fn judge(
         .filter(|e| e.text("/reason") == "Preempted")
         .map(|e| Event::of(e, cluster.now()))
         .collect();
-    if victims.is_empty() && said.is_empty() {
+    let pushed: Vec<&Object> = pods.iter().filter(|p| finds_no_room(p)).collect();
+    if victims.is_empty() && said.is_empty() && pushed.is_empty() {
         return;
     }
     let everywhere = cluster.list(Kind::Pod, None).await;
@@ -42,6 +43,15 @@ pub(super) async fn judge(
             tell(event.about.clone(), (None, Some(event)), by, answer);
         }
     }
+    // A preempted pod is gone; where nothing tells of it any more, the one in its place does.
+    if takers.is_empty() {
+        for pod in pushed {
+            let Some(by) = came_then(pod, (&everywhere, owners)) else { continue };
+            takers.push(by);
+            answer.relate(Relation::new(by.entity(), RelationKind::Governs, pod.entity()));
+            answer.harm(outranked(pod, by));
+        }
+    }
     for taker in takers {
         answer.relate_all(owners.relations(taker));
     }
@@ -51,6 +61,48 @@ fn is_preempted(pod: &Object) -> bool {
     let target = pod.condition("DisruptionTarget").filter(|c| c.status == "True");
     target.is_some_and(|c| c.reason == "PreemptionByScheduler")
         || matches!(pod.text("/status/reason"), "Preempting" | "Preempted")
+}
+
+fn finds_no_room(pod: &Object) -> bool {
+    let scheduled = pod.condition("PodScheduled").filter(|c| c.status == "False");
+    scheduled.is_some_and(|c| c.message.contains("Insufficient"))
+}
+
+fn priority(pod: &Object) -> i64 {
+    pod.number("/spec/priority").unwrap_or(0)
+}
+
+/// Whoever of higher priority, and of another owner, was bound anywhere as a pod was made anew.
+fn came_then<'a>(pod: &Object, (pods, owners): (&'a [Object], &Owners)) -> Option<&'a Object> {
+    let made = pod.created()?;
+    let then = |other: &&Object| {
+        let bound =
+            other.condition("PodScheduled").filter(|c| c.status == "True").and_then(|c| c.since);
+        let bound = bound.or_else(|| other.created());
+        !other.text("/spec/nodeName").is_empty()
+            && bound.is_some_and(|t: Timestamp| made.duration_since(t).abs() <= SOON)
+    };
+    let above =
+        |other: &&Object| priority(other) > priority(pod) && owners.top(other) != owners.top(pod);
+    pods.iter().filter(above).filter(then).max_by_key(|other| priority(other))
+}
+
+fn outranked(pod: &Object, by: &Object) -> Observation {
+    let class = by.text("/spec/priorityClassName");
+    let of = if class.is_empty() { String::new() } else { format!(" of PriorityClass {class}") };
+    let says = format!(
+        "pod {} finds no room since pods of higher priority came: pod {}/{}{of}",
+        pod.name(),
+        by.namespace(),
+        by.name()
+    );
+    Observation::new("pod.preempted", pod.entity(), says)
+        .maybe_since(pod.created())
+        .attr("priority", priority(pod).to_string())
+        .attr("by_priority", priority(by).to_string())
+        .attr("class", class)
+        .attr("certain", "false")
+        .peer(by.entity())
 }
 
 /// The pod a sentence names: by its uid, or by namespace and name.
@@ -64,7 +116,6 @@ fn named<'a>(said: &str, pods: &'a [Object]) -> Option<&'a Object> {
 
 /// Whoever of higher priority was bound to the node then.
 fn likely<'a>(victim: &Object, pods: &'a [Object]) -> Option<&'a Object> {
-    let priority = |pod: &Object| pod.number("/spec/priority").unwrap_or(0);
     let at = victim.condition("DisruptionTarget")?.since?;
     let node = victim.text("/spec/nodeName");
     let near = |pod: &&Object| {

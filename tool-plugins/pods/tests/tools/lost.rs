@@ -127,6 +127,38 @@ async fn a_preempted_pod_is_told_with_who_took_its_room() {
 }
 
 #[tokio::test]
+async fn who_came_as_a_pod_lost_its_room_is_told_though_the_preempted_one_is_gone() {
+    let waits = |made: &str| {
+        pod(
+            "web-7d-b",
+            &json!({"metadata": {"creationTimestamp": made}, "spec": {"nodeName": ""},
+            "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+            "reason": "Unschedulable", "message": "0/3 nodes are available: 3 Insufficient memory."}]}}),
+        )
+    };
+    let came = |priority: i64| {
+        let mut taker = pod(
+            "crunch-5f-a",
+            &json!({"metadata": {"creationTimestamp": "2025-05-01T11:29:00Z", "labels": {"pod-template-hash": "5f"}},
+            "spec": {"priority": priority, "priorityClassName": "urgent"}}),
+        );
+        taker["metadata"]["ownerReferences"] =
+            json!([{"kind": "ReplicaSet", "name": "crunch-5f", "controller": true}]);
+        taker
+    };
+    let output = pods(&[waits("2025-05-01T11:29:03Z"), came(1000)]).await;
+    let seen = fact(&output, "pod.preempted");
+    assert_eq!(
+        (peer(seen).as_str(), seen.attributes["certain"].as_str()),
+        ("Pod/crunch-5f-a", "false")
+    );
+    for (made, priority) in [("2025-05-01T11:29:03Z", 0), ("2025-05-01T11:50:00Z", 1000)] {
+        let output = pods(&[waits(made), came(priority)]).await;
+        assert!(facts(&output, "pod.preempted").is_empty(), "{made} {priority}");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_pull_is_told_with_the_secret_or_registry_at_fault() {
     let secrets = json!({"spec": {"imagePullSecrets": [{"name": "regcred"}]}});
     let other = json!({"kind": "Secret", "metadata": {"name": "other", "namespace": "shop"}});
