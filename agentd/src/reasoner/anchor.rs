@@ -41,7 +41,8 @@ pub struct Anchor {
     pub onset: Timestamp,
     /// "Now" in the world that was looked at.
     pub now: Timestamp,
-    /// What the alert asked for and nothing answers to, with the nearest names.
+    /// What the alert asked for and nothing answers to, with its namespace where nothing at all lies
+    /// in that, and the nearest names.
     pub unknown: Option<(String, String)>,
 }
 
@@ -203,5 +204,9 @@ fn unknown(alert: &Alert, facts: &Facts) -> Option<(String, String)> {
             && seen.observation.attr("asked") == alert.service
     })?;
     let observation = &seen.observation;
-    Some((observation.attr("asked").to_owned(), observation.attr("nearest").to_owned()))
+    let asked = match observation.attr("empty_namespace") {
+        "" => observation.attr("asked").to_owned(),
+        namespace => format!("{namespace}/{}", observation.attr("asked")),
+    };
+    Some((asked, observation.attr("nearest").to_owned()))
 }

@@ -163,6 +163,12 @@ fn open(
         }
         _ => format!("The evidence on {} does not carry a conclusion.", subject(case, alert)),
     };
+    if let Some((asked, _)) = case.anchor.unknown.as_ref().filter(|_| nobody(case)) {
+        if let Some((namespace, _)) = asked.split_once('/') {
+            summary.push_str(&format!(" There is nothing at all in a namespace {namespace:?}."));
+        }
+        summary.push_str(" How bad it is could not be seen.");
+    }
     if let Some(best) = hypotheses.first().filter(|best| best.confidence >= 0.2)
         && nobody(case)
     {

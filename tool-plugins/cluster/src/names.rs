@@ -51,6 +51,8 @@ pub struct Resolution {
     /// pod.
     pub workloads: Vec<Entity>,
     /// The nearest names when nothing was found, or all answers when several namespaces have one;
+    /// Whether nothing at all lies in the namespace: most likely its name is a slip.
+    pub is_empty_there: bool,
     /// with their namespace where it is not the one asked for.
     pub nearest: Vec<String>,
     /// Kinds that could not be searched.
@@ -81,6 +83,8 @@ impl Cluster {
             // Only now other namespaces matter, and only to name what was perhaps meant.
             let anywhere = candidates(self, &NAMED, None, &mut answer.gaps).await;
             answer.nearest = nearest(&answer, &anywhere);
+            let lies = |ns: &String| anywhere.iter().any(|o| o.namespace() == ns.as_str());
+            answer.is_empty_there = here.as_ref().is_some_and(|ns| !lies(ns));
         }
         let owners = Owners::read(self, answer.namespace.as_deref()).await;
         answer.workloads = workloads(&answer.found, &named, &owners);
@@ -309,12 +313,15 @@ impl Resolution {
             format!("namespace {namespace}")
         };
         let nearest = self.nearest.join(", ");
+        let empty = if self.is_empty_there { namespace.as_str() } else { "" };
         let hint = if nearest.is_empty() { String::new() } else { format!("; nearest: {nearest}") };
+        let empty = empty.to_owned();
         let says = format!("nothing in {place} answers to \"{}\"{hint}", self.asked);
         // An observation is about something: of no namespace means of all of them.
         let searched = if namespace.is_empty() { "*".to_owned() } else { namespace };
         Observation::new("target.unknown", Entity::cluster_wide("Namespace", searched), says)
             .attr("asked", self.asked.as_str())
             .attr("nearest", nearest)
+            .attr("empty_namespace", empty)
     }
 }
