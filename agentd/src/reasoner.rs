@@ -83,7 +83,8 @@ pub struct Assessment {
     pub suspects: Vec<Suspect>,
     /// True when a verdict stands and nothing near the alert is unexplained.
     pub settled: bool,
-    /// Signals of harm at the alerted object that nothing standing explains.
+    /// Signals of harm at the alerted object that nothing standing explains, and complaints there
+    /// about others, as `SIGNAL of KIND NAMESPACE/NAME`.
     pub unexplained: BTreeSet<String>,
     /// What the alert names and nothing answers to, with the nearest names.
     pub unknown: Option<(String, String)>,
@@ -161,9 +162,18 @@ fn settled(choice: &Choice) -> bool {
         && choice.unexplained.is_empty()
 }
 
+/// What harm at the alerted object is open, and whom it complains of: a cause may explain a complaint
+/// about another only as long as that other was not looked at.
 fn unexplained(case: &Case<'_>, choice: &Choice) -> BTreeSet<String> {
     let open = choice.unexplained.iter().filter_map(|index| case.get(*index));
-    open.map(|(seen, _)| seen.observation.signal.clone()).collect()
+    let open = open.map(|(seen, _)| seen.observation.signal.clone());
+    let complaints = case.symptoms().iter().filter_map(|index| {
+        let (seen, placed) = case.get(*index)?;
+        let other = placed.peer.is_none_or(|peer| !case.anchor.units.contains(&peer));
+        let peer = seen.observation.peer.as_ref().filter(|_| other)?;
+        Some(format!("{} of {}", seen.observation.signal, peer.whole()))
+    });
+    open.chain(complaints).collect()
 }
 
 /// Signals that would turn what stands down: a verdict should not stand for want of the question.

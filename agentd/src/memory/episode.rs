@@ -92,7 +92,7 @@ pub struct Way {
     asked: Vec<Asked>,
     /// Causes that stood.
     causes: u32,
-    /// Signals of harm at the alerted object that none of them explained.
+    /// Signals of harm at the alerted object that none of them explained, and complaints about others.
     unexplained: BTreeSet<String>,
 }
 
@@ -105,7 +105,7 @@ pub struct Known {
     pub confidence: f64,
     /// Causes that stood.
     pub causes: usize,
-    /// Signals of harm at the alerted object that none of them explained.
+    /// Signals of harm at the alerted object that none of them explained, and complaints about others.
     pub unexplained: BTreeSet<String>,
     /// Questions that it rested on; empty when they are not known.
     pub rested_on: Vec<Question>,

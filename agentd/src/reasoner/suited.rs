@@ -31,11 +31,11 @@ fn part_suited(part: &str, kind: &str) -> String {
     if kind == "CronJob" && (part.contains(" logs ") || part.contains(" exec ")) {
         return part.replacen(OBJECT, NEWEST_JOB, 1);
     }
+    if kind == "External" && part.contains(" exec ") && !part.contains(IN_THE_SERVER) {
+        return format!("{SIZE_FROM_OUTSIDE}{}", separator(part));
+    }
     if kind == "External" {
-        return match part.contains(" exec ") && !part.contains(IN_THE_SERVER) {
-            true => SIZE_FROM_OUTSIDE.to_owned(),
-            false => part.replacen(IN_THE_SERVER, FROM_OUTSIDE, 1),
-        };
+        return part.replacen(IN_THE_SERVER, FROM_OUTSIDE, 1);
     }
     for (verb, kinds) in TAKES {
         if let Some((kubectl, said)) = part.split_once(verb)
@@ -43,16 +43,20 @@ fn part_suited(part: &str, kind: &str) -> String {
             && !kinds.contains(&kind)
         {
             let words = instead(verb.trim(), said, kind);
-            let end = match said.chars().last() {
-                Some(';') => ";",
-                Some('|') => " |",
-                Some('&') => " &",
-                _ => "",
-            };
-            return format!("{kubectl} {words}{end}");
+            return format!("{kubectl} {words}{}", separator(said));
         }
     }
     part.to_owned()
+}
+
+/// What stands between this part of a command and the next.
+fn separator(part: &str) -> &'static str {
+    match part.chars().last() {
+        Some(';') => ";",
+        Some('|') => " |",
+        Some('&') => " &",
+        _ => "",
+    }
 }
 
 fn instead(verb: &str, said: &str, kind: &str) -> &'static str {

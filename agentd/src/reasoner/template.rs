@@ -58,7 +58,9 @@ fn replace(text: &str, values: &Values) -> (String, bool) {
     let mut rest = text;
     while let Some((before, from)) = rest.split_once('{') {
         out.push_str(before);
-        match from.split_once('}').filter(|(key, _)| is_placeholder(key)) {
+        // `%{http_code}` and `${VAR}` are the command's own, too.
+        let own = before.ends_with(['%', '$']);
+        match from.split_once('}').filter(|(key, _)| !own && is_placeholder(key)) {
             None => {
                 out.push('{');
                 rest = from;
@@ -109,6 +111,7 @@ mod tests {
                 "kubectl get pods {name} -o jsonpath='{.status.a[*].b}'",
                 "kubectl get pods cart -o jsonpath='{.status.a[*].b}'",
             ),
+            ("curl -w '%{http_code}' {name} ${HOME}", "curl -w '%{http_code}' cart ${HOME}"),
             (
                 r#"kubectl patch job {name} -p '{"spec":{"suspend":true}}'"#,
                 r#"kubectl patch job cart -p '{"spec":{"suspend":true}}'"#,

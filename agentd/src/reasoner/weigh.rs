@@ -28,6 +28,8 @@ const PER_GUEST: usize = 16;
 const UNSEEN: f64 = 0.95;
 /// What is left besides, once, where one of them could tell what speaks strongly against the cause.
 const UNSEEN_RIVAL: f64 = 0.92;
+/// Most that is then believed: what was not seen may be the rival, and nobody is sure of it.
+const UNSURE: f64 = 0.69;
 /// Weight from which a clause speaks strongly against its cause.
 const STRONGLY: f64 = 0.5;
 /// Share of the alerted unit's harm that is taken as explained when none of it could be seen.
@@ -185,7 +187,8 @@ impl<'a> Case<'a> {
         });
         let near = Nearness { path: path.as_deref(), explains: touches && covered > 0.0 };
         let relevance = self.relevance(&culprit, &near, &explained, start);
-        let terms = Terms { support, opposition, relevance, coverage, sight: self.sight(cause) };
+        let terms = Terms { support, opposition, relevance, coverage, sight: 1.0 };
+        let terms = Terms { sight: self.sight(cause, terms.belief()), ..terms };
         Some(Weighed {
             id: String::new(),
             cause,
@@ -362,14 +365,17 @@ impl<'a> Case<'a> {
     }
 
     /// Less belief for each source that could not be asked about the very signals of the cause, and
-    /// still less where what it would have told may be the rival.
-    fn sight(&self, cause: &Cause) -> f64 {
+    /// still less where what it would have told may be the rival. `sighted` is the belief without.
+    fn sight(&self, cause: &Cause, sighted: f64) -> f64 {
         let strongly = |blind: &Blind| {
             let tells = |c: &Clause| blind.signals.iter().any(|s| matches_any(&c.any, s));
             cause.against.iter().any(|c| c.weight >= STRONGLY && tells(c))
         };
         let merely = (0..self.unseen(cause).count().min(4)).fold(1.0, |left, _| left * UNSEEN);
-        if self.unseen(cause).any(strongly) { merely * UNSEEN_RIVAL } else { merely }
+        if !self.unseen(cause).any(strongly) {
+            return merely;
+        }
+        (merely * UNSEEN_RIVAL).min(UNSURE / sighted.max(UNSURE))
     }
 
     /// The sources that could not be asked about the very signals of the cause.

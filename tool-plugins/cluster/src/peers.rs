@@ -74,7 +74,10 @@ impl Peers {
                 self.nodes.insert(key.1, entity);
             }
             _ => {
-                if let Some(kind) = object.at("/spec/template/spec").and_then(server::of_spec) {
+                // A run that carries a server's image, to dump it, serves nobody.
+                let serves = matches!(object.kind(), "Deployment" | "StatefulSet" | "DaemonSet");
+                let spec = object.at("/spec/template/spec").filter(|_| serves);
+                if let Some(kind) = spec.and_then(server::of_spec) {
                     let served = (kind, entity.clone());
                     self.servers.entry(key.0.clone()).or_default().push(served);
                 }

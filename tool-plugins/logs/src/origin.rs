@@ -153,6 +153,12 @@ impl Origins {
         hosts
     }
 
+    /// Whether a Secret, whose values are not known here, tells which server of one kind is meant.
+    #[must_use]
+    pub fn hides(&self, kind: &Servers) -> bool {
+        self.given.iter().any(|given| given.how == "secret" && kind.named_by(&given.name))
+    }
+
     /// Whether a setting is surely not given: the spec was known and nothing gives it.
     #[must_use]
     pub fn lacks(&self, name: &str) -> bool {
@@ -171,9 +177,40 @@ pub struct Servers {
 
 /// Servers that answer statements.
 pub static DATABASES: Servers = Servers {
-    schemes: &["postgres", "postgresql", "mysql", "mariadb", "mongodb", "mongodb+srv", "sqlserver"],
-    ports: &["5432", "6432", "3306", "27017", "1433"],
-    names: &["DB", "DATABASE", "PG", "POSTGRES", "MYSQL", "MARIADB", "JDBC", "MONGO", "SQL"],
+    schemes: &[
+        "postgres",
+        "postgresql",
+        "mysql",
+        "mariadb",
+        "mongodb",
+        "mongodb+srv",
+        "sqlserver",
+        "clickhouse",
+        "neo4j",
+        "bolt",
+    ],
+    ports: &[
+        "5432", "6432", "3306", "27017", "1433", "9042", "9200", "8123", "7687", "8086", "5984",
+    ],
+    names: &[
+        "DB",
+        "DATABASE",
+        "PG",
+        "POSTGRES",
+        "MYSQL",
+        "MARIADB",
+        "JDBC",
+        "MONGO",
+        "SQL",
+        "ELASTIC",
+        "OPENSEARCH",
+        "CASSANDRA",
+        "SCYLLA",
+        "CLICKHOUSE",
+        "NEO4J",
+        "INFLUX",
+        "COUCH",
+    ],
 };
 
 /// Stores that keep what can be made again.

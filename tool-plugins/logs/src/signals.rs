@@ -98,7 +98,10 @@ pub fn is_harmless(record: &Record) -> bool {
 /// tells where its program looked in vain, not what its program does wrong.
 #[must_use]
 pub fn is_of_another(signal: &str) -> bool {
-    matches!(signal, "log.connection_refused" | "log.upstream_error" | "log.dns_failure")
+    matches!(
+        signal,
+        "log.connection_refused" | "log.upstream_error" | "log.dns_failure" | "log.timeout"
+    )
 }
 
 /// The message and what the trace adds to it.

@@ -6,7 +6,7 @@ use agent_sdk::{Entity, Observation};
 
 use super::News;
 use crate::{
-    signals::Mechanism,
+    signals::{Mechanism, words},
     tally::{Seen, Tally},
 };
 
@@ -26,7 +26,7 @@ pub(super) fn placed(fact: Observation, mechanism: &Mechanism, basis: &Basis<'_>
     let fact = match (is_of_clients(mechanism.signal), speaker.server) {
         (true, Some(system)) => fact.attr("side", "server").attr("system", system),
         (true, None) => fact.attr("side", "client"),
-        (false, None) if mechanism.signal == "log.no_space" && basis.peer.is_some() => {
+        (false, None) if mechanism.signal == "log.no_space" && is_databases(basis) => {
             fact.attr("side", "client")
         }
         (false, _) if mechanism.signal == "log.dns_failure" => {
@@ -40,6 +40,11 @@ pub(super) fn placed(fact: Observation, mechanism: &Mechanism, basis: &Basis<'_>
         "log.config_error" => setting(fact, detail, basis),
         _ => fact,
     }
+}
+
+/// Whether a full disk is a database's, whichever it is.
+fn is_databases(basis: &Basis<'_>) -> bool {
+    basis.peer.is_some() || words::is_of_databases_disk(&basis.seen.quote)
 }
 
 fn is_of_clients(signal: &str) -> bool {

@@ -65,19 +65,30 @@ impl Tally<'_> {
         if speaker.server.is_some() {
             return None;
         }
-        let only = || match server::spoken_of(text) {
-            Some(_) => self.spoken_of(text),
-            None => self.peers.only_server(&speaker.namespace, server::DATABASES),
-        };
-        peer::of(text, speaker, self.peers)
-            .or_else(|| peer::server(text, speaker, self.peers, &origin::DATABASES))
-            .or_else(only)
+        let spoken = server::spoken_of(text);
+        peer::of(text, speaker, self.peers).or_else(|| match &spoken {
+            Some(kind) => self.only(text, &[kind], &origin::DATABASES),
+            None => self.only(text, server::DATABASES, &origin::DATABASES),
+        })
     }
 
-    /// The only server of its namespace of the kind that a client speaks of.
+    /// The server of the kind that a client's words speak of.
     fn spoken_of(&self, text: &str) -> Option<Entity> {
+        let kind = server::spoken_of(text).filter(|_| self.speaker.server.is_none())?;
+        let given = match kind {
+            kind if server::is_cache(kind) => &origin::CACHES,
+            kind if server::is_broker(kind) => &origin::BROKERS,
+            _ => &origin::DATABASES,
+        };
+        self.only(text, &[kind], given)
+    }
+
+    /// The server that the settings give, else the only one of these kinds in the namespace: but not
+    /// where a Secret tells which, since that may be any.
+    fn only(&self, text: &str, kinds: &[&str], given: &origin::Servers) -> Option<Entity> {
         let speaker = self.speaker;
-        let kind = server::spoken_of(text).filter(|_| speaker.server.is_none())?;
-        self.peers.only_server(&speaker.namespace, &[kind])
+        let hidden = speaker.origins.hides(given);
+        let only = || self.peers.only_server(&speaker.namespace, kinds).filter(|_| !hidden);
+        peer::server(text, speaker, self.peers, given).or_else(only)
     }
 }

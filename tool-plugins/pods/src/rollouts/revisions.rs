@@ -222,7 +222,7 @@ fn rolled_out(
         .maybe_until(when)
         .attr("revision", number(new).to_string())
         .attr("fields", fields.join(","))
-        .attr("what", what_changed(&fields))
+        .attr("what", what_of(&fields, &differences))
         .attr("topics", topics::of(&written).join(","))
         .attr("manager", by);
     if let Some(image) = differences.iter().find(|d| d.field() == "image") {
@@ -250,6 +250,21 @@ fn cuts_cpu(difference: &templates::Difference) -> bool {
         && cores(&difference.old)
             .zip(cores(&difference.new))
             .is_some_and(|(old, new)| new * 3.0 <= old)
+}
+
+/// As [`what_changed`], but a variable that only changes what a program says of itself is no setting
+/// that can break it.
+fn what_of(fields: &[&str], differences: &[templates::Difference]) -> &'static str {
+    let telling = differences.iter().filter(|d| d.field() == "env").all(only_tells);
+    if telling && fields == ["env"] { "telling" } else { what_changed(fields) }
+}
+
+/// Whether a variable only changes what a program says of itself.
+fn only_tells(difference: &templates::Difference) -> bool {
+    const TELLING: &[&str] =
+        &["LOG_LEVEL", "LOGLEVEL", "LOG_FORMAT", "LOGGING_LEVEL", "RUST_LOG", "OTEL_", "SAMPLING"];
+    let path = difference.path.to_ascii_uppercase();
+    TELLING.iter().any(|word| path.contains(word))
 }
 
 /// Whether the program or its settings changed: a new image is other code, whatever came with it;
