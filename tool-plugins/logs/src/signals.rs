@@ -267,7 +267,7 @@ fn upstream(record: &Record, text: &str) -> Option<Mechanism> {
         let unit = words.get(index + 1).is_some_and(|w| UNITS.contains(w));
         let said = near(words.get(index.saturating_sub(4)..index))
             || near(words.get(index + 1..(index + 4).min(words.len())));
-        // "pay-api: 500 for payment 7", "502 from quote-gw.quotes".
+        // "web-api: 500 for page 7", "502 from gate.edge".
         let joined = |name: &str| {
             name.contains(['-', '.']) && name.contains(|c: char| c.is_ascii_alphabetic())
         };
