@@ -156,8 +156,7 @@ fn says_it_is_well(text: &str) -> bool {
         "succeeded after retry",
         "recovered",
     ];
-    let lower = text.to_ascii_lowercase();
-    WELL.iter().any(|words| lower.contains(words))
+    words::has_any(text, WELL)
 }
 
 /// The first rule, in order of the table, with a phrase that counts in the text.

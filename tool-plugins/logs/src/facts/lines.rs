@@ -55,19 +55,9 @@ pub(super) fn reloads(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
 /// Statements that lock or rewrite a whole table, by the program's own account.
 pub(super) fn heavy(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
     let told = tally.heavy().take(6).map(|(statement, seen)| {
-        let table = words::table(statement).unwrap_or_default();
-        let says = format!(
-            "container {} says that it runs {statement} {}",
-            subject.container,
-            how_often(&seen.counts, seen.counts.first)
-        );
-        Observation::new("db.heavy_statement", subject.clone(), says)
-            .count(seen.counts.total)
-            .maybe_since(seen.counts.first)
-            .maybe_until(seen.counts.last)
+        spoken("db.heavy_statement", subject, &format!("it runs {statement}"), seen)
             .attr("statement", statement.as_str())
-            .attr("table", table)
-            .quote(&seen.quote)
+            .attr("table", words::table(statement).unwrap_or_default())
     });
     told.collect()
 }
@@ -75,20 +65,22 @@ pub(super) fn heavy(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
 /// Indexes that a server says were dropped.
 pub(super) fn dropped(subject: &Entity, tally: &Tally<'_>) -> Vec<Observation> {
     let told = tally.dropped().take(4).map(|(index, seen)| {
-        let says = format!(
-            "container {} says that index {index} was dropped {}",
-            subject.container,
-            how_often(&seen.counts, seen.counts.first)
-        );
-        Observation::new("db.index_dropped", subject.clone(), says)
-            .count(seen.counts.total)
-            .maybe_since(seen.counts.first)
-            .maybe_until(seen.counts.last)
+        spoken("db.index_dropped", subject, &format!("index {index} was dropped"), seen)
             .attr("index", index.as_str())
             .attr("table", words::table(&seen.quote).unwrap_or_default())
-            .quote(&seen.quote)
     });
     told.collect()
+}
+
+/// What a container says, as often as it says it.
+fn spoken(signal: &str, subject: &Entity, what: &str, seen: &tally::Seen) -> Observation {
+    let often = how_often(&seen.counts, seen.counts.first);
+    let says = format!("container {} says that {what} {often}", subject.container);
+    Observation::new(signal, subject.clone(), says)
+        .count(seen.counts.total)
+        .maybe_since(seen.counts.first)
+        .maybe_until(seen.counts.last)
+        .quote(&seen.quote)
 }
 
 /// Queues that the program says are not drained.

@@ -1,6 +1,12 @@
 //! The telling words inside a line about a database or a credential: whose pool it is, which user
 //! is refused, which statement and table it is about.
 
+/// Whether a text has one of some words, which are in lower case, in any case.
+pub(super) fn has_any(text: &str, words: &[&str]) -> bool {
+    let lower = text.to_ascii_lowercase();
+    words.iter().any(|words| lower.contains(words))
+}
+
 /// Whether a complaint about connections is the server's limit and not the program's own pool.
 #[must_use]
 pub fn is_of_server(text: &str) -> bool {
@@ -21,8 +27,7 @@ pub fn is_of_server(text: &str) -> bool {
         "connection quota",
         "er_con_count",
     ];
-    let lower = text.to_ascii_lowercase();
-    SERVER.iter().any(|words| lower.contains(words))
+    has_any(text, SERVER)
 }
 
 /// Whether a complaint about room on a disk comes from a database that answered so, and not from
@@ -65,8 +70,7 @@ pub fn is_of_databases_disk(text: &str) -> bool {
         "flood stage",
         "cluster_block_exception",
     ];
-    let lower = text.to_ascii_lowercase();
-    DATABASE.iter().any(|words| lower.contains(words))
+    has_any(text, DATABASE)
 }
 
 /// Whether a database says that a table or column is not there: `column o.total does not exist`.
@@ -158,8 +162,7 @@ pub fn is_of_code(text: &str) -> bool {
         "functionclauseerror",
         "function_clause",
     ];
-    let lower = text.to_ascii_lowercase();
-    CODE.iter().any(|words| lower.contains(words))
+    has_any(text, CODE)
 }
 
 /// What else a record of `signal` tells, as attributes.
