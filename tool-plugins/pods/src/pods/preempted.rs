@@ -43,14 +43,12 @@ pub(super) async fn judge(
             tell(event.about.clone(), (None, Some(event)), by, answer);
         }
     }
-    // A preempted pod is gone; where nothing tells of it any more, the one in its place does.
-    if takers.is_empty() {
-        for pod in pushed {
-            let Some(by) = came_then(pod, (&everywhere, owners)) else { continue };
-            takers.push(by);
-            answer.relate(Relation::new(by.entity(), RelationKind::Governs, pod.entity()));
-            answer.harm(outranked(pod, by));
-        }
+    // A preempted pod is gone, and nothing tells whose it was; the one in its place does.
+    for pod in pushed {
+        let Some(by) = came_then(pod, (&everywhere, owners)) else { continue };
+        takers.push(by);
+        answer.relate(Relation::new(by.entity(), RelationKind::Governs, pod.entity()));
+        answer.harm(outranked(pod, by));
     }
     for taker in takers {
         answer.relate_all(owners.relations(taker));
