@@ -277,10 +277,14 @@ mod tests {
             set("a", "cache", "redis:7"),
             set("b", "one", "postgres:15"),
             set("b", "two", "mysql:8"),
+            set("d", "db", "postgres:16"),
+            Object::new(json!({"kind": "Job", "metadata": {"name": "pgdump-1", "namespace": "d"},
+                "spec": {"template": {"spec": {"containers": [{"image": "postgres:16"}]}}}})),
         ]);
         let only = |namespace: &str| peers.only_server(namespace, server::DATABASES);
         assert_eq!(only("a"), Some(Entity::new("StatefulSet", "a", "store")));
         assert_eq!(only("b"), None, "one of two");
         assert_eq!(only("c"), None);
+        assert_eq!(only("d"), Some(Entity::new("StatefulSet", "d", "db")), "a dump is no server");
     }
 }

@@ -106,6 +106,11 @@ async fn nothing_found_answers_with_the_nearest_names() {
     assert_eq!(elsewhere.nearest, ["pay/ledger"]);
     let nothing = cluster.resolve("shop", "zzzzzzzzzz").await;
     assert!(nothing.is_unknown() && nothing.nearest.is_empty());
+    // A slip in the namespace: nothing at all lies there.
+    let slip = cluster.resolve("shp", "checkout").await;
+    assert!(slip.is_empty_there && !elsewhere.is_empty_there);
+    assert_eq!(slip.nearest, ["shop/checkout"]);
+    assert_eq!(slip.observations()[0].as_wire().attributes["empty_namespace"], "shp");
 }
 
 #[tokio::test]

@@ -331,9 +331,20 @@ mod tests {
         assert_eq!(how("cache.ttl_seconds"), Some("file"));
         assert_eq!(how("--mode"), Some("literal"));
         assert!(origins.lacks("API_KEY"));
+        assert!(!origins.hides(&DATABASES), "a password tells of no host");
         assert_eq!(origins.host("orders-db").unwrap().name, "DB_HOST");
         assert_eq!(origins.host("orders"), None);
     }
+
+    #[test]
+    fn a_secret_that_holds_a_servers_address_hides_which_one_is_meant() {
+        let pod = Object::new(json!({"kind": "Pod", "metadata": {"name": "p", "namespace": "n"},
+            "spec": {"containers": [{"name": "app", "image": "r/shop:1", "env": [
+                {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": "db", "key": "u"}}}]}]}}));
+        let (origins, _) = of(&pod, "app", &[]);
+        assert!(origins.hides(&DATABASES) && !origins.hides(&CACHES));
+    }
+
     #[test]
     fn the_settings_tell_which_cache_and_which_broker_a_program_has() {
         let pod = Object::new(json!({"kind": "Pod", "metadata": {"name": "p", "namespace": "n"},

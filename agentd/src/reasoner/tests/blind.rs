@@ -46,6 +46,8 @@ fn a_source_that_could_tell_of_the_rival_costs_more_when_it_is_silent() {
     let (all, merely, rival) = (of(&[]), of(&["log.schema_mismatch"]), of(&["dependency.failing"]));
     assert!(all > 0.0 && merely < all, "{all} {merely}");
     assert!(rival < merely, "{rival} {merely}");
+    // However much speaks for it, nobody is sure while the rival may be what was not seen.
+    assert!(all > 0.7 && rival < 0.7, "{all} {rival}");
 }
 
 #[test]
@@ -72,4 +74,19 @@ fn a_complaint_about_another_that_ails_by_itself_is_explained_by_that_one_alone(
     facts.push(saw("container.oom_killed", thing("Pod", "quotes-1"), "11:30:00"));
     let beside = of(&facts);
     assert!(beside < alone, "{beside} {alone}");
+}
+
+#[test]
+fn whom_the_alerted_object_complains_of_is_told_though_a_cause_explains_the_complaint() {
+    let failing = |callee: &str| {
+        let said = saw("log.upstream_error", thing("Pod", "web-1"), "11:30:30");
+        by(with(said, &[("is_new", "true")]), thing("Service", callee))
+    };
+    let open = |facts: &[Observation]| {
+        assess(embedded(), &alert("high_error_rate", "web"), facts, &world()).unexplained
+    };
+    let before = open(&[unpulled("not_found"), failing("labels")]);
+    assert!(before.contains("log.upstream_error of Service n/labels"), "{before:?}");
+    let now = open(&[unpulled("not_found"), failing("labels"), failing("quotes")]);
+    assert!(!now.is_subset(&before), "another is complained of: {now:?}");
 }

@@ -321,6 +321,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_variable_that_only_changes_what_is_logged_is_no_setting_that_breaks() {
+        let env = |name: &str| templates::Difference {
+            path: format!("containers[web].env[{name}]"),
+            old: "a".to_owned(),
+            new: "b".to_owned(),
+        };
+        let what = |names: &[&str], fields: &[&str]| {
+            let differences: Vec<_> = names.iter().map(|name| env(name)).collect();
+            what_of(fields, &differences)
+        };
+        assert_eq!(what(&["LOG_LEVEL", "OTEL_TRACES_SAMPLER"], &["env"]), "telling");
+        assert_eq!(what(&["LOG_LEVEL", "DB_HOST"], &["env"]), "settings");
+        assert_eq!(what(&["LOG_LEVEL"], &["env", "image"]), "code");
+    }
+
+    #[test]
     fn a_cpu_limit_is_cut_when_a_third_or_less_is_left() {
         let limit = |old: &str, new: &str| templates::Difference {
             path: "containers[web].resources.limits.cpu".to_owned(),
