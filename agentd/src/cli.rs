@@ -26,6 +26,7 @@ mod serve;
 mod show;
 mod text;
 mod tools;
+mod up;
 mod watch;
 
 pub use args::Cli;
@@ -48,6 +49,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Error> {
     let style = Style::of(environment);
     match cli.command {
         Command::Demo(args) => demo::run(args, environment, style).await,
+        Command::Up(args) => up::run(&args, environment).await,
         Command::Serve(args) => serve::run(&args, environment).await,
         Command::Investigate(args) => investigate::run(args, environment, style).await,
         Command::List(args) => list::run(&args, environment).await,

@@ -102,6 +102,6 @@ impl Tool for CheckEvents {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        events::check_events(&self.0, &args).await
+        events::check_events(&self.0.view(), &args).await
     }
 }

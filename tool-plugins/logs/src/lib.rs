@@ -15,6 +15,7 @@ pub mod peer;
 pub mod rate;
 pub mod record;
 pub mod refused;
+pub mod resolvers;
 pub mod signals;
 pub mod sources;
 pub mod tally;

@@ -16,7 +16,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let recording = Arc::new(Recording::new(Arguments::parse().source.open()?));
+    let recording = Arc::new(Recording::new(Arguments::parse().source.open().await?));
     let plugin = plugin_metrics::plugin(&recording);
     // Reading begins at once, so that the first call need not wait; what goes wrong is told to
     // whoever calls.

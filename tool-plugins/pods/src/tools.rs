@@ -120,7 +120,7 @@ impl Tool for CheckPods {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        pods::check_pods(&self.0, &args).await
+        pods::check_pods(&self.0.view(), &args).await
     }
 }
 
@@ -155,7 +155,7 @@ impl Tool for CheckRollouts {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        rollouts::check_rollouts(&self.0, &args).await
+        rollouts::check_rollouts(&self.0.view(), &args).await
     }
 }
 
@@ -179,7 +179,7 @@ impl Tool for CheckService {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        services::check_service(&self.0, &args).await
+        services::check_service(&self.0.view(), &args).await
     }
 }
 
@@ -203,7 +203,7 @@ impl Tool for CheckNodes {
     }
 
     async fn call(&self, _cx: CallCx, _args: Nothing) -> Result<Output, Failure> {
-        nodes::check_nodes(&self.0).await
+        nodes::check_nodes(&self.0.view()).await
     }
 }
 
@@ -246,7 +246,7 @@ impl Tool for CheckPolicies {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        policies::check_policies(&self.0, &args).await
+        policies::check_policies(&self.0.view(), &args).await
     }
 }
 
@@ -284,7 +284,7 @@ impl Tool for CheckStorage {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        storage::check_storage(&self.0, &args).await
+        storage::check_storage(&self.0.view(), &args).await
     }
 }
 
