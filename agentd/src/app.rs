@@ -131,7 +131,7 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
     let engine = Engine::start_up(engine_config(&config), parts).await?;
     let services = Services {
         investigations: Investigations::new(engine.clone(), journal.clone(), clock),
-        plugins: Plugins::new(registry.clone(), clock),
+        plugins: Plugins::new(registry.clone(), (tools.clone(), Policy::default()), clock),
     };
     serve(Doors { grpc, http, services, metrics, registry, engine, tools })
 }

@@ -7,6 +7,7 @@ mod catalogue;
 mod client;
 mod config;
 mod demo;
+mod doctor;
 mod episodes;
 mod error;
 mod eval;
@@ -50,6 +51,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Error> {
     match cli.command {
         Command::Demo(args) => demo::run(args, environment, style).await,
         Command::Up(args) => up::run(&args, environment).await,
+        Command::Doctor(args) => doctor::run(&args, environment, style).await,
         Command::Serve(args) => serve::run(&args, environment).await,
         Command::Investigate(args) => investigate::run(args, environment, style).await,
         Command::List(args) => list::run(&args, environment).await,

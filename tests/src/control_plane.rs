@@ -19,6 +19,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -199,6 +200,23 @@ impl ControlPlane {
         let mut command = self.programs.command("kubectl");
         command.arg("--kubeconfig").arg(kubeconfig).args(arguments);
         command.env("HOME", self.dir());
+        process::run(command, SOON).await
+    }
+
+    /// Runs a line of shell as somebody would paste it, with this kubeconfig.
+    ///
+    /// # Errors
+    /// When it cannot be run, or takes too long.
+    pub async fn shell(&self, kubeconfig: &Path, line: &str) -> Result<Ended> {
+        let bin = self.dir().join("bin");
+        fs::create_dir_all(&bin)?;
+        let kubectl = bin.join("kubectl");
+        let program = format!("#!/bin/sh\nexec '{}' kubectl \"$@\"\n", self.binary().display());
+        fs::write(&kubectl, program)?;
+        fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755))?;
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(line).env("KUBECONFIG", kubeconfig).env("HOME", self.dir());
+        command.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
         process::run(command, SOON).await
     }
 

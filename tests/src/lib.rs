@@ -13,6 +13,7 @@ pub mod denier;
 pub mod environment;
 pub mod fleet;
 pub mod incidents;
+pub mod live;
 pub mod measure;
 pub mod process;
 pub mod prometheus;

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::keys::parse_duration;
 pub(super) use lessons::{Episodes, Feedback, Judged};
-pub(super) use serving::{Settings, Up};
+pub(super) use serving::{Doctor, PROMETHEUS_URL, Settings, Target, Up};
 
 /// Investigates infrastructure incidents: an alert goes in, plugins are asked, a cause with its
 /// evidence comes out.
@@ -47,6 +47,15 @@ What Prometheus asks for (token, user, tenant, CA) is given as for plugin-metric
   agentd up --context staging --prometheus-url http://127.0.0.1:9090
   agentd investigate --service my-service --namespace my-namespace")]
     Up(Up),
+    /// Tells what would work here, what would be blind, and how to mend it
+    #[command(after_help = "\
+Tries each right that the tools need by asking for one object, and looks which metrics there are.
+Ends with 0 when nothing would be blind, 4 when something would, 1 on an error.
+
+  agentd doctor
+  agentd doctor --context staging --namespace my-namespace --prometheus-url http://127.0.0.1:9090
+  agentd doctor --server http://127.0.0.1:50051      the plugins of a daemon that runs")]
+    Doctor(Doctor),
     /// Runs the daemon alone; plugins register from elsewhere
     #[command(after_help = "\
 Serves gRPC (health and reflection included) on 127.0.0.1:50051 and /healthz, /readyz, /metrics on

@@ -165,14 +165,27 @@ impl Local {
         if !snapshot.join("kube").is_dir() {
             return Err(Error::NoSnapshot { dir: snapshot }.into());
         }
+        let arguments = vec!["--snapshot".into(), snapshot.into_os_string()];
+        self.plugins_told(arguments, Vec::new()).await
+    }
+
+    /// Starts the plugins with these arguments and variables and waits until they can be called.
+    ///
+    /// # Errors
+    /// As for [`Self::plugins`].
+    pub(super) async fn plugins_told(
+        &self,
+        arguments: Vec<OsString>,
+        variables: Vec<(String, OsString)>,
+    ) -> Result<Fleet, Failed> {
         let config = fleet::Config {
             names: PLUGINS.map(str::to_owned).into(),
             plugin_dir: self.plugin_dir.clone(),
             path: self.environment.get("PATH").map(OsString::from),
             url: self.url(),
             token: self.token.clone(),
-            arguments: vec!["--snapshot".into(), snapshot.into_os_string()],
-            variables: Vec::new(),
+            arguments,
+            variables,
             output: Output::Directory(self.dir.path().to_owned()),
         };
         staff(&config, &self.running, self.dir.path()).await

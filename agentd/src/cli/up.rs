@@ -1,13 +1,13 @@
 //! `agentd up`: the daemon with its plugins as child processes on this machine, against a live
 //! cluster or a recorded one, until it is told to stop.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{ffi::OsString, fs};
 
 use uuid::Uuid;
 
 use super::{
     DONE, Error,
-    args::Up,
+    args::{PROMETHEUS_URL, Up},
     local::{PLUGINS, staff},
     out,
     run::terminated,
@@ -18,9 +18,6 @@ use crate::{
     fleet::{self, Fleet, Output},
     telemetry,
 };
-
-/// Where Prometheus is, for the plugin `metrics`.
-const PROMETHEUS_URL: &str = "PROMETHEUS_URL";
 
 pub(super) async fn run(args: &Up, environment: &Environment) -> Result<u8, Error> {
     let config = load(&args.settings.sources(environment))?.config;
@@ -61,25 +58,21 @@ async fn served(
     let grpc = running.grpc();
     let fleet = fleet::Config {
         names: PLUGINS.map(str::to_owned).into(),
-        plugin_dir: args.plugin_dir.clone().or_else(|| config.plugins.dir.clone()),
+        plugin_dir: args.target.plugin_dir.clone().or_else(|| config.plugins.dir.clone()),
         path: environment.get("PATH").map(OsString::from),
         url: format!("http://{grpc}"),
         token: token.to_owned(),
-        arguments: arguments(args)?,
-        variables: args
-            .prometheus_url
-            .iter()
-            .map(|url| (PROMETHEUS_URL.to_owned(), url.into()))
-            .collect(),
+        arguments: args.target.arguments(),
+        variables: args.target.variables(),
         output: Output::Directory(logs.clone()),
     };
     let fleet = staff(&fleet, running, &logs).await?;
     let http = running.http().map_or("off".to_owned(), |at| at.to_string());
     let data = config.data_dir.display();
     out::line(&format!("listening grpc={grpc} http={http} data={data}"))?;
-    if args.prometheus_url.is_none()
+    if args.target.prometheus_url.is_none()
         && environment.get(PROMETHEUS_URL).is_none()
-        && args.snapshot.is_none()
+        && args.target.snapshot.is_none()
     {
         out::aside("no --prometheus-url: metrics will be a gap of each report");
     }
@@ -90,21 +83,4 @@ async fn served(
         "  agentd investigate --service my-service --namespace my-namespace{server}"
     ));
     Ok(Some(fleet))
-}
-
-/// What every plugin is told of the cluster. A path of ours may be relative to a directory that is
-/// not theirs.
-fn arguments(args: &Up) -> Result<Vec<OsString>, Error> {
-    let absolute = |path: &PathBuf| std::path::absolute(path).map_err(Error::file(path, "read"));
-    let mut arguments: Vec<OsString> = Vec::new();
-    if let Some(dir) = &args.snapshot {
-        arguments.extend(["--snapshot".into(), absolute(dir)?.into_os_string()]);
-    }
-    if let Some(file) = &args.kubeconfig {
-        arguments.extend(["--kubeconfig".into(), absolute(file)?.into_os_string()]);
-    }
-    if let Some(context) = &args.context {
-        arguments.extend(["--context".into(), context.into()]);
-    }
-    Ok(arguments)
 }

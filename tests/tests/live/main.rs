@@ -13,6 +13,7 @@
 mod accounts;
 mod backends;
 mod cluster;
+mod investigations;
 mod kwok;
 mod pods;
 mod worlds;

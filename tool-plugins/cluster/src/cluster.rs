@@ -251,6 +251,35 @@ impl Cluster {
         }
     }
 
+    /// Whether objects of `kind` may be listed, by asking for one.
+    ///
+    /// # Errors
+    /// As for [`Self::list`].
+    pub async fn probe(&self, kind: Kind, namespace: Option<&str>) -> Result<(), Failure> {
+        match &self.backend {
+            Backend::Snapshot(snapshot) => snapshot.list(kind, namespace).map(|_| ()),
+            Backend::Live(live) => live.probe(kind, namespace).await,
+        }
+    }
+
+    /// Which cluster this is, for people: a directory, or a server and the context.
+    #[must_use]
+    pub fn source(&self) -> String {
+        match &self.backend {
+            Backend::Snapshot(snapshot) => format!("recording {}", snapshot.dir().display()),
+            Backend::Live(live) => live.source().to_owned(),
+        }
+    }
+
+    /// Seconds by which the API server's clock is ahead of ours; 0 for a recording.
+    #[must_use]
+    pub fn clock_ahead(&self) -> i64 {
+        match &self.backend {
+            Backend::Snapshot(_) => 0,
+            Backend::Live(live) => live.clock_ahead(),
+        }
+    }
+
     /// Requests sent to a live cluster since the program began; 0 for a recording.
     #[must_use]
     pub fn requests(&self) -> u64 {

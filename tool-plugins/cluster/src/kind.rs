@@ -173,6 +173,12 @@ impl Kind {
         TABLE.iter().find(|(_, known, ..)| *known == name).map(|(kind, ..)| *kind)
     }
 
+    /// The kind that the API's paths and permissions spell so.
+    #[must_use]
+    pub fn of_plural(plural: &str) -> Option<Self> {
+        TABLE.iter().find(|row| row.2 == plural).map(|(kind, ..)| *kind)
+    }
+
     /// The kind that a recording's file is named after: `configmap` or `configmaps`.
     pub(crate) fn named_by_file(stem: &str) -> Option<Self> {
         TABLE

@@ -3,6 +3,7 @@
 //! Invariant: nothing later than [`Cluster::now`] leaves this crate, and of the values of a Secret
 //! nothing is kept but the public dates and names of certificates.
 
+pub mod access;
 pub mod answer;
 pub mod certificate;
 pub mod clients;
@@ -30,6 +31,7 @@ pub mod server;
 mod snapshot;
 mod source;
 
+pub use access::CheckAccess;
 pub use answer::Answer;
 pub use certificate::Certificate;
 pub use clients::Clients;

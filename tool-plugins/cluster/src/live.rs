@@ -44,6 +44,8 @@ const SMALL: usize = 500;
 pub(crate) struct Live {
     asker: Arc<Asker>,
     lists: Arc<Lists>,
+    /// Server and context, for people.
+    source: String,
     _sweeper: AbortOnDropHandle<()>,
 }
 
@@ -59,15 +61,31 @@ pub(crate) struct Found {
 // === impl Live ===
 
 impl Live {
-    pub(crate) fn new(client: kube::Client) -> Self {
+    pub(crate) fn new(client: kube::Client, source: String) -> Self {
         let lists = Arc::new(Lists::default());
         let swept = Arc::clone(&lists);
         let sweeper = AbortOnDropHandle::new(tokio::spawn(async move { swept.sweep().await }));
-        Self { asker: Arc::new(Asker::new(client)), lists, _sweeper: sweeper }
+        Self { asker: Arc::new(Asker::new(client)), lists, source, _sweeper: sweeper }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.asker.now()
+    }
+
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Seconds by which the server's clock is ahead of ours.
+    pub(crate) fn clock_ahead(&self) -> i64 {
+        self.asker.ahead()
+    }
+
+    /// Asks for one object of a kind.
+    pub(crate) async fn probe(&self, kind: Kind, namespace: Option<&str>) -> Result<(), Failure> {
+        let asked = pages::list(&self.asker, kind, &which(kind, namespace), 1).await;
+        let namespace = namespace.unwrap_or_default();
+        asked.map(|_| ()).map_err(|trouble| told(trouble, kind, namespace))
     }
 
     /// Requests sent since the start.

@@ -84,6 +84,10 @@ impl Snapshot {
         self.now
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn gaps(&self) -> &[(String, Failure)] {
         &self.gaps
     }

@@ -5,7 +5,7 @@ mod signals;
 use std::time::Duration;
 
 use agent_sdk::{Applies, CallCx, Failure, Output, Plugin, RateLimit, Spec, Tool};
-use plugin_cluster::Cluster;
+use plugin_cluster::{CheckAccess, Cluster};
 
 pub use self::signals::{
     NODE_SIGNALS, POD_SIGNALS, POLICY_SIGNALS, ROLLOUT_SIGNALS, SERVICE_SIGNALS, STORAGE_SIGNALS,
@@ -66,6 +66,14 @@ const POLICY_AFTER: [&str; 6] =
 /// The plugin `pods` with all its tools.
 #[must_use]
 pub fn plugin(cluster: &Cluster) -> Plugin {
+    let tools = [
+        CheckPods(cluster.clone()).spec(),
+        CheckRollouts(cluster.clone()).spec(),
+        CheckService(cluster.clone()).spec(),
+        CheckNodes(cluster.clone()).spec(),
+        CheckPolicies(cluster.clone()).spec(),
+        CheckStorage(cluster.clone()).spec(),
+    ];
     Plugin::new("pods", env!("CARGO_PKG_VERSION"))
         .title("Pods, rollouts, Services, policies and nodes")
         .tool(CheckPods(cluster.clone()))
@@ -74,6 +82,7 @@ pub fn plugin(cluster: &Cluster) -> Plugin {
         .tool(CheckNodes(cluster.clone()))
         .tool(CheckPolicies(cluster.clone()))
         .tool(CheckStorage(cluster.clone()))
+        .tool(CheckAccess::new(cluster.clone(), &tools))
 }
 
 /// `pods.check_pods`.

@@ -1,6 +1,9 @@
 //! The words of `agentd serve` and `agentd up`: what a daemon is told.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -29,6 +32,17 @@ pub struct Settings {
 /// `agentd up`.
 #[derive(Debug, Args)]
 pub struct Up {
+    /// What the plugins read.
+    #[command(flatten)]
+    pub target: Target,
+    /// Of the daemon.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What plugins that run on this machine read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Target {
     /// Kubeconfig of the cluster; else $KUBECONFIG, ~/.kube/config, or the pod's own account
     #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
     pub kubeconfig: Option<PathBuf>,
@@ -44,9 +58,23 @@ pub struct Up {
     /// Where the programs of the plugins are; else beside this program, then PATH
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
-    /// Of the daemon.
+}
+
+/// `agentd doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Namespace to try rights in; else in the whole cluster
+    #[arg(long)]
+    pub namespace: Option<String>,
+    /// Prints what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// What the plugins read.
     #[command(flatten)]
-    pub settings: Settings,
+    pub target: Target,
+    /// A daemon that runs already, with the plugins it has; else they are started for this
+    #[arg(long, value_name = "URL", conflicts_with_all = ["kubeconfig", "context", "snapshot"])]
+    pub server: Option<String>,
 }
 
 // === impl Settings ===
@@ -71,3 +99,38 @@ impl Settings {
         }
     }
 }
+
+// === impl Target ===
+
+impl Target {
+    /// What every plugin is told of the cluster. A path of ours may be relative to a directory
+    /// that is not theirs.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        for (flag, path) in [("--snapshot", &self.snapshot), ("--kubeconfig", &self.kubeconfig)] {
+            if let Some(path) = path {
+                arguments.extend([flag.into(), absolute(path)]);
+            }
+        }
+        if let Some(context) = &self.context {
+            arguments.extend(["--context".into(), context.into()]);
+        }
+        arguments
+    }
+
+    /// What they are told by their environment.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(String, OsString)> {
+        let url = self.prometheus_url.iter();
+        url.map(|url| (PROMETHEUS_URL.to_owned(), url.into())).collect()
+    }
+}
+
+/// Without a current directory a relative path stays as it is: nobody could read it anyway.
+fn absolute(path: &Path) -> OsString {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string()
+}
+
+/// Where Prometheus is, for the plugin `metrics`.
+pub(in crate::cli) const PROMETHEUS_URL: &str = "PROMETHEUS_URL";

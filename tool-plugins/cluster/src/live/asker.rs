@@ -59,6 +59,11 @@ impl Asker {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// Seconds by which the server's clock is ahead of ours.
+    pub(crate) fn ahead(&self) -> i64 {
+        self.ahead.load(Ordering::Relaxed)
+    }
+
     /// The time by the server's clock, which stamps all that it tells.
     pub(crate) fn now(&self) -> Timestamp {
         let ahead = self.ahead.load(Ordering::Relaxed);

@@ -4,6 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use agent_sdk::{Failure, FailureClass};
+use http::{HeaderValue, header::USER_AGENT};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -28,12 +29,23 @@ pub(crate) async fn connect(account: &Account) -> Result<Live, Failure> {
     // Fails when another part of the program has chosen already: then there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = config(account).await?;
+    config.headers.push((USER_AGENT, agent()));
+    let context = account.context.as_ref().map_or_else(String::new, |c| format!(", context {c}"));
+    let source = format!("API server {}{context}", config.cluster_url);
     config.connect_timeout = Some(CONNECT);
     // Asking again is the asker's business: it knows how long the whole may take.
     config.default_retry = false;
     let client = Client::try_from(config)
         .map_err(|error| broken(&format!("cannot be used: {}", words(&error))))?;
-    Ok(Live::new(client))
+    Ok(Live::new(client, source))
+}
+
+/// What the API server's audit log calls us: the program and its version.
+fn agent() -> HeaderValue {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(|path| path.file_name()?.to_str());
+    let agent = format!("{}/{}", name.unwrap_or("agentd-plugin"), env!("CARGO_PKG_VERSION"));
+    HeaderValue::from_str(&agent).unwrap_or(HeaderValue::from_static("agentd-plugin"))
 }
 
 async fn config(account: &Account) -> Result<Config, Failure> {

@@ -48,7 +48,7 @@ fn cluster(does: impl IntoIterator<Item = Does>) -> (Cluster, Asked) {
         let next = script.lock().unwrap().pop_front();
         async move { act(next.unwrap_or_else(|| Does::Answer(200, list(&[], "")))).await }
     });
-    let live = Live::new(kube::Client::new(service, "default"));
+    let live = Live::new(kube::Client::new(service, "default"), "test".to_owned());
     (Cluster::live(Arc::new(live)), asked)
 }
 
