@@ -43,7 +43,7 @@ impl ControlPlane {
         command.arg("--kubeconfig").arg(kubeconfig).args(["--node-name", name]);
         command.arg("--tls-cert-file").arg(self.file("kubelet.crt"));
         command.arg("--tls-private-key-file").arg(self.file("kubelet.key"));
-        command.args(["--port", &free_port()?.to_string()]).env("TMPDIR", folder);
+        command.args(["--port", &free_port()?.to_string()]).arg("--root-dir").arg(folder);
         self.run(&format!("kubelet-{name}"), command)?;
         let ready = self.node_ready(name).await;
         ready.with_context(|| self.log(&format!("kubelet-{name}")))
