@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	cadvisor "github.com/google/cadvisor/info/v1"
@@ -19,10 +21,10 @@ import (
 )
 
 // The kubelet as kubemark assembles it, with what kubemark leaves out: it records events, really
-// probes, and serves logs over TLS. It must be root (it reads /dev/kmsg). Its folders are below
-// TMPDIR; it leaves the network and the mounts of the machine alone.
+// probes, and serves logs over TLS. It must be root (it reads /dev/kmsg). All that it writes is in
+// its folder; it leaves the network and the mounts of the machine alone.
 func newKubeletCommand() *cobra.Command {
-	var kubeconfig, node, cert, key string
+	var kubeconfig, node, folder, cert, key string
 	var port int
 	command := &cobra.Command{
 		Use:           "kubelet",
@@ -33,19 +35,26 @@ func newKubeletCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot read %s: %w", kubeconfig, err)
 			}
-			return runKubelet(command.Context(), config, node, &server.TLSOptions{CertFile: cert, KeyFile: key}, port)
+			if folder == "" {
+				if folder, err = os.MkdirTemp("", "kubelet-"); err != nil {
+					return err
+				}
+			}
+			tls := &server.TLSOptions{CertFile: cert, KeyFile: key}
+			return runKubelet(command.Context(), config, node, folder, tls, port)
 		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "how to reach the apiserver, as a node")
 	flags.StringVar(&node, "node-name", "localhost", "name of the node")
+	flags.StringVar(&folder, "root-dir", "", "folder for all that it writes; a temporary one by itself")
 	flags.StringVar(&cert, "tls-cert-file", "", "certificate to serve with")
 	flags.StringVar(&key, "tls-private-key-file", "", "key of the certificate")
 	flags.IntVar(&port, "port", 0, "port on 127.0.0.1 to serve on")
 	return command
 }
 
-func runKubelet(ctx context.Context, config *rest.Config, node string, tls *server.TLSOptions, port int) error {
+func runKubelet(ctx context.Context, config *rest.Config, node, folder string, tls *server.TLSOptions, port int) error {
 	config.QPS, config.Burst = 200, 400
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -54,6 +63,15 @@ func runKubelet(ctx context.Context, config *rest.Config, node string, tls *serv
 	flags, kubelet := kubemark.GetHollowKubeletConfig(&kubemark.HollowKubeletOptions{
 		NodeName: node, KubeletPort: port, MaxPods: 500,
 	})
+	// kubemark has made a folder in /tmp.
+	if err := os.RemoveAll(flags.RootDirectory); err != nil {
+		return err
+	}
+	flags.RootDirectory, kubelet.StaticPodPath = folder, ""
+	kubelet.PodLogsDir = filepath.Join(folder, "logs")
+	if err := os.MkdirAll(kubelet.PodLogsDir, 0o755); err != nil {
+		return err
+	}
 	kubelet.Address = "127.0.0.1"
 	// A node that is lost is seen within seconds, given a controller-manager that looks as often.
 	kubelet.NodeLeaseDurationSeconds = 8
@@ -85,6 +103,13 @@ func runKubelet(ctx context.Context, config *rest.Config, node string, tls *serv
 
 // confinedOS leaves /var/log/containers of the machine alone, which may be somebody else's.
 type confinedOS struct{ kubecontainer.RealOS }
+
+func (c confinedOS) MkdirAll(path string, mode os.FileMode) error {
+	if path == "/var/log/containers" {
+		return nil
+	}
+	return c.RealOS.MkdirAll(path, mode)
+}
 
 func (confinedOS) Symlink(string, string) error { return nil }
 

@@ -51,8 +51,8 @@ impl Alertmanager {
         // Alone: no port for others of its kind.
         command.args(["--cluster.listen-address=", "--web.listen-address=127.0.0.1:0"]);
         command.arg("--log.format=json");
-        let program = Program::leashed(command, &dir.path().join("log"))?;
-        let address = prometheus::listening(&program, "alertmanager").await?;
+        let mut program = Program::leashed(command, &dir.path().join("log"))?;
+        let address = prometheus::listening(&mut program, "alertmanager").await?;
         let web = Web::plain(&address);
         let ready = wait_until("/-/ready of Alertmanager", SOON, async || {
             let answer = web.get("/-/ready").await.map_err(|error| format!("{error:#}"))?;

@@ -136,10 +136,9 @@ impl ControlPlane {
     /// A component that has ended by itself.
     fn ended(&self) -> Option<String> {
         let mut running = self.components();
-        let ended = running
+        running
             .iter_mut()
-            .find_map(|(name, program)| program.over().is_some().then(|| name.clone()));
-        ended
+            .find_map(|(name, program)| program.over().is_some().then(|| name.clone()))
     }
 
     /// The apiserver, asked as the administrator.
@@ -179,8 +178,8 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is none now.
-    pub fn kill_apiserver(&self) -> Result<()> {
-        self.kill("apiserver")
+    pub async fn kill_apiserver(&self) -> Result<()> {
+        self.kill("apiserver").await
     }
 
     /// Starts the apiserver again, on the same address, and waits until it is ready.
@@ -283,10 +282,17 @@ impl ControlPlane {
         Ok(())
     }
 
-    fn kill(&self, name: &str) -> Result<()> {
+    async fn kill(&self, name: &str) -> Result<()> {
         let program = self.components().remove(name);
-        // Dropping it kills its group and waits.
-        program.with_context(|| format!("no {name} runs")).map(drop)
+        let program = program.with_context(|| format!("no {name} runs"))?;
+        let held = process::descendants(program.pid());
+        // Its group is killed with it; the leash is waited for, what it held is somebody else's.
+        drop(program);
+        wait_until(&format!("the end of {name}"), SOON, async || {
+            let left = held.iter().find(|(pid, name)| process::lives(*pid, name));
+            left.map_or(Ok(()), |(pid, name)| Err(format!("{name} {pid} lives")))
+        })
+        .await
     }
 
     fn components(&self) -> MutexGuard<'_, BTreeMap<String, Program>> {

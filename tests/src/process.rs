@@ -251,17 +251,25 @@ pub fn descendants(pid: u32) -> Vec<(u32, String)> {
     found
 }
 
-/// The command line of a process, its words apart by spaces; empty when it is gone.
+/// Living processes in whose command line `text` stands, as (number, name).
 #[must_use]
-pub fn told(pid: u32) -> String {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).replace('\0', " ")
+pub fn told(text: &str) -> Vec<(u32, String)> {
+    let of = |pid: u32| {
+        let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
+        let (name, state, _) = stat(pid)?;
+        (line.contains(text) && state != 'Z').then_some((pid, name))
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| of(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-/// Whether a process of this number and name lives. A zombie does not.
+/// Whether a process of this number and name lives. A zombie does not, unless further threads of
+/// it are still ending: they hold its files and ports.
 #[must_use]
 pub fn lives(pid: u32, name: &str) -> bool {
-    stat(pid).is_some_and(|(is, state, _)| is == name && state != 'Z')
+    let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    stat(pid).is_some_and(|(is, state, _)| is == name && (state != 'Z' || threads() > 1))
 }
 
 /// Name, state and parent of a process.

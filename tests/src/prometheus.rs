@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -56,11 +56,11 @@ impl Prometheus {
         let mut command = Command::new(&prometheus);
         command.arg(format!("--config.file={}", file.display()));
         command.arg(format!("--storage.tsdb.path={}", data.display()));
-        // History of any age is kept, and not rewritten while a test looks at it.
-        command.args(["--storage.tsdb.retention.time=100y", "--storage.tsdb.no-lockfile"]);
+        // History of any age is kept.
+        command.arg("--storage.tsdb.retention.time=100y");
         command.args(["--web.listen-address=127.0.0.1:0", "--log.format=json"]);
-        let program = Program::leashed(command, &dir.path().join("log"))?;
-        let address = listening(&program, "prometheus").await?;
+        let mut program = Program::leashed(command, &dir.path().join("log"))?;
+        let address = listening(&mut program, "prometheus").await?;
         let web = Web::plain(&address);
         let ready = wait_until("/-/ready of Prometheus", SOON, async || {
             let answer = web.get("/-/ready").await.map_err(|error| format!("{error:#}"))?;
@@ -111,13 +111,20 @@ fn beside(program: &Path, name: &str) -> PathBuf {
 
 /// Where a program that was told to take any port says that it listens: a line of JSON with the
 /// key `address`.
-pub(crate) async fn listening(program: &Program, name: &str) -> Result<String> {
+pub(crate) async fn listening(program: &mut Program, name: &str) -> Result<String> {
     wait_until(&format!("where {name} listens"), SOON, async || {
+        let over = program.over();
         let log = program.log();
+        if let Some(status) = over {
+            return Ok(Err(anyhow!("{name} ended with {status}:\n{log}")));
+        }
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut addresses =
             lines.filter_map(|line| Some(line.get("address")?.as_str()?.to_owned()));
-        addresses.find(|address| address.starts_with("127.0.0.1:")).ok_or(log)
+        addresses
+            .find(|address| address.starts_with("127.0.0.1:") && !address.ends_with(":0"))
+            .map(Ok)
+            .ok_or(log)
     })
-    .await
+    .await?
 }

@@ -17,7 +17,7 @@ use crate::{
     alert::Scenario,
     control_plane::{
         ControlPlane, free_port,
-        namespace::{Namespace, items},
+        namespace::{Namespace, at, items},
     },
     denier::Denier,
     wait::wait_until,
@@ -147,7 +147,7 @@ impl<'a> World<'a> {
         }
         if self.incident == Incident::NodeLost {
             self.well().await?;
-            plane.kill_kubelet(LOST)?;
+            plane.kill_kubelet(LOST).await?;
         }
         Ok(())
     }
@@ -172,10 +172,11 @@ impl<'a> World<'a> {
             let all = answer.and_then(|answer| answer.good()).map_err(|e| format!("{e:#}"))?;
             let all = items(all);
             let behind = all.iter().find(|deployment| {
-                deployment["status"]["observedGeneration"] != deployment["metadata"]["generation"]
-                    || deployment["status"]["readyReplicas"] != deployment["spec"]["replicas"]
+                at(deployment, "/status/observedGeneration")
+                    != at(deployment, "/metadata/generation")
+                    || at(deployment, "/status/readyReplicas") != at(deployment, "/spec/replicas")
             });
-            behind.map_or(Ok(()), |deployment| Err(deployment["status"].to_string()))
+            behind.map_or(Ok(()), |deployment| Err(at(deployment, "/status").to_string()))
         })
         .await
     }

@@ -115,7 +115,7 @@ impl Namespace<'_> {
     ) -> Result<Value> {
         wait_until(&format!("a pod {prefix}… {what}"), VISIBLE, async || {
             let pods = self.pods(prefix).await.map_err(|error| format!("{error:#}"))?;
-            let seen: Vec<String> = pods.iter().map(|pod| pod["status"].to_string()).collect();
+            let seen: Vec<String> = pods.iter().map(|pod| at(pod, "/status").to_string()).collect();
             pods.into_iter().find(&wanted).ok_or_else(|| format!("{seen:?}"))
         })
         .await
@@ -126,7 +126,7 @@ impl Namespace<'_> {
     /// # Errors
     /// As [`Self::pod`].
     pub async fn waiting(&self, prefix: &str, reason: &str) -> Result<Value> {
-        self.pod(prefix, reason, |pod| container(pod)["state"]["waiting"]["reason"] == reason).await
+        self.pod(prefix, reason, |pod| at(container(pod), "/state/waiting/reason") == reason).await
     }
 
     /// Waits until an event about an object whose name begins with `prefix` has `reason` and
@@ -142,15 +142,18 @@ impl Namespace<'_> {
                 let events = self.get("events").await.map_err(|error| format!("{error:#}"))?;
                 let mut events = items(events);
                 events.retain(|event| {
-                    event["involvedObject"]["name"].as_str().unwrap_or_default().starts_with(prefix)
+                    at(event, "/involvedObject/name")
+                        .as_str()
+                        .unwrap_or_default()
+                        .starts_with(prefix)
                 });
                 let seen: Vec<String> = events
                     .iter()
-                    .map(|event| format!("{}: {}", event["reason"], event["message"]))
+                    .map(|event| format!("{}: {}", at(event, "/reason"), at(event, "/message")))
                     .collect();
                 let found = events.into_iter().find(|event| {
-                    event["reason"] == reason
-                        && event["message"].as_str().unwrap_or_default().contains(text)
+                    at(event, "/reason") == reason
+                        && at(event, "/message").as_str().unwrap_or_default().contains(text)
                 });
                 found.ok_or_else(|| format!("{seen:?}"))
             },
@@ -182,7 +185,7 @@ impl Namespace<'_> {
 /// Status of the first container of a pod; null while there is none.
 #[must_use]
 pub fn container(pod: &Value) -> &Value {
-    pod.pointer("/status/containerStatuses/0").unwrap_or(&Value::Null)
+    at(pod, "/status/containerStatuses/0")
 }
 
 /// Name of an object.
@@ -203,6 +206,12 @@ pub fn items(list: Value) -> Vec<Value> {
             Vec::new()
         }
     }
+}
+
+/// What is at `pointer`; null when nothing is.
+#[must_use]
+pub fn at<'a>(object: &'a Value, pointer: &str) -> &'a Value {
+    object.pointer(pointer).unwrap_or(&Value::Null)
 }
 
 /// Reads a value or says what is missing.

@@ -43,7 +43,7 @@ impl ControlPlane {
         command.arg("--kubeconfig").arg(kubeconfig).args(["--node-name", name]);
         command.arg("--tls-cert-file").arg(self.file("kubelet.crt"));
         command.arg("--tls-private-key-file").arg(self.file("kubelet.key"));
-        command.args(["--port", &free_port()?.to_string()]).env("TMPDIR", folder);
+        command.args(["--port", &free_port()?.to_string()]).arg("--root-dir").arg(folder);
         self.run(&format!("kubelet-{name}"), command)?;
         let ready = self.node_ready(name).await;
         ready.with_context(|| self.log(&format!("kubelet-{name}")))
@@ -53,8 +53,8 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When it does not run.
-    pub fn kill_kubelet(&self, name: &str) -> Result<()> {
-        self.kill(&format!("kubelet-{name}"))
+    pub async fn kill_kubelet(&self, name: &str) -> Result<()> {
+        self.kill(&format!("kubelet-{name}")).await
     }
 
     /// Starts kwok and lets it look after `count` nodes `kwok-0`, `kwok-1`, … that take only pods
@@ -64,11 +64,13 @@ impl ControlPlane {
     /// When the nodes do not become ready.
     pub async fn start_kwok(&self, count: usize) -> Result<bool> {
         let Some(kwok) = Programs::kwok() else { return Ok(false) };
-        let mut command = Command::new(kwok);
+        let mut command = Command::new(&kwok);
+        command.arg("--config").arg(kwok.with_file_name("kwok-stages.yaml"));
         command.arg("--kubeconfig").arg(self.component("kwok", "kwok", &["system:masters"])?);
         command.arg(format!("--manage-nodes-with-label-selector={KWOK}"));
-        // Its own lease and name: without them a node loses its address after a minute.
-        command.args(["--node-lease-duration-seconds=40", "--node-name=localhost"]);
+        // Leases, as a controller-manager looks here that soon takes a node for lost, and a name:
+        // without them a node loses its address after a minute.
+        command.args(["--node-lease-duration-seconds=20", "--node-name=localhost"]);
         command.args(["--node-ip=127.0.0.1", "--cidr=10.250.0.0/16"]);
         command.arg(format!("--server-address=127.0.0.1:{}", free_port()?));
         command.env("HOME", self.dir());

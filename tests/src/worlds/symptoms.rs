@@ -1,12 +1,12 @@
 //! How each incident shows. What is waited for are the cluster's own words.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{DENIAL, Incident, LOST, World};
 use crate::{
     control_plane::{
-        namespace::{VISIBLE, container, items},
+        namespace::{VISIBLE, at, container, items},
         nodes::condition,
     },
     wait::wait_until,
@@ -18,14 +18,23 @@ pub(super) async fn visible(world: &World<'_>) -> Result<Value> {
         Incident::OomLoop => {
             here.pod("invoice-printer", "that loops", |pod| {
                 let container = container(pod);
-                container["state"]["waiting"]["reason"] == "CrashLoopBackOff"
-                    && container["lastState"]["terminated"]["reason"] == "OOMKilled"
+                at(container, "/state/waiting/reason") == "CrashLoopBackOff"
+                    && at(container, "/lastState/terminated/reason") == "OOMKilled"
             })
             .await
         }
         Incident::MissingImage => here.waiting("basket", "ImagePullBackOff").await,
         Incident::MissingConfigKey => here.waiting("mailer", "CreateContainerConfigError").await,
-        Incident::FailingReadiness => here.event("search", "Unhealthy", "connection refused").await,
+        Incident::FailingReadiness => {
+            // Not that of the probe before, which may have come before the container served.
+            let path = format!("/apis/apps/v1/namespaces/{}/deployments/search", here.name());
+            let deployment = here.api().get(&path).await?.good()?;
+            let port = deployment
+                .pointer("/spec/template/spec/containers/0/readinessProbe/httpGet/port")
+                .context("a port of the probe")?;
+            let words = format!("127.0.0.1:{port}: connect: connection refused");
+            here.event("search", "Unhealthy", &words).await
+        }
         Incident::Unschedulable => {
             here.event("forecaster", "FailedScheduling", "Insufficient cpu").await
         }
@@ -46,7 +55,7 @@ async fn lost(world: &World<'_>) -> Result<Value> {
         let node = answer.and_then(|answer| answer.good()).map_err(|e| format!("{e:#}"))?;
         match condition(&node, "Ready") {
             Some("Unknown") => Ok(node),
-            Some(_) | None => Err(node["status"]["conditions"].to_string()),
+            Some(_) | None => Err(at(&node, "/status/conditions").to_string()),
         }
     })
     .await
@@ -62,7 +71,8 @@ async fn without_endpoints(world: &World<'_>, service: &str) -> Result<Value> {
     wait_until("a Service without endpoints", VISIBLE, async || {
         let answer = here.api().get(&path).await;
         let slices = answer.and_then(|answer| answer.good()).map_err(|e| format!("{e:#}"))?;
-        let some = |slice: &Value| slice["endpoints"].as_array().is_some_and(|all| !all.is_empty());
+        let some =
+            |slice: &Value| at(slice, "/endpoints").as_array().is_some_and(|all| !all.is_empty());
         let text = slices.to_string();
         let all = items(slices);
         let empty = all.iter().all(|slice| !some(slice));

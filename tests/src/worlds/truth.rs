@@ -37,79 +37,45 @@ pub(super) fn of(incident: Incident, namespace: &str) -> Result<Scenario> {
     Scenario::parse(&truth.to_string())
 }
 
+#[rustfmt::skip] // How it shows above, what is behind it below.
 fn row(incident: Incident) -> Row {
-    match incident {
-        Incident::OomLoop => Row {
-            alert: "pod_crash_looping",
-            service: "invoice-printer",
-            description: "Containers of invoice-printer restart again and again.",
-            category: "oom_killed",
-            kind: "Deployment",
-            culprit: "invoice-printer",
-        },
-        Incident::MissingImage => Row {
-            alert: "rollout_stuck",
-            service: "basket",
-            description: "The rollout of basket does not progress.",
-            category: "image_pull_failure",
-            kind: "Deployment",
-            culprit: "basket",
-        },
-        Incident::MissingConfigKey => Row {
-            alert: "rollout_stuck",
-            service: "mailer",
-            description: "The rollout of mailer does not progress.",
-            category: "missing_configmap_or_secret",
-            kind: "Deployment",
-            culprit: "mailer",
-        },
-        Incident::FailingReadiness => Row {
-            alert: "service_down",
-            service: "search",
-            description: "search answers nobody.",
-            category: "failed_readiness_probe",
-            kind: "Deployment",
-            culprit: "search",
-        },
-        Incident::Unschedulable => Row {
-            alert: "pods_pending",
-            service: "forecaster",
-            description: "Pods of forecaster are pending.",
-            category: "unschedulable_resources",
-            kind: "Deployment",
-            culprit: "forecaster",
-        },
-        Incident::NodeLost => Row {
-            alert: "service_down",
-            service: "archive",
-            description: "archive answers nobody.",
-            category: "node_not_ready",
-            kind: "Node",
-            culprit: super::LOST,
-        },
-        Incident::QuotaExceeded => Row {
-            alert: "replicas_missing",
-            service: "checkout",
-            description: "checkout has fewer replicas than it should.",
-            category: "quota_exceeded",
-            kind: "ResourceQuota",
-            culprit: "team-quota",
-        },
-        Incident::SelectorMismatch => Row {
-            alert: "service_down",
-            service: "seating",
-            description: "seating answers nobody, though its pods are well.",
-            category: "service_selector_mismatch",
-            kind: "Service",
-            culprit: "seating",
-        },
-        Incident::DenyingWebhook => Row {
-            alert: "replicas_missing",
-            service: "payouts",
-            description: "payouts has fewer replicas than it should.",
-            category: "admission_webhook_failure",
-            kind: "ValidatingWebhookConfiguration",
-            culprit: "image-policy.NAMESPACE",
-        },
-    }
+    let (alert, service, description, category, kind, culprit) = match incident {
+        Incident::OomLoop => (
+            "pod_crash_looping", "invoice-printer", "Containers of invoice-printer restart again and again.",
+            "oom_killed", "Deployment", "invoice-printer",
+        ),
+        Incident::MissingImage => (
+            "rollout_stuck", "basket", "The rollout of basket does not progress.",
+            "image_pull_failure", "Deployment", "basket",
+        ),
+        Incident::MissingConfigKey => (
+            "rollout_stuck", "mailer", "The rollout of mailer does not progress.",
+            "missing_configmap_or_secret", "Deployment", "mailer",
+        ),
+        Incident::FailingReadiness => (
+            "service_down", "search", "search answers nobody.",
+            "failed_readiness_probe", "Deployment", "search",
+        ),
+        Incident::Unschedulable => (
+            "pods_pending", "forecaster", "Pods of forecaster are pending.",
+            "unschedulable_resources", "Deployment", "forecaster",
+        ),
+        Incident::NodeLost => (
+            "service_down", "archive", "archive answers nobody.",
+            "node_not_ready", "Node", super::LOST,
+        ),
+        Incident::QuotaExceeded => (
+            "replicas_missing", "checkout", "checkout has fewer replicas than it should.",
+            "quota_exceeded", "ResourceQuota", "team-quota",
+        ),
+        Incident::SelectorMismatch => (
+            "service_down", "seating", "seating answers nobody, though its pods are well.",
+            "service_selector_mismatch", "Service", "seating",
+        ),
+        Incident::DenyingWebhook => (
+            "replicas_missing", "payouts", "payouts has fewer replicas than it should.",
+            "admission_webhook_failure", "ValidatingWebhookConfiguration", "image-policy.NAMESPACE",
+        ),
+    };
+    Row { alert, service, description, category, kind, culprit }
 }

@@ -15,13 +15,6 @@ use agent_tests::{
 };
 use serde_json::{Value, json};
 
-/// Processes, as (number, name), in whose command line `dir` stands.
-fn using(dir: &Path) -> Vec<(u32, String)> {
-    let all = process::descendants(1);
-    let dir = dir.to_string_lossy();
-    all.into_iter().filter(|(pid, _)| process::told(*pid).contains(&*dir)).collect()
-}
-
 #[tokio::test]
 async fn a_cluster_is_ready_within_seconds() {
     let begun = Instant::now();
@@ -54,15 +47,16 @@ async fn nothing_is_left_of_a_cluster_when_whoever_holds_it_is_killed() {
     command.args(["-c", "sleep infinity | \"$0\""]).arg(program);
     let mut holder = Program::start(command, log.path(), true).unwrap();
     let mut line = String::new();
-    BufReader::new(holder.stdout().unwrap()).read_line(&mut line).unwrap();
+    let mut told = BufReader::new(holder.stdout().unwrap());
+    told.read_line(&mut line).unwrap();
     let path = line.trim().strip_prefix("export KUBECONFIG=").unwrap_or_else(|| panic!("{line:?}"));
     let dir = Path::new(path).parent().unwrap().to_owned();
-    let before = using(&dir);
+    let before = process::told(&dir.to_string_lossy());
     assert!(before.len() >= 5, "leashes and what they hold: {before:?}");
     // Dropping it kills its group as kill -9 does; the components are in groups of their own.
     drop(holder);
     wait_until("nothing that is left", SOON, async || {
-        let left = using(&dir);
+        let left = process::told(&dir.to_string_lossy());
         if left.is_empty() && !dir.exists() { Ok(()) } else { Err(format!("{left:?}")) }
     })
     .await
@@ -75,7 +69,7 @@ async fn an_apiserver_that_is_killed_comes_back_at_its_address_with_all_it_knew(
     let here = plane.namespace("kept").await.unwrap();
     let told = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "kept" } });
     here.api().post(&here.path("configmaps"), &told).await.unwrap().good().unwrap();
-    plane.kill_apiserver().unwrap();
+    plane.kill_apiserver().await.unwrap();
     let refused = here.get("configmaps/kept").await.unwrap_err();
     assert!(format!("{refused:#}").contains("refused"), "{refused:#}");
     let begun = Instant::now();

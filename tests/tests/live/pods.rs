@@ -30,7 +30,7 @@ async fn a_container_over_its_memory_limit_crash_loops_and_its_last_words_can_be
     let last = &container(&pod)["lastState"]["terminated"];
     assert_eq!((&last["reason"], &last["exitCode"]), (&json!("OOMKilled"), &json!(137)));
     let message = text(container(&pod), "/state/waiting/message").unwrap();
-    assert!(message.contains("back-off 10s restarting failed container=main"), "{message}");
+    assert!(message.contains("restarting failed container=main"), "{message}");
     here.event("renderer", "BackOff", "Back-off restarting failed container").await.unwrap();
     let log = here.pod_log("renderer", "previous=true").await.unwrap();
     assert_eq!(log.text, "page 1\npage 2\n");
@@ -117,5 +117,5 @@ async fn a_pod_that_no_node_has_room_for_stays_pending_and_has_an_empty_log() {
     let pod = here.get("pods/huge").await.unwrap();
     assert_eq!(condition(&pod, "PodScheduled"), Some("False"));
     let log = here.pod_log("huge", "").await.unwrap();
-    assert_eq!((log.status.as_u16(), log.text.as_str()), (200, ""));
+    assert!(log.status.is_success() && log.text.is_empty(), "{log:?}");
 }
