@@ -13,7 +13,10 @@
 mod accounts;
 mod backends;
 mod cluster;
+mod failures;
 mod investigations;
 mod kwok;
 mod pods;
+mod scale;
+mod secrets;
 mod worlds;
