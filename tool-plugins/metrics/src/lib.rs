@@ -1,5 +1,5 @@
-//! Metrics of a cluster: reads what was recorded, asks it typed questions, and says in the words of
-//! the signal catalogue how services, calls between them and containers fare. Numbers become facts
+//! Metrics of a cluster: reads what was recorded or asks a Prometheus, puts typed questions to it, and
+//! says in the words of the signal catalogue how services, calls between them and containers fare. Numbers become facts
 //! about single objects here; causes across objects are not looked for.
 
 pub mod change;
@@ -9,12 +9,16 @@ pub mod flow;
 pub mod get_metrics;
 pub mod judge;
 pub mod labels;
+pub mod live;
 pub mod object;
 mod openmetrics;
 pub mod query;
+pub mod reach;
 pub mod recipes;
 pub mod recording;
+mod remaining;
 pub mod scope;
+pub mod season;
 pub mod store;
 pub mod thresholds;
 pub mod usage;
