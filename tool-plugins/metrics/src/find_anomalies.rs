@@ -7,6 +7,7 @@
 //! then as well is no anomaly ([`crate::season`]).
 
 mod earlier;
+mod strength;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +20,10 @@ use plugin_cluster::Peers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::earlier::Earlier;
+use self::{
+    earlier::Earlier,
+    strength::{is_event, is_strong, strength},
+};
 use crate::{
     change::{self, Shift},
     flow::Frame,
@@ -31,7 +35,6 @@ use crate::{
     recording::{Asked, Measured, Recording, SEASONS},
     remaining::Remaining,
     store::Store,
-    thresholds as t,
 };
 
 /// Facts at most.
@@ -198,8 +201,9 @@ fn search(
         for (key, values) in by_object(&name, tracks, namespace, peers) {
             looked_at += 1;
             let seconds = frame.step_seconds();
-            let strong =
-                |s: &Shift| is_strong(s, &values) && (unit != "1/s" || is_many(s, seconds));
+            let strong = |s: &Shift| {
+                is_strong(s, &values) && (unit != "1/s" || is_event(s, &values, seconds))
+            };
             let step = change::shift(&values).filter(strong);
             let drift = || change::drift(&values).filter(strong);
             let shape = if step.is_some() { "step" } else { "drift" };
@@ -307,28 +311,6 @@ fn by_object(
         }
     }
     objects
-}
-
-/// A gauge of small whole numbers (replicas, conditions) counts with any lasting change.
-fn is_strong(shift: &Shift, values: &[f64]) -> bool {
-    let small = |v: &f64| !v.is_finite() || (v.fract() == 0.0 && v.abs() < 1000.0);
-    let whole = values.iter().all(small);
-    shift.score >= t::SHIFTED_CLEAR && (whole || relative(shift) >= t::SHIFTED)
-}
-
-/// Whether a change of a rate adds or takes away more than chance does to rare events.
-fn is_many(shift: &Shift, step_seconds: f64) -> bool {
-    let points = f64::from(u32::try_from(shift.end + 1 - shift.start).unwrap_or(u32::MAX));
-    (shift.after - shift.before).abs() * points * step_seconds >= t::SHIFTED_EVENTS
-}
-
-fn relative(shift: &Shift) -> f64 {
-    let larger = shift.before.abs().max(shift.after.abs());
-    if larger > 0.0 { (shift.after - shift.before).abs() / larger } else { 0.0 }
-}
-
-fn strength(shift: &Shift) -> f64 {
-    relative(shift) * shift.score.min(40.0)
 }
 
 /// The strongest of what is ordered by strength.

@@ -2,6 +2,7 @@
 //! says in the words of the signal catalogue how services, calls between them and containers fare. Numbers become facts
 //! about single objects here; causes across objects are not looked for.
 
+pub mod ask_query;
 pub mod change;
 pub mod families;
 pub mod find_anomalies;
@@ -30,7 +31,10 @@ use std::sync::Arc;
 
 use agent_sdk::Plugin;
 
-use crate::{find_anomalies::FindAnomalies, get_metrics::GetMetrics, recording::Recording};
+use crate::{
+    ask_query::AskQuery, find_anomalies::FindAnomalies, get_metrics::GetMetrics,
+    recording::Recording,
+};
 
 /// The plugin with all its tools over `recording`.
 #[must_use]
@@ -39,4 +43,5 @@ pub fn plugin(recording: &Arc<Recording>) -> Plugin {
         .title("Metrics of a cluster")
         .tool(GetMetrics::new(recording.clone()))
         .tool(FindAnomalies::new(recording.clone()))
+        .tool(AskQuery::new(recording.clone()))
 }

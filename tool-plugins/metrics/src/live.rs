@@ -28,7 +28,10 @@ use self::{
     session::Server,
     settings::{Settings, config},
 };
-use crate::store::{Limits, Store, gathering::Gathering};
+use crate::{
+    query::{Grid, Query, Track, promql},
+    store::{Limits, Store, gathering::Gathering},
+};
 
 /// What the measurements are for: it decides which series are worth moving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,6 +169,23 @@ impl Live {
         let mut round = Round::new(&session, self.limits, Purpose::Anomalies, until_ms);
         round.named(about, names).await?;
         Ok(round.finish())
+    }
+
+    /// The answer to one question, a value per time of `grid`.
+    ///
+    /// # Errors
+    /// As for [`Self::measured`].
+    pub async fn tracks(
+        &self,
+        query: &Query,
+        grid: Grid,
+        within: Duration,
+    ) -> Result<Vec<Track>, Failure> {
+        let session = self.server.session(within)?;
+        let end_ms = grid.time_ms(grid.points.saturating_sub(1));
+        let times = [grid.start_ms, end_ms, grid.step_ms].map(questions::seconds);
+        let answered = questions::ranged(&session, &promql::render(query), times).await?;
+        Ok(answered.data.into_iter().map(|fetched| fetched.track(grid)).collect())
     }
 
     fn is_present(&self, now: Timestamp) -> bool {

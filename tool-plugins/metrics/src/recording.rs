@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use crate::{
     flow::{self, Between, Flow, Frame},
     live::{About, Beyond, Had, Live, Purpose},
+    query::{Grid, Query, Track, evaluate},
     store::{self, Limits, Store},
 };
 
@@ -138,6 +139,25 @@ impl Recording {
         };
         let had = live.reach(Arc::unwrap_or_clone(measured).into_had(), beyond, within).await?;
         blocking(move || Measured::of(had)).await
+    }
+
+    /// The answer to one question.
+    ///
+    /// # Errors
+    /// As for [`Self::measured`].
+    pub async fn tracks(
+        &self,
+        query: &Query,
+        grid: Grid,
+        within: Duration,
+    ) -> Result<Vec<Track>, Failure> {
+        match &self.source {
+            Source::Recorded { limits, measured } => {
+                let measured = measured.get_or_init(|| read(&self.cluster, *limits));
+                Ok(evaluate(&measured.await.clone()?.store, query, grid))
+            }
+            Source::Live(live) => live.tracks(query, grid, within).await,
+        }
     }
 
     /// The metrics called `names`, `season` before what `measured` shows; `None` where there is

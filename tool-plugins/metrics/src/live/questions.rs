@@ -87,13 +87,14 @@ pub(super) async fn counts(
     Ok(series.into_iter().filter_map(count).collect())
 }
 
-/// The samples of a selector as they were recorded.
+/// The samples of a selector as they were recorded, up to a time; of less time where `short`.
 pub(super) async fn raw(
     session: &Session<'_>,
     selector: &Selector,
-    end: &str,
+    (end, short): (&str, bool),
 ) -> Result<answer::Answered<Vec<Fetched>>, Failure> {
-    let query = format!("{}[{}]", promql::selector(selector), promql::span(select::RANGE));
+    let range = if short { select::RANGE / 3 } else { select::RANGE };
+    let query = format!("{}[{}]", promql::selector(selector), promql::span(range));
     let body = session.ask("query", &[("query", query.as_str()), ("time", end)]).await?;
     // Megabytes of JSON take a while, which other calls need not wait for.
     let reading = tokio::task::spawn_blocking(move || answer::read::<Queried>(&body));

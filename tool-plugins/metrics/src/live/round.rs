@@ -100,7 +100,8 @@ impl<'a> Round<'a> {
             let says = format!("too many series, left out: {}", listed(&left_out));
             self.gap("metrics with too many series", Failure::external(TOO_MANY, says));
         }
-        let failed = self.batches(batches, about).await;
+        let mut folded = folded;
+        let failed = self.batches(batches, about, &mut folded).await;
         self.fold(folded).await;
         match failed {
             Some(failure) if has_items && self.gathering.kept() == 0 => Err(failure),
@@ -122,31 +123,50 @@ impl<'a> Round<'a> {
         Failure::new(FailureClass::Config, "NO_METRICS", says)
     }
 
-    /// Moves batches; those that are too large for the server are halved. The last failure.
-    async fn batches(&mut self, batches: Vec<Batch>, about: &About) -> Option<Failure> {
+    /// Moves batches; those that are too large for the server are halved, and a metric that is too
+    /// large alone is `folded` where that loses nothing. The last failure.
+    async fn batches(
+        &mut self,
+        batches: Vec<Batch>,
+        about: &About,
+        folded: &mut Vec<Item>,
+    ) -> Option<Failure> {
         let mut waiting: VecDeque<Batch> = batches.into();
         let mut last = None;
         while !waiting.is_empty() {
             let now: Vec<Batch> = waiting.drain(..waiting.len().min(AT_ONCE)).collect();
-            let asked = now.into_iter().filter_map(|batch| {
-                let place = self.places.get(batch.place)?;
-                let (session, end) = (self.session, seconds(self.until_ms));
-                let mut selector = place.called(&batch.names);
-                if batch.narrow {
-                    let pods = Condition::OneOf(about.pods.clone());
-                    selector = selector.matching(place.pod_label, pods);
-                }
-                let what = place.what.clone();
-                Some(async move { (raw(session, &selector, &end).await, batch, what) })
-            });
+            let asked =
+                now.into_iter().filter_map(|batch| {
+                    let place = self.places.get(batch.place)?;
+                    let (session, end) = (self.session, seconds(self.until_ms));
+                    let mut selector = place.called(&batch.names);
+                    if batch.narrow {
+                        let pods = Condition::OneOf(about.pods.clone());
+                        selector = selector.matching(place.pod_label, pods);
+                    }
+                    let what = place.what.clone();
+                    Some(async move {
+                        (raw(session, &selector, (&end, batch.short)).await, batch, what)
+                    })
+                });
             let answers: Vec<_> =
                 futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
             for (answered, batch, what) in answers {
                 match answered {
-                    Ok(answered) => self.keep(answered),
-                    Err(failure) if failure.reason == TOO_MANY => match select::halves(batch) {
-                        Ok(halves) => halves.into_iter().rev().for_each(|h| waiting.push_front(h)),
-                        Err(batch) => self.gap(&listed(&batch.names), failure),
+                    Ok(answered) => {
+                        if batch.short {
+                            let says = "too many samples at once; only the last hour was taken";
+                            let why = Failure::external(TOO_MANY, says);
+                            self.gap(&format!("{} before", listed(&batch.names)), why);
+                        }
+                        self.keep(answered);
+                    }
+                    Err(failure) if failure.reason == TOO_MANY => match select::smaller(batch) {
+                        Ok(less) => less.into_iter().rev().for_each(|b| waiting.push_front(b)),
+                        Err(batch) => match select::foldable(&batch, self.purpose) {
+                            Some(item) if folded.len() < select::MAX_FOLDED => folded.push(item),
+                            _ => self.gap(&listed(&batch.names), failure),
+                        },
                     },
                     Err(failure) => {
                         self.gap(&format!("{what}: {}", listed(&batch.names)), failure.clone());
@@ -167,9 +187,11 @@ impl<'a> Round<'a> {
 
     /// Has the server fold what has too many series, at the interval of what was moved.
     async fn fold(&mut self, items: Vec<Item>) {
-        let Some(step) = Frame::of(self.gathering.store()).map(|f| f.grid.step_ms) else { return };
+        let frame = Frame::of(self.gathering.store());
+        let paced = select::PROBE.as_secs() / u64::try_from(self.pace).unwrap_or(40).max(1);
+        let paced = i64::try_from(paced * 1000).unwrap_or(30_000);
         // Below what a server evaluates at once (11,000 points), and not finer than is looked at.
-        let step = step.max(15_000);
+        let step = frame.map_or(paced, |frame| frame.grid.step_ms).max(15_000);
         let window = std::time::Duration::from_millis(u64::try_from(4 * step).unwrap_or(120_000));
         let range_ms = i64::try_from(select::RANGE.as_millis()).unwrap_or(i64::MAX);
         let (start, end) = (seconds(self.until_ms - range_ms), seconds(self.until_ms));

@@ -74,6 +74,8 @@ pub(super) struct Batch {
     pub(super) names: Vec<String>,
     /// Whether only the alerted pods' series are taken.
     pub(super) narrow: bool,
+    /// Whether only the last third of [`RANGE`] is taken.
+    pub(super) short: bool,
 }
 
 /// What is asked for.
@@ -157,7 +159,7 @@ pub(super) fn plan(mut items: Vec<Item>, pace: usize, has_pods: bool) -> Plan {
         } else if containers && has_pods {
             plan.narrowed.push(item.name.clone());
             narrow.push(item);
-        } else if !containers && item.rank != Rank::Machinery && plan.folded.len() < MAX_FOLDED {
+        } else if can_fold(item.rank) && plan.folded.len() < MAX_FOLDED {
             plan.folded.push(item);
         } else {
             plan.left_out.push(item.name);
@@ -185,7 +187,12 @@ fn batches(mut items: Vec<Item>, each: usize, narrow: bool) -> Vec<Batch> {
                 samples += own;
             }
             None => {
-                batches.push(Batch { place: item.place, names: vec![item.name], narrow });
+                batches.push(Batch {
+                    place: item.place,
+                    names: vec![item.name],
+                    narrow,
+                    short: false,
+                });
                 samples = own;
             }
         }
@@ -193,14 +200,27 @@ fn batches(mut items: Vec<Item>, each: usize, narrow: bool) -> Vec<Batch> {
     batches
 }
 
-/// Two halves of a batch that was too large; `None` when it holds one metric.
-pub(super) fn halves(batch: Batch) -> Result<[Batch; 2], Batch> {
+/// What to ask for where a batch was too large: two halves of its names, then less of its time.
+/// `Err` when there is nothing smaller.
+pub(super) fn smaller(batch: Batch) -> Result<Vec<Batch>, Batch> {
     if batch.names.len() < 2 {
-        return Err(batch);
+        return if batch.short { Err(batch) } else { Ok(vec![Batch { short: true, ..batch }]) };
     }
-    let Batch { place, mut names, narrow } = batch;
-    let later = names.split_off(names.len() / 2);
-    Ok([Batch { place, names, narrow }, Batch { place, names: later, narrow }])
+    let mut first = batch.clone();
+    let later = first.names.split_off(first.names.len() / 2);
+    Ok(vec![first, Batch { names: later, ..batch }])
+}
+
+/// The one metric of a batch, to be folded; `None` where folding would lose what it is for.
+pub(super) fn foldable(batch: &Batch, purpose: Purpose) -> Option<Item> {
+    let [name] = batch.names.as_slice() else { return None };
+    let rank = rank(name, purpose, false).filter(|rank| can_fold(*rank))?;
+    Some(Item { place: batch.place, name: name.clone(), rank, series: 0 })
+}
+
+/// Containers are what they are; of the cluster's machinery a sum tells little.
+fn can_fold(rank: Rank) -> bool {
+    matches!(rank, Rank::Requests | Rank::Other)
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::{Account, Limits, Sample, Series, Store};
-use crate::labels::Labels;
+use crate::{
+    labels::Labels,
+    query::{Grid, Track},
+};
 
 /// Labels by which a pair of servers tells its copies apart.
 const COPIES: &[&str] = &["prometheus_replica", "__replica__", "thanos_replica", "rule_replica"];
@@ -26,6 +29,22 @@ pub(crate) struct Fetched {
     pub(crate) samples: Vec<Sample>,
     /// Whether the samples are rates that the server computed.
     pub(crate) is_rate: bool,
+}
+
+impl Fetched {
+    /// The same as a value per time of `grid`; the server was asked for those times.
+    pub(crate) fn track(self, grid: Grid) -> Track {
+        let mut values = vec![f64::NAN; grid.points];
+        for sample in &self.samples {
+            let point = (sample.at_ms - grid.start_ms + grid.step_ms / 2).div_euclid(grid.step_ms);
+            let place = usize::try_from(point).ok().and_then(|point| values.get_mut(point));
+            if let Some(place) = place {
+                *place = sample.value;
+            }
+        }
+        let labels = self.labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into()));
+        Track { labels: Labels::new(labels.collect()), values }
+    }
 }
 
 /// A store while answers come in.

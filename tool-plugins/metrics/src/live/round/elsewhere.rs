@@ -100,7 +100,7 @@ impl Round<'_> {
         for (index, names) in found {
             let Some(place) = sought.get(index) else { continue };
             let names: Vec<String> = names.into_iter().collect();
-            let answered = raw(self.session, &place.called(&names), &end).await?;
+            let answered = raw(self.session, &place.called(&names), (&end, false)).await?;
             self.keep(answered);
         }
         Ok(())
