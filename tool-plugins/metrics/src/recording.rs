@@ -1,12 +1,16 @@
 //! The metrics behind the tools: a recording, read once by whoever asks first and shared by all
 //! calls from then on; or a Prometheus, asked for each call. Tools see the same either way.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use agent_sdk::{Failure, FailureClass, Output};
 use plugin_cluster::Cluster;
 use serde::Serialize;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 use crate::{
     flow::{self, Between, Flow, Frame},
@@ -52,8 +56,20 @@ pub struct Recording {
 #[derive(Debug)]
 enum Source {
     Recorded { limits: Limits, measured: OnceCell<Result<Arc<Measured>, Failure>> },
-    Live(Box<Live>),
+    Live(Box<Live>, Mutex<BTreeMap<Purpose, Kept>>),
 }
+
+/// Measurements that the next calls about the same namespace share: an investigation asks about one
+/// service after another.
+#[derive(Debug)]
+struct Kept {
+    namespace: String,
+    at: Instant,
+    measured: Arc<Measured>,
+}
+
+/// How long they are shared: less than two scrapes, so that nothing new is missed.
+const SHARED: Duration = Duration::from_secs(20);
 
 /// A day and a week: people, and the jobs they schedule, come back at the same hour.
 pub const SEASONS: [(&str, Duration); 2] = [
@@ -79,7 +95,7 @@ impl Recording {
     /// The metrics of `cluster` as a Prometheus has them.
     #[must_use]
     pub fn live(cluster: Cluster, live: Live) -> Self {
-        Self { cluster, source: Source::Live(Box::new(live)) }
+        Self { cluster, source: Source::Live(Box::new(live), Mutex::default()) }
     }
 
     /// The cluster that was measured.
@@ -91,7 +107,7 @@ impl Recording {
     /// Whether a server answers.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.source, Source::Live(_))
+        matches!(self.source, Source::Live(..))
     }
 
     /// Reads a recording before anybody asks; a server is asked when it is needed.
@@ -116,9 +132,19 @@ impl Recording {
             Source::Recorded { limits, measured } => {
                 measured.get_or_init(|| read(&self.cluster, *limits)).await.clone()
             }
-            Source::Live(live) => {
+            Source::Live(live, kept) => {
+                if let Some(measured) = shared(kept, about, purpose) {
+                    return Ok(measured);
+                }
                 let had = live.measured(about, purpose, (self.cluster.now(), within)).await?;
-                blocking(move || Measured::of(had)).await
+                let measured = blocking(move || Measured::of(had)).await?;
+                // With gaps it may be about these pods only, or better the next time.
+                if measured.gaps.is_empty() {
+                    let (namespace, at) = (about.namespace.clone(), Instant::now());
+                    let entry = Kept { namespace, at, measured: measured.clone() };
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).insert(purpose, entry);
+                }
+                Ok(measured)
             }
         }
     }
@@ -134,7 +160,7 @@ impl Recording {
         beyond: &[Beyond],
         within: Duration,
     ) -> Result<Arc<Measured>, Failure> {
-        let (Source::Live(live), false) = (&self.source, beyond.is_empty()) else {
+        let (Source::Live(live, _), false) = (&self.source, beyond.is_empty()) else {
             return Ok(measured);
         };
         let had = live.reach(Arc::unwrap_or_clone(measured).into_had(), beyond, within).await?;
@@ -156,7 +182,7 @@ impl Recording {
                 let measured = measured.get_or_init(|| read(&self.cluster, *limits));
                 Ok(evaluate(&measured.await.clone()?.store, query, grid))
             }
-            Source::Live(live) => live.tracks(query, grid, within).await,
+            Source::Live(live, _) => live.tracks(query, grid, within).await,
         }
     }
 
@@ -174,13 +200,25 @@ impl Recording {
                 let (first, last) = measured.store.span_ms()?;
                 (first <= last - season_ms).then(|| Arc::new(measured.store.clone()))
             }
-            Source::Live(live) => {
+            Source::Live(live, _) => {
                 let until_ms = measured.asked?.until_ms - season_ms;
                 let had = live.earlier(about, names, (until_ms, within)).await.ok()?;
                 (!had.store.is_empty()).then(|| Arc::new(had.store))
             }
         }
     }
+}
+
+fn shared(
+    kept: &Mutex<BTreeMap<Purpose, Kept>>,
+    about: &About,
+    purpose: Purpose,
+) -> Option<Arc<Measured>> {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    // What is old is let go of, too, by whoever looks.
+    kept.retain(|_, kept| kept.at.elapsed() < SHARED);
+    let found = kept.get(&purpose).filter(|kept| kept.namespace == about.namespace)?;
+    Some(found.measured.clone())
 }
 
 async fn read(cluster: &Cluster, limits: Limits) -> Result<Arc<Measured>, Failure> {

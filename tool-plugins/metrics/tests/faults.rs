@@ -2,6 +2,7 @@
 //! be had is used.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "servers/stand_in.rs"]
 mod stand_in;
 
 use std::{fs, sync::Arc, time::Duration};
@@ -83,6 +84,29 @@ async fn a_prometheus_that_is_well_is_read_with_few_requests() {
     assert!(server.count() <= 12, "{} requests", server.count());
     let json: serde_json::Value = serde_json::from_str(&result.result_json).unwrap();
     assert_eq!(json["prometheus"]["requests"], server.count());
+}
+
+#[tokio::test]
+async fn calls_about_one_namespace_share_what_was_had_unless_something_was_missing() {
+    let server = StandIn::serve(|_, _| Reply::Well).await;
+    let (_dir, harness) = plugin(at(&server), bounds()).await;
+    let ask = json!({"namespace": "shop", "service": "front"});
+    harness.call("get_metrics", ask.clone()).await;
+    let once = server.count();
+    harness.call("get_metrics", ask.clone()).await;
+    harness.call("get_metrics", json!({"namespace": "shop"})).await;
+    assert_eq!(server.count(), once);
+    harness.call("get_metrics", json!({"namespace": "bank"})).await;
+    assert!(server.count() > once, "another namespace is asked for");
+    let server = StandIn::serve(|asked: &Asked, _| {
+        if asked.path.starts_with("/api/v1/series") { Reply::Cut(5) } else { Reply::Well }
+    })
+    .await;
+    let (_dir, harness) = plugin(at(&server), bounds()).await;
+    harness.call("get_metrics", ask.clone()).await;
+    let once = server.count();
+    harness.call("get_metrics", ask).await;
+    assert!(server.count() > once, "what was missing is sought again");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The recorded incidents from a real Prometheus: the same facts as from their files.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "servers/real.rs"]
 mod real;
 
 use std::{collections::BTreeMap, fmt::Write as _, io::Read as _, path::Path, sync::Arc};

@@ -2,6 +2,7 @@
 //! halving give the same facts, that other namespaces cost nothing, that it reaches back a week.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "servers/real.rs"]
 mod real;
 
 use std::{fmt::Write as _, path::Path, sync::Arc};
