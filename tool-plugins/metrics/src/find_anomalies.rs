@@ -138,12 +138,17 @@ impl Tool for FindAnomalies {
         let (looked_at, mut found) =
             blocking(move || search((&series.store, series.frame), (&namespace, &objects), &live))
                 .await?;
-        let mut usual = Vec::new();
+        let (mut usual, mut requests) = (Vec::new(), 0);
         for (when, season) in SEASONS {
             let names = names(&found, &measured.store);
             let earlier = (season, time.left());
-            let earlier = self.recording.earlier(&measured, (&about, &names), earlier).await;
-            let (Some(earlier), false) = (earlier, names.is_empty()) else { continue };
+            if names.is_empty() {
+                break;
+            }
+            let (earlier, asked) =
+                self.recording.earlier(&measured, (&about, &names), earlier).await;
+            requests += asked;
+            let Some(earlier) = earlier else { continue };
             let (frame, objects) = (measured.frame, peers.clone());
             let namespace = about.namespace.clone();
             let compared = blocking(move || {
@@ -156,7 +161,13 @@ impl Tool for FindAnomalies {
                 format!("{}, as {when} at that hour", fact(a, measured.frame).as_wire().statement)
             }));
         }
-        Ok(output(looked_at, strongest(found), usual, &measured)?.observed_at(cluster.now()))
+        let answer = Answer {
+            looked_at,
+            shifted: Vec::new(),
+            usual,
+            prometheus: measured.asked.map(|asked| asked.and(requests)),
+        };
+        Ok(output(answer, &strongest(found), &measured)?.observed_at(cluster.now()))
     }
 }
 
@@ -168,19 +179,14 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| Failure::bug("SEARCH_FAILED", format!("the search ended early: {error}")))
 }
 
-fn output(
-    looked_at: usize,
-    found: Vec<Anomaly>,
-    usual: Vec<String>,
-    measured: &Measured,
-) -> Result<Output, Failure> {
+fn output(mut answer: Answer, found: &[Anomaly], measured: &Measured) -> Result<Output, Failure> {
     let facts: Vec<Observation> = found.iter().map(|a| fact(a, measured.frame)).collect();
     let says: Vec<String> = facts.iter().map(|f| f.as_wire().statement.clone()).collect();
     let summary = match says.len() {
-        0 => format!("none of {looked_at} series left its usual range"),
+        0 => format!("none of {} series left its usual range", answer.looked_at),
         _ => says.iter().take(15).cloned().collect::<Vec<_>>().join("\n"),
     };
-    let answer = Answer { looked_at, shifted: says, usual, prometheus: measured.asked };
+    answer.shifted = says;
     let output = Output::new(&answer)?;
     Ok(measured.with_gaps(output.summary(summary).observe_all(facts)))
 }

@@ -186,24 +186,28 @@ impl Recording {
         }
     }
 
-    /// The metrics called `names`, `season` before what `measured` shows; `None` where there is
-    /// nothing to compare with.
+    /// The metrics called `names`, `season` before what `measured` shows, and how many requests that
+    /// took; no store where there is nothing to compare with.
     pub async fn earlier(
         &self,
         measured: &Arc<Measured>,
         (about, names): (&About, &[String]),
         (season, within): (Duration, Duration),
-    ) -> Option<Arc<Store>> {
-        let season_ms = i64::try_from(season.as_millis()).ok()?;
+    ) -> (Option<Arc<Store>>, usize) {
+        let season_ms = i64::try_from(season.as_millis()).unwrap_or(i64::MAX);
         match &self.source {
             Source::Recorded { .. } => {
-                let (first, last) = measured.store.span_ms()?;
-                (first <= last - season_ms).then(|| Arc::new(measured.store.clone()))
+                let reaches = |(first, last)| first <= last - season_ms;
+                let past = measured.store.span_ms().is_some_and(reaches);
+                (past.then(|| Arc::new(measured.store.clone())), 0)
             }
             Source::Live(live, _) => {
-                let until_ms = measured.asked?.until_ms - season_ms;
-                let had = live.earlier(about, names, (until_ms, within)).await.ok()?;
-                (!had.store.is_empty()).then(|| Arc::new(had.store))
+                let until_ms = measured.asked.map_or(0, |asked| asked.until_ms) - season_ms;
+                match live.earlier(about, names, (until_ms, within)).await {
+                    Ok(had) if !had.store.is_empty() => (Some(Arc::new(had.store)), had.requests),
+                    Ok(had) => (None, had.requests),
+                    Err(_) => (None, 0),
+                }
             }
         }
     }
@@ -248,6 +252,16 @@ async fn blocking(
 
 fn none(message: &str) -> Failure {
     Failure::new(FailureClass::Config, "NO_METRICS", message)
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// The same with so many more requests.
+    #[must_use]
+    pub fn and(self, requests: usize) -> Self {
+        Self { requests: self.requests + requests, ..self }
+    }
 }
 
 // === impl Measured ===
