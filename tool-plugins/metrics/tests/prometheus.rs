@@ -9,7 +9,7 @@ use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use agent_sdk::{kit::Harness, wire::CallResult};
 use plugin_cluster::kit;
-use plugin_metrics::recording::Recording;
+use plugin_metrics::{live::settings::Settings, recording::Recording};
 use real::Prometheus;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -321,4 +321,34 @@ async fn calls_that_cross_namespaces_are_edges_and_their_ends_are_looked_at() {
     assert!(services.contains(&"pay".to_owned()), "{services:?}");
     assert!(!services.contains(&"vault".to_owned()), "{services:?}");
     assert!(found.gaps.is_empty(), "{:?}", found.gaps);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_authority_is_believed_when_it_is_named_and_not_else() {
+    let keys = tempfile::tempdir().unwrap();
+    if !real::is_there("TLS of a real Prometheus") || !real::certificates(keys.path()) {
+        return;
+    }
+    let web = keys.path().join("web.yml");
+    let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
+    std::fs::write(&web, tls).unwrap();
+    let config = format!("--web.config.file={}", web.display());
+    let prometheus = Prometheus::start(&many(&["shop"], 1), &[&config]).await;
+    let url = prometheus.url.replace("http://", "https://");
+    let dir = tempfile::tempdir().unwrap();
+    snapshot(dir.path(), None);
+    let unknown = real::over(dir.path(), &url).await;
+    let outcome = unknown.call("get_metrics", json!({"namespace": "shop"})).await;
+    let failure = outcome.failure().unwrap();
+    assert_eq!(failure.reason, "PROMETHEUS_UNREACHABLE");
+    assert!(failure.message.contains("UnknownIssuer"), "{}", failure.message);
+    let settings = Settings {
+        prometheus_url: Some(url),
+        prometheus_ca_file: Some(keys.path().join("ca.pem")),
+        ..Settings::default()
+    };
+    let known = real::with(dir.path(), &settings).await;
+    assert!(
+        !told(&known, "get_metrics", json!({"namespace": "shop"})).await.observations.is_empty()
+    );
 }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use plugin_metrics::live::settings::Settings;
 use tempfile::TempDir;
 
 /// A Prometheus that runs.
@@ -36,6 +37,23 @@ fn variable(name: &str) -> String {
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = variable("PATH");
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file())
+}
+
+/// Makes `ca.pem`, and with it `server.pem` for the loopback with `server.key`, in `dir`; false
+/// without openssl.
+pub fn certificates(dir: &Path) -> bool {
+    fs::write(dir.join("server.ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+        .unwrap();
+    let calls = [
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=server",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 \
+         -extfile server.ext",
+    ];
+    calls.iter().all(|call| {
+        let made = Command::new("openssl").args(call.split(' ')).current_dir(dir).output();
+        made.is_ok_and(|made| made.status.success())
+    })
 }
 
 /// Whether the programs are there; says so aloud when they are not.
@@ -107,21 +125,24 @@ async fn ready(port: u16) -> bool {
         stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer.contains(" 200 "))
+        // One that speaks TLS only says so.
+        Ok::<_, std::io::Error>(answer.contains(" 200 ") || answer.contains("to an HTTPS server"))
     };
     asked.await.unwrap_or(false)
 }
 
 /// A plugin over `snapshot`, its metrics from `url`.
 pub async fn over(snapshot: &Path, url: &str) -> agent_sdk::kit::Harness {
-    use plugin_metrics::{
-        live::{Live, settings::Settings},
-        recording::Recording,
-    };
+    let settings = Settings { prometheus_url: Some(url.to_owned()), ..Settings::default() };
+    with(snapshot, &settings).await
+}
+
+/// The same with other settings.
+pub async fn with(snapshot: &Path, settings: &Settings) -> agent_sdk::kit::Harness {
+    use plugin_metrics::{live::Live, recording::Recording};
     _ = rustls::crypto::ring::default_provider().install_default();
     let source = plugin_cluster::Source { snapshot: Some(snapshot.to_owned()) };
-    let settings = Settings { prometheus_url: Some(url.to_owned()), ..Settings::default() };
-    let live = Live::of(&settings, jiff::Timestamp::now).unwrap().unwrap();
+    let live = Live::of(settings, jiff::Timestamp::now).unwrap().unwrap();
     let recording = std::sync::Arc::new(Recording::live(source.open().unwrap(), live));
     agent_sdk::kit::Harness::new(plugin_metrics::plugin(&recording)).await.unwrap()
 }
