@@ -197,7 +197,7 @@ fn bundled(cluster: &Cluster) -> [Plugin; 4] {
     let recording = Arc::new(Recording::new(cluster.clone()));
     let early = Arc::clone(&recording);
     // What goes wrong is told to whoever asks.
-    tokio::spawn(async move { early.measured().await.map(drop) });
+    tokio::spawn(async move { early.prepare().await });
     [
         plugin_pods::tools::plugin(cluster),
         plugin_events::tools::plugin(cluster.clone()),

@@ -7,6 +7,7 @@ use agent_tests::{
     control_plane::{ControlPlane, SOON, namespace::Namespace, nodes::condition},
     fleet::{BUNDLED, Fleet},
     live,
+    process::resident,
     wait::wait_until,
 };
 use agent_proto::v1::Alert;
@@ -61,7 +62,7 @@ async fn fill(here: &Namespace<'_>, (pods, services, events): (u32, usize, usize
     make(here, "events", (0..events).map(|n| event(here.name(), n))).await;
 }
 
-/// Requests of all plugins and the most memory of one of them, KiB, for one investigation.
+/// Requests of all plugins and the most memory of one of them, bytes, for one investigation.
 async fn cost(plane: &ControlPlane, fleet: &mut Fleet, namespace: &str) -> (usize, u64) {
     let mark = plane.audit_mark().unwrap();
     let alert = Alert {
@@ -74,7 +75,8 @@ async fn cost(plane: &ControlPlane, fleet: &mut Fleet, namespace: &str) -> (usiz
     client.investigate(alert, LONG).await.unwrap();
     let asked = BUNDLED.iter().map(|p| plane.audit_since(mark, &live::account(p)).unwrap().len());
     let requests = asked.sum();
-    let memory = BUNDLED.iter().map(|p| fleet.plugin(p).unwrap().peak_memory().unwrap());
+    // What the kernel calls resident, in bytes.
+    let memory = BUNDLED.iter().map(|p| resident(fleet.plugin(p).unwrap().pid()));
     (requests, memory.max().unwrap())
 }
 
@@ -103,8 +105,8 @@ async fn one_service_of_a_large_cluster_costs_what_its_namespace_costs() {
     let mut fleet = live::fleet(&plane, "").await.unwrap();
     let large = cost(&plane, &mut fleet, home.name()).await;
     println!(
-        "600 pods elsewhere: {} requests, {} KiB; 2,000 pods, 500 Services and 20,000 events: {} \
-         requests, {} KiB",
+        "600 pods elsewhere: {} requests, {} bytes; 2,000 pods, 500 Services and 20,000 events: {} \
+         requests, {} bytes",
         small.0, small.1, large.0, large.1
     );
     assert!(large.0 <= REQUESTS, "{large:?}");
