@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use agent_proto::v1::Alert;
 use agent_tests::{
     control_plane::{ControlPlane, SOON, namespace::Namespace, nodes::condition},
     fleet::{BUNDLED, Fleet},
@@ -10,7 +11,6 @@ use agent_tests::{
     process::resident,
     wait::wait_until,
 };
-use agent_proto::v1::Alert;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
@@ -45,9 +45,8 @@ fn event(namespace: &str, number: usize) -> Value {
 
 async fn make(here: &Namespace<'_>, of: &str, objects: impl Iterator<Item = Value>) {
     let path = here.path(of);
-    let made = stream::iter(objects).map(async |object| {
-        anyhow::Ok(here.api().post(&path, &object).await?.good()?)
-    });
+    let made = stream::iter(objects)
+        .map(async |object| anyhow::Ok(here.api().post(&path, &object).await?.good()?));
     made.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await.unwrap();
 }
 

@@ -40,7 +40,7 @@ async fn plugin(settings: Settings, bounds: Bounds) -> (TempDir, Harness) {
         "metadata": {"name": "front", "namespace": "shop"}, "spec": {"selector": {"app": "front"}}});
     let recorded = kit::Recording::write(dir.path(), NOW, &[front]).unwrap();
     let live = Live::bounded(&settings, bounds, clock).unwrap().unwrap();
-    let recording = Arc::new(Recording::live(recorded.source().open().unwrap(), live));
+    let recording = Arc::new(Recording::live(recorded.open().unwrap(), live));
     (dir, Harness::new(plugin_metrics::plugin(&recording)).await.unwrap())
 }
 

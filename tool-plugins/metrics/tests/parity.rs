@@ -10,7 +10,7 @@ use agent_sdk::{
     kit::Harness,
     wire::{EntityRef, Observation},
 };
-use plugin_cluster::{Source, kit::corpus};
+use plugin_cluster::kit::{self, corpus};
 use plugin_metrics::recording::Recording;
 use real::Prometheus;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ fn differences(recorded: &[Observation], live: &[Observation]) -> Vec<String> {
 }
 
 async fn recorded(scenario: &Path) -> Harness {
-    let cluster = Source { snapshot: Some(scenario.to_owned()) }.open().unwrap();
+    let cluster = kit::open(scenario).unwrap();
     let recording = Arc::new(Recording::new(cluster));
     Harness::new(plugin_metrics::plugin(&recording)).await.unwrap()
 }

@@ -80,7 +80,7 @@ async fn live(text: &str, more: &[&str]) -> (TempDir, Prometheus, Harness) {
 async fn recorded(text: &str) -> (TempDir, Harness) {
     let dir = tempfile::tempdir().unwrap();
     snapshot(dir.path(), Some(text));
-    let cluster = plugin_cluster::Source { snapshot: Some(dir.path().to_owned()) }.open().unwrap();
+    let cluster = plugin_cluster::kit::open(dir.path()).unwrap();
     let recording = Arc::new(Recording::new(cluster));
     let harness = Harness::new(plugin_metrics::plugin(&recording)).await.unwrap();
     (dir, harness)

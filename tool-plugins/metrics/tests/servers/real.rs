@@ -141,8 +141,8 @@ pub async fn over(snapshot: &Path, url: &str) -> agent_sdk::kit::Harness {
 pub async fn with(snapshot: &Path, settings: &Settings) -> agent_sdk::kit::Harness {
     use plugin_metrics::{live::Live, recording::Recording};
     _ = rustls::crypto::ring::default_provider().install_default();
-    let source = plugin_cluster::Source { snapshot: Some(snapshot.to_owned()) };
+    let source = plugin_cluster::Source::recorded(snapshot.to_owned());
     let live = Live::of(settings, jiff::Timestamp::now).unwrap().unwrap();
-    let recording = std::sync::Arc::new(Recording::live(source.open().unwrap(), live));
+    let recording = std::sync::Arc::new(Recording::live(source.open().await.unwrap(), live));
     agent_sdk::kit::Harness::new(plugin_metrics::plugin(&recording)).await.unwrap()
 }
