@@ -2,23 +2,24 @@
 //! when `start` returns, the doors are open; when `stop` returns, they are closed and the journal
 //! holds all that was acknowledged.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+mod shown;
+mod tokens;
 
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::shown::{Gauges, readiness};
 use crate::{
     config::Config,
     engine::{self, Engine, Parts},
     guard::policy::Policy,
-    http::{self, JournalReadiness, PluginReadiness, Readiness, Shown},
+    guard::tokens::Tokens,
+    http::{self, Shown},
+    intake::{self, Clerk, Intake, door},
     investigation::Bounds,
     journal::{self, Codec, Journal},
     memory::{self, Memory},
@@ -82,6 +83,12 @@ pub enum Error {
     /// The HTTP door failed.
     #[error("the HTTP door failed")]
     Http(#[from] http::Error),
+    /// The tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] tokens::Error),
+    /// What is known of alerts cannot be read.
+    #[error("the intake of alerts cannot be opened")]
+    Intake(#[from] intake::Error),
     /// The operating system does not tell an address.
     #[error("a listening address cannot be read")]
     Address(#[source] std::io::Error),
@@ -129,11 +136,28 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
         clock,
     };
     let engine = Engine::start_up(engine_config(&config), parts).await?;
+    let tokens = Tokens::new(false);
+    if let Some(file) = &config.auth.tokens_file {
+        tokens::load(file, &tokens)?;
+    }
+    let parts = intake::Parts {
+        engine: engine.clone(),
+        journal: journal.clone(),
+        metrics: metrics.clone(),
+        clock,
+    };
+    let (intake, clerk) = Intake::open(config.intake(), parts)?;
+    let alerts = door::Doors { intake, tokens: tokens.clone() };
     let services = Services {
         investigations: Investigations::new(engine.clone(), journal.clone(), clock),
         plugins: Plugins::new(registry.clone(), clock),
     };
-    serve(Doors { grpc, http, services, metrics, registry, engine, tools })
+    let doors = Doors { grpc, http, services, metrics, registry, engine, tools, alerts, clerk };
+    let mut running = serve(doors)?;
+    if let Some(file) = config.auth.tokens_file {
+        running.keep(tokens::keep(file, tokens));
+    }
+    Ok(running)
 }
 
 struct Doors {
@@ -144,6 +168,8 @@ struct Doors {
     registry: Registry,
     engine: Engine,
     tools: Tools,
+    alerts: door::Doors,
+    clerk: Clerk,
 }
 
 fn serve(doors: Doors) -> Result<Running, Error> {
@@ -165,8 +191,10 @@ fn serve(doors: Doors) -> Result<Running, Error> {
             exposition: Arc::new(move || gauges.text()),
         };
         let stopped = stop.clone();
+        let alerts = doors.alerts;
+        tasks.spawn(doors.clerk.run().map(Ok));
         tasks.spawn(async move {
-            http::serve(listener, shown, stopped.cancelled_owned()).await?;
+            http::serve(listener, shown, Some(alerts), stopped.cancelled_owned()).await?;
             Ok(())
         });
     }
@@ -190,6 +218,15 @@ impl Running {
     #[must_use]
     pub fn tools(&self) -> &Tools {
         &self.tools
+    }
+
+    /// Gives work an owner: it goes on until the daemon stops.
+    fn keep(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.stop.clone();
+        self.tasks.spawn(async move {
+            stopped.run_until_cancelled(work).await;
+            Ok(())
+        });
     }
 
     /// Resolves when a door closes that should not have.
@@ -216,90 +253,6 @@ impl Running {
         };
         // A watcher that holds its stream open does not keep the daemon alive.
         tokio::time::timeout(DRAIN, closed).await.unwrap_or(Ok(()))
-    }
-}
-
-/// Numbers that are looked up when they are asked for rather than counted as things happen.
-struct Gauges {
-    registry: Registry,
-    metrics: Metrics,
-    told: Mutex<Told>,
-}
-
-/// What was told last: plugins by name, and leases that had run out.
-#[derive(Default)]
-struct Told {
-    plugins: BTreeSet<String>,
-    expired: u64,
-}
-
-/// States of an instance, as the gauge names them.
-const STATES: [&str; 3] = ["ready", "unready", "draining"];
-
-impl Gauges {
-    fn new(registry: Registry, metrics: Metrics) -> Self {
-        Self { registry, metrics, told: Mutex::default() }
-    }
-
-    fn text(&self) -> String {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let plugins = self.registry.plugins();
-        let names: BTreeSet<String> = plugins.iter().map(|plugin| plugin.name.clone()).collect();
-        for gone in told.plugins.difference(&names) {
-            self.metrics.plugin_forgotten(gone, &STATES);
-        }
-        for plugin in &plugins {
-            for state in STATES {
-                let in_state = plugin.instances.iter().filter(|i| word(i.readiness) == state);
-                self.metrics.plugin_instances(&plugin.name, state, in_state.count());
-            }
-        }
-        let expired = self.registry.expirations();
-        for _ in told.expired..expired {
-            self.metrics.lease_expired();
-        }
-        *told = Told { plugins: names, expired };
-        self.metrics.text()
-    }
-}
-
-fn word(readiness: registry::Readiness) -> &'static str {
-    match readiness {
-        registry::Readiness::Ready => "ready",
-        registry::Readiness::Unready => "unready",
-        registry::Readiness::Draining => "draining",
-    }
-}
-
-/// What `/readyz` tells. Investigations are taken without plugins, too, but could ask nobody.
-fn readiness(registry: &Registry, engine: &Engine) -> Readiness {
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let plugins: Vec<PluginReadiness> = registry
-        .plugins()
-        .into_iter()
-        .map(|plugin| PluginReadiness {
-            name: plugin.name.clone(),
-            instances: count(plugin.instances.len()),
-            ready: count(
-                plugin
-                    .instances
-                    .iter()
-                    .filter(|i| i.readiness == registry::Readiness::Ready)
-                    .count(),
-            ),
-        })
-        .collect();
-    Readiness {
-        ready: plugins.iter().any(|plugin| plugin.ready > 0),
-        llm_available: false,
-        using_fallback: true,
-        plugins,
-        journal: JournalReadiness {
-            state: match engine.lost() {
-                0 => "ok".to_owned(),
-                n => format!("could not be written: {n} investigation(s) were lost"),
-            },
-        },
     }
 }
 

@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use jiff::SignedDuration;
 
-use crate::{memory, telemetry};
+use crate::{intake, memory, telemetry};
 
 pub use environment::Environment;
 pub use load::{Fault, Faults, Flag, Loaded, Origin, Sources};
@@ -32,6 +32,10 @@ pub struct Config {
     pub investigation: Investigation,
     /// Memory.
     pub memory: Memory,
+    /// Alerts that come in over HTTP.
+    pub intake: Intake,
+    /// Who may speak.
+    pub auth: Auth,
     /// Log lines.
     pub log: telemetry::Config,
 }
@@ -78,6 +82,24 @@ pub struct Investigation {
     pub causes_dir: Option<PathBuf>,
 }
 
+/// Alerts that come in over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intake {
+    /// How long after its end an investigation is still joined by alerts of the same trouble.
+    pub attach_window: Duration,
+    /// Investigations at work or waiting, beyond which alerts begin no further one.
+    pub max_open: u32,
+    /// Types of alert that are never investigated.
+    pub ignored_types: Vec<String>,
+}
+
+/// Who may speak.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// File of tokens; none leaves the doors on the loopback open.
+    pub tokens_file: Option<PathBuf>,
+}
+
 /// Memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
@@ -109,6 +131,14 @@ impl Config {
                 causes_dir: None,
             },
             memory: Memory { notes_ttl: Duration::from_secs(3600) },
+            intake: Intake {
+                attach_window: Duration::from_secs(1800),
+                max_open: 256,
+                ignored_types: ["Watchdog", "DeadMansSwitch", "InfoInhibitor"]
+                    .map(str::to_owned)
+                    .into(),
+            },
+            auth: Auth { tokens_file: None },
             log: telemetry::Config::default(),
         }
     }
@@ -119,6 +149,17 @@ impl Config {
         let held = self.data_dir.join("memory");
         let kept = SignedDuration::try_from(self.memory.notes_ttl).unwrap_or(SignedDuration::MAX);
         memory::Config { dir: held, note_kept: kept }
+    }
+
+    /// The section of the intake as its component takes it.
+    #[must_use]
+    pub fn intake(&self) -> intake::Config {
+        let given = &self.intake;
+        intake::Config {
+            window: SignedDuration::try_from(given.attach_window).unwrap_or(SignedDuration::MAX),
+            most_open: usize::try_from(given.max_open).unwrap_or(usize::MAX),
+            ignored: given.ignored_types.clone(),
+        }
     }
 
     /// What does not fit together, as path and sentence.

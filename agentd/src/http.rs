@@ -1,5 +1,5 @@
-//! The HTTP door: `/healthz`, `/readyz`, `/metrics`. Reads only; investigations come in over gRPC.
-//! It knows nothing of the daemon's parts: what it shows it is given.
+//! The HTTP door: `/healthz`, `/readyz`, `/metrics`, which only read and are open to everybody, and
+//! the doors for alerts (`crate::intake::door`). What it shows it is given.
 
 use std::{future::Future, sync::Arc};
 
@@ -13,7 +13,10 @@ use axum::{
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::telemetry::metrics::CONTENT_TYPE;
+use crate::{
+    intake::door::{self, Doors},
+    telemetry::metrics::CONTENT_TYPE,
+};
 
 /// Whether the daemon can do its work, as `/readyz` tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,19 +68,23 @@ pub enum Error {
     Server(#[source] std::io::Error),
 }
 
-/// Serves until `shutdown` resolves; running requests are then finished.
+/// Serves until `shutdown` resolves; running requests are then finished. `alerts` opens the doors for
+/// alerts.
 ///
 /// # Errors
 /// When the server ends by itself.
 pub async fn serve(
     listener: TcpListener,
     shown: Shown,
+    alerts: Option<Doors>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
-    axum::serve(listener, router(shown))
-        .with_graceful_shutdown(shutdown)
-        .await
-        .map_err(Error::Server)
+    let open = router(shown);
+    let routes = match alerts {
+        Some(doors) => open.merge(door::routes(doors)),
+        None => open,
+    };
+    axum::serve(listener, routes).with_graceful_shutdown(shutdown).await.map_err(Error::Server)
 }
 
 fn router(shown: Shown) -> Router {
@@ -128,7 +135,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, shown, async {
+        let server = tokio::spawn(serve(listener, shown, None, async {
             let _ = stopped.await;
         }));
         let mut stream = TcpStream::connect(address).await.unwrap();

@@ -26,6 +26,7 @@ pub mod engine;
 
 // Layer 4: the doors.
 pub mod http;
+pub mod intake;
 pub mod rpc;
 
 // Layer 5: the roof.

@@ -34,7 +34,7 @@ pub struct Key {
 }
 
 /// All keys, by section.
-pub static KEYS: [Key; 15] = [
+pub static KEYS: [Key; 19] = [
     Key {
         path: "grpc.listen",
         meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
@@ -131,6 +131,37 @@ pub static KEYS: [Key; 15] = [
         show: |c| Some(shown_duration(c.memory.notes_ttl)),
     },
     Key {
+        path: "intake.attach_window",
+        meaning: "How long after its end an investigation is joined by alerts of the same trouble, \
+                  unless that was over in between; 0s to 24h",
+        also: &[],
+        read: |c, raw| duration(raw, 0, 24 * 3600).map(|v| c.intake.attach_window = v),
+        show: |c| Some(shown_duration(c.intake.attach_window)),
+    },
+    Key {
+        path: "intake.max_open",
+        meaning: "Investigations at work or waiting, beyond which alerts begin no further one and \
+                  their sender is asked to come again; 1 to 10000",
+        also: &[],
+        read: |c, raw| number(raw, 1, 10_000).map(|v| c.intake.max_open = v),
+        show: |c| Some(c.intake.max_open.to_string()),
+    },
+    Key {
+        path: "intake.ignored_types",
+        meaning: "Types of alert that are never investigated; a list, or words with commas",
+        also: &[],
+        read: |c, raw| words(raw).map(|v| c.intake.ignored_types = v),
+        show: |c| Some(list(&c.intake.ignored_types)),
+    },
+    Key {
+        path: "auth.tokens_file",
+        meaning: "File of the SHA-256 of bearer tokens: caller, plugin or webhook, a name, the digest; \
+                  read again when it changes. Unset: doors on the loopback are open",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.auth.tokens_file = Some(v)),
+        show: |c| c.auth.tokens_file.as_ref().map(|file| quoted(&file.display().to_string())),
+    },
+    Key {
         path: "log.format",
         meaning: "Form of log lines on stderr: \"text\" or \"json\"",
         also: &[],
@@ -213,6 +244,28 @@ fn path(raw: Raw<'_>) -> Result<PathBuf, String> {
         empty if empty.is_empty() => Err("wants a path, not an empty text".to_owned()),
         path => Ok(PathBuf::from(path)),
     }
+}
+
+/// Words of a list, or of a text with commas between them.
+fn words(raw: Raw<'_>) -> Result<Vec<String>, String> {
+    let wanted = "wants a list of texts, such as [\"a\", \"b\"]";
+    match raw {
+        Raw::Words(text) => {
+            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+            Ok(words.map(str::to_owned).collect())
+        }
+        Raw::Typed(toml::Value::Array(all)) => {
+            let text = |one: &toml::Value| one.as_str().map(str::to_owned);
+            let read: Option<Vec<String>> = all.iter().map(text).collect();
+            read.ok_or_else(|| wanted.to_owned())
+        }
+        Raw::Typed(other) => Err(format!("{wanted}, not {}", kind(other))),
+    }
+}
+
+fn list(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    format!("[{}]", words.join(", "))
 }
 
 fn number(raw: Raw<'_>, least: u32, most: u32) -> Result<u32, String> {
