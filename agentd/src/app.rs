@@ -2,6 +2,7 @@
 //! when `start` returns, the doors are open; when `stop` returns, they are closed and the journal
 //! holds all that was acknowledged.
 
+mod certificates;
 mod shown;
 mod tokens;
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::certificates::Certificates;
 use self::shown::{Gauges, readiness};
 use crate::{
     config::Config,
@@ -23,6 +25,7 @@ use crate::{
     investigation::Bounds,
     journal::{self, Codec, Journal},
     memory::{self, Memory},
+    notify::{self, Courier},
     plugin::{
         Tools,
         registry::{self, Registry},
@@ -30,6 +33,7 @@ use crate::{
     reasoner::catalogue::{self, Catalogue},
     rpc::{self, Services, convert, investigations::Investigations, plugins::Plugins},
     telemetry::metrics::Metrics,
+    transport::{self, Listener, Tls},
 };
 
 /// Namespaces that only the plugins of a supervised run may use.
@@ -83,6 +87,12 @@ pub enum Error {
     /// The HTTP door failed.
     #[error("the HTTP door failed")]
     Http(#[from] http::Error),
+    /// A receiver of messages cannot be told anything.
+    #[error("receivers of messages cannot be told anything")]
+    Notify(#[from] notify::Error),
+    /// The certificates cannot be used.
+    #[error("the certificates cannot be used")]
+    Tls(#[from] transport::Error),
     /// The tokens cannot be used.
     #[error(transparent)]
     Tokens(#[from] tokens::Error),
@@ -102,30 +112,17 @@ pub enum Error {
 /// # Errors
 /// What is wrong and how to mend it; nothing is left running then.
 pub async fn start(config: Config, token: Option<String>) -> Result<Running, Error> {
-    if !config.grpc.listen.ip().is_loopback() {
-        tracing::warn!(
-            listen = %config.grpc.listen,
-            "others can reach this daemon, which knows no roles and no TLS yet"
-        );
-    }
-    let grpc = listen(config.grpc.listen).await?;
+    let certificates = Certificates::load(&config)?;
+    let tokens = tokens_of(&config, token.as_deref())?;
+    let grpc = listen(config.grpc.listen, certificates.grpc.clone()).await?;
     let http = match config.http.listen {
-        Some(address) => Some(listen(address).await?),
+        Some(address) => Some(listen(address, certificates.http.clone()).await?),
         None => None,
     };
     let metrics = Metrics::new();
-    let folder = config.investigation.causes_dir.as_deref();
-    let catalogue = Arc::new(Catalogue::with_folder(folder)?);
     let journal = open_journal(&config).await?;
     let memory = Memory::open(config.memory(), journal.clone(), clock()).await?;
-    let registry = Registry::new(registry::Config {
-        lease_ttl: config.plugins.lease_ttl,
-        renew_interval: config.plugins.renew_interval,
-        reserved: RESERVED.map(str::to_owned).into(),
-        supervised_token: token,
-        catalogue,
-        server_id: uuid::Uuid::new_v4().to_string(),
-    });
+    let registry = registry(&config, token)?;
     let tools = Tools::new(registry.clone(), agent_redact::redact_cow);
     let parts = Parts {
         journal: journal.clone(),
@@ -136,10 +133,6 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
         clock,
     };
     let engine = Engine::start_up(engine_config(&config), parts).await?;
-    let tokens = Tokens::new(false);
-    if let Some(file) = &config.auth.tokens_file {
-        tokens::load(file, &tokens)?;
-    }
     let parts = intake::Parts {
         engine: engine.clone(),
         journal: journal.clone(),
@@ -148,12 +141,17 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
     };
     let (intake, clerk) = Intake::open(config.intake(), parts)?;
     let alerts = door::Doors { intake, tokens: tokens.clone() };
+    let couriers = couriers(&config, &journal, &metrics)?;
     let services = Services {
         investigations: Investigations::new(engine.clone(), journal.clone(), clock),
         plugins: Plugins::new(registry.clone(), clock),
     };
     let doors = Doors { grpc, http, services, metrics, registry, engine, tools, alerts, clerk };
-    let mut running = serve(doors)?;
+    let mut running = serve(doors);
+    running.keep(certificates.keep());
+    for courier in couriers {
+        running.keep(courier.run());
+    }
     if let Some(file) = config.auth.tokens_file {
         running.keep(tokens::keep(file, tokens));
     }
@@ -161,8 +159,8 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
 }
 
 struct Doors {
-    grpc: TcpListener,
-    http: Option<TcpListener>,
+    grpc: Listener,
+    http: Option<Listener>,
     services: Services,
     metrics: Metrics,
     registry: Registry,
@@ -172,15 +170,14 @@ struct Doors {
     clerk: Clerk,
 }
 
-fn serve(doors: Doors) -> Result<Running, Error> {
-    let address = |listener: &TcpListener| listener.local_addr().map_err(Error::Address);
-    let grpc = address(&doors.grpc)?;
-    let http = doors.http.as_ref().map(address).transpose()?;
+fn serve(doors: Doors) -> Running {
+    let grpc = doors.grpc.address();
+    let http = doors.http.as_ref().map(Listener::address);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let stopped = stop.clone();
+    let (stopped, tokens) = (stop.clone(), doors.alerts.tokens.clone());
     tasks.spawn(async move {
-        rpc::serve(doors.grpc, doors.services, stopped.cancelled_owned()).await?;
+        rpc::serve(doors.grpc, doors.services, tokens, stopped.cancelled_owned()).await?;
         Ok(())
     });
     if let Some(listener) = doors.http {
@@ -198,7 +195,7 @@ fn serve(doors: Doors) -> Result<Running, Error> {
             Ok(())
         });
     }
-    Ok(Running { grpc, http, engine: doors.engine, tools: doors.tools, stop, tasks })
+    Running { grpc, http, engine: doors.engine, tools: doors.tools, stop, tasks }
 }
 
 impl Running {
@@ -270,8 +267,37 @@ fn engine_config(config: &Config) -> engine::Config {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+fn registry(config: &Config, token: Option<String>) -> Result<Registry, Error> {
+    let folder = config.investigation.causes_dir.as_deref();
+    Ok(Registry::new(registry::Config {
+        lease_ttl: config.plugins.lease_ttl,
+        renew_interval: config.plugins.renew_interval,
+        reserved: RESERVED.map(str::to_owned).into(),
+        supervised_token: token,
+        catalogue: Arc::new(Catalogue::with_folder(folder)?),
+        server_id: uuid::Uuid::new_v4().to_string(),
+    }))
+}
+
+fn couriers(config: &Config, journal: &Journal, metrics: &Metrics) -> Result<Vec<Courier>, Error> {
+    let parts = notify::Parts { journal: journal.clone(), metrics: metrics.clone(), clock };
+    let webhooks = config.webhooks.iter().cloned();
+    webhooks.map(|webhook| Ok(Courier::new(webhook, parts.clone())?)).collect()
+}
+
+async fn listen(address: SocketAddr, tls: Option<Tls>) -> Result<Listener, Error> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|source| Error::Listen { address, source })?;
+    Listener::open(listener, tls).map_err(Error::Address)
+}
+
+/// Who may speak, as the file has it now.
+fn tokens_of(config: &Config, supervised: Option<&str>) -> Result<Tokens, Error> {
+    let tokens = Tokens::new(config.demands_tokens()).with_supervised(supervised);
+    if let Some(file) = &config.auth.tokens_file {
+        tokens::load(file, &tokens)?;
+    }
+    Ok(tokens)
 }
 
 async fn open_journal(config: &Config) -> Result<Journal, Error> {
@@ -300,3 +326,6 @@ fn decode(stored: &bytes::Bytes) -> Result<crate::investigation::event::Event, j
 pub fn clock() -> Timestamp {
     Timestamp::now()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The HTTP door: `/healthz`, `/readyz`, `/metrics`, which only read and are open to everybody, and
 //! the doors for alerts (`crate::intake::door`). What it shows it is given.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -11,11 +11,11 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
-use tokio::net::TcpListener;
 
 use crate::{
     intake::door::{self, Doors},
     telemetry::metrics::CONTENT_TYPE,
+    transport::{Listener, Stream},
 };
 
 /// Whether the daemon can do its work, as `/readyz` tells it.
@@ -74,7 +74,7 @@ pub enum Error {
 /// # Errors
 /// When the server ends by itself.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     shown: Shown,
     alerts: Option<Doors>,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -84,7 +84,30 @@ pub async fn serve(
         Some(doors) => open.merge(door::routes(doors)),
         None => open,
     };
-    axum::serve(listener, routes).with_graceful_shutdown(shutdown).await.map_err(Error::Server)
+    axum::serve(Connections(listener), routes)
+        .with_graceful_shutdown(shutdown)
+        .await
+        .map_err(Error::Server)
+}
+
+/// Connections as axum takes them.
+struct Connections(Listener);
+
+impl axum::serve::Listener for Connections {
+    type Io = Stream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
+        match self.0.next().await {
+            Some(connection) => connection,
+            // Nothing will come any more; the server ends by its shutdown.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.0.address())
+    }
 }
 
 fn router(shown: Shown) -> Router {
@@ -111,7 +134,7 @@ mod tests {
 
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::TcpStream,
+        net::{TcpListener, TcpStream},
         sync::oneshot,
     };
 
@@ -135,6 +158,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
+        let listener = Listener::open(listener, None).unwrap();
         let server = tokio::spawn(serve(listener, shown, None, async {
             let _ = stopped.await;
         }));

@@ -9,6 +9,7 @@ pub mod build;
 pub mod client;
 pub mod environment;
 pub mod fleet;
+pub mod http;
 pub mod incidents;
 pub mod measure;
 pub mod process;

@@ -1,13 +1,15 @@
 //! The words of the command line, and the manual that goes with them. No behaviour.
 
 mod lessons;
+mod settings;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Flag, Sources, keys::parse_duration};
+use crate::config::keys::parse_duration;
 pub(super) use lessons::{Episodes, Feedback, Judged};
+pub(super) use settings::{Server, Settings};
 
 /// Investigates infrastructure incidents: an alert goes in, plugins are asked, a cause with its
 /// evidence comes out.
@@ -135,34 +137,6 @@ pub struct Demo {
     /// Where the programs of the plugins are; else beside this program, then PATH
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
-}
-
-/// Where the daemon's settings come from.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Settings {
-    /// Configuration file (TOML); else $AGENTD_CONFIG, else none
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Address of the gRPC door
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
-    /// Address of the HTTP door, or `off`
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub http: Option<String>,
-    /// Where journal and memory are kept; else $AGENTD_DATA_DIR, else the state directory
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<String>,
-    /// Signals and causes of your own, which add to the catalogue or replace what has the same id
-    #[arg(long, value_name = "DIR")]
-    pub causes_dir: Option<String>,
-}
-
-/// Which daemon to talk to.
-#[derive(Debug, Clone, Args)]
-pub struct Server {
-    /// The daemon; else $AGENTD_URL, else http://127.0.0.1:50051
-    #[arg(long, value_name = "URL", global = true)]
-    pub server: Option<String>,
 }
 
 /// `agentd investigate`.
@@ -352,29 +326,6 @@ pub enum ConfigCommand {
         #[command(flatten)]
         settings: Settings,
     },
-}
-
-// === impl Settings ===
-
-impl Settings {
-    /// As sources of the configuration.
-    #[must_use]
-    pub fn sources(&self, environment: &crate::config::Environment) -> Sources {
-        let given = [
-            ("--listen", "grpc.listen", &self.listen),
-            ("--http", "http.listen", &self.http),
-            ("--data-dir", "data.dir", &self.data_dir),
-            ("--causes-dir", "investigation.causes_dir", &self.causes_dir),
-        ];
-        let flags = given
-            .into_iter()
-            .filter_map(|(name, path, value)| Some(Flag { name, path, value: value.clone()? }));
-        Sources {
-            file: self.config.clone(),
-            environment: environment.clone(),
-            flags: flags.collect(),
-        }
-    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -66,6 +66,8 @@ pub struct Tokens {
     entries: Arc<RwLock<Vec<Entry>>>,
     /// Nobody is let in without one, even while there is none.
     demanded: bool,
+    /// One of a plugin that this very process supervises; valid beside those of the file.
+    supervised: Option<[u8; 32]>,
 }
 
 impl fmt::Debug for Tokens {
@@ -94,7 +96,15 @@ impl Tokens {
     /// that has no tokens is open.
     #[must_use]
     pub fn new(demanded: bool) -> Self {
-        Self { entries: Arc::default(), demanded }
+        Self { entries: Arc::default(), demanded, supervised: None }
+    }
+
+    /// The same, where plugins may show this token too, whatever the file says. It opens doors and
+    /// closes none.
+    #[must_use]
+    pub fn with_supervised(self, token: Option<&str>) -> Self {
+        let supervised = token.map(|token| Sha256::digest(token.as_bytes()).into());
+        Self { supervised, ..self }
     }
 
     /// Puts the tokens of a file in force, in place of all before.
@@ -124,16 +134,24 @@ impl Tokens {
         }
         let token = header.and_then(bearer).ok_or(Refused::Missing)?;
         let shown: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let of_ours = self.supervised.filter(|_| pass == Pass::Plugin);
+        if of_ours.is_some_and(|digest| same(&digest, &shown)) {
+            return Ok(Some("supervised".to_owned()));
+        }
         let mut found = None;
         // All are compared, whole: how long it takes tells nothing of which one is near.
         for entry in self.entries.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            let differs = entry.digest.iter().zip(shown).fold(0, |all, (a, b)| all | (a ^ b));
-            if differs == 0 && entry.pass == pass {
+            if same(&entry.digest, &shown) && entry.pass == pass {
                 found = Some(entry.name.clone());
             }
         }
         found.map(Some).ok_or(Refused::Wrong)
     }
+}
+
+/// Compared to the end, wherever they differ.
+fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
 fn bearer(header: &str) -> Option<&str> {

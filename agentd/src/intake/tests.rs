@@ -77,6 +77,7 @@ impl Door {
         tokio::spawn(clerk.run());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let listener = crate::transport::Listener::open(listener, None).unwrap();
         let tokens = Tokens::default();
         let doors = door::Doors { intake, tokens: tokens.clone() };
         tokio::spawn(http::serve(listener, shown(), Some(doors), std::future::pending()));
