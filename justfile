@@ -22,6 +22,11 @@ test-quick:
 stories WORD="":
     cargo test -p agent-tests --test stories -- {{WORD}}
 
+# A real control plane with a simulated node, until stdin ends; builds it first where that is needed.
+cluster *ARGS:
+    tests/controlplane/build
+    cargo run --quiet -p agent-tests --bin live_cluster -- {{ARGS}}
+
 # Everything that CI does, with all rungs required.
 ci:
     .ci/run

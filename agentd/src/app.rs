@@ -144,7 +144,7 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
     let couriers = couriers(&config, &journal, &metrics)?;
     let services = Services {
         investigations: Investigations::new(engine.clone(), journal.clone(), clock),
-        plugins: Plugins::new(registry.clone(), clock),
+        plugins: Plugins::new(registry.clone(), (tools.clone(), Policy::default()), clock),
     };
     let doors = Doors { grpc, http, services, metrics, registry, engine, tools, alerts, clerk };
     let mut running = serve(doors);

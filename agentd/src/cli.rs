@@ -7,6 +7,7 @@ mod catalogue;
 mod client;
 mod config;
 mod demo;
+mod doctor;
 mod episodes;
 mod error;
 mod eval;
@@ -27,6 +28,7 @@ mod serve;
 mod show;
 mod text;
 mod tools;
+mod up;
 mod watch;
 
 pub use args::Cli;
@@ -49,6 +51,8 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Error> {
     let style = Style::of(environment);
     match cli.command {
         Command::Demo(args) => demo::run(args, environment, style).await,
+        Command::Up(args) => up::run(&args, environment).await,
+        Command::Doctor(args) => doctor::run(&args, environment, style).await,
         Command::Serve(args) => serve::run(&args, environment).await,
         Command::Investigate(args) => investigate::run(args, environment, style).await,
         Command::List(args) => list::run(&args, environment).await,

@@ -47,6 +47,8 @@ pub struct Config {
     pub token: String,
     /// Arguments of each plugin, such as `--snapshot DIR`.
     pub arguments: Vec<OsString>,
+    /// Environment variables beside those that this process has.
+    pub variables: Vec<(String, OsString)>,
     /// Where their output goes.
     pub output: Output,
 }
@@ -195,6 +197,7 @@ impl Berth {
         let (stdout, stderr) = self.output()?;
         let mut child = Command::new(&self.program)
             .args(&self.config.arguments)
+            .envs(self.config.variables.iter().map(|(name, value)| (name, value)))
             .env("AGENTD_URL", &self.config.url)
             .env("AGENTD_PLUGIN_TOKEN", &self.config.token)
             .env("AGENTD_SUPERVISED", "1")
@@ -293,6 +296,7 @@ mod tests {
             url: "http://127.0.0.1:50051".to_owned(),
             token: "t0ken".to_owned(),
             arguments: vec!["--snapshot".into(), "DIR".into()],
+            variables: Vec::new(),
             output: Output::Directory(dir.path().to_owned()),
         };
         (dir, config)

@@ -61,6 +61,8 @@ pub struct Input<'a> {
     pub asked: &'a BTreeSet<(String, String)>,
     /// Questions that failed since the last plan.
     pub failed: &'a [Failed],
+    /// Tools that are not set up to answer anything, as they said: not asked again.
+    pub unusable: &'a BTreeSet<String>,
     /// Time the questions are about.
     pub window: Window,
     /// Number of the plan to make, from 1.
@@ -280,6 +282,7 @@ fn applicable<'a>(
     input
         .tools
         .iter()
+        .filter(|tool| !input.unusable.contains(&tool.id.to_string()))
         .flat_map(|tool| tool.applies.iter().map(move |applies| (tool, applies)))
         .filter(move |(_, applies)| {
             applies.alert_types.is_empty() || matches_any(&applies.alert_types, &kind)

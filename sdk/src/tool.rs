@@ -160,6 +160,12 @@ impl Spec {
         }
     }
 
+    /// Its name and the permissions it was given, for plugins that check what they may.
+    #[must_use]
+    pub fn needs(&self) -> (&str, &[String]) {
+        (&self.name, &self.permissions)
+    }
+
     /// Semantic version of the contract.
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {

@@ -29,6 +29,30 @@ pub fn python() -> Option<PathBuf> {
     variable("AGENTD_TEST_PYTHON").map(PathBuf::from)
 }
 
+/// The control plane of tests/controlplane, when one was named.
+#[must_use]
+pub fn control_plane() -> Option<PathBuf> {
+    variable("AGENTD_TEST_CONTROLPLANE").map(PathBuf::from)
+}
+
+/// kwok, when one was named.
+#[must_use]
+pub fn kwok() -> Option<PathBuf> {
+    variable("AGENTD_TEST_KWOK").map(PathBuf::from)
+}
+
+/// Prometheus, when one was named; promtool is looked for beside it.
+#[must_use]
+pub fn prometheus() -> Option<PathBuf> {
+    variable("AGENTD_TEST_PROMETHEUS").map(PathBuf::from)
+}
+
+/// Alertmanager, when one was named.
+#[must_use]
+pub fn alertmanager() -> Option<PathBuf> {
+    variable("AGENTD_TEST_ALERTMANAGER").map(PathBuf::from)
+}
+
 /// Where `.ci/run` puts programs that it installs.
 #[must_use]
 pub fn cache() -> Option<PathBuf> {

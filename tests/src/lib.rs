@@ -5,14 +5,19 @@
 //! with a limit. No fixed ports, no sleeps, nothing left running.
 
 pub mod alert;
+pub mod alertmanager;
 pub mod build;
 pub mod client;
+pub mod control_plane;
+pub mod denier;
 pub mod environment;
 pub mod fleet;
 pub mod http;
 pub mod incidents;
+pub mod live;
 pub mod measure;
 pub mod process;
+pub mod prometheus;
 pub mod python;
 pub mod renamed;
 pub mod room;
@@ -22,3 +27,5 @@ pub mod staged;
 pub mod tidy;
 pub mod told;
 pub mod wait;
+pub mod web;
+pub mod worlds;

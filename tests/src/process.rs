@@ -7,6 +7,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +15,22 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::wait::wait_until;
+
+/// Runs a program as long as our end of the pipe that is its stdin is open. The kernel closes that
+/// when we end, however we end: nothing that was started so outlives the test process.
+const LEASH: &str = r#"exec 3<&0
+"$@" </dev/null 3<&- &
+program=$!
+{ cat <&3; kill -9 $program; } >/dev/null 2>&1 &
+watch=$!
+wait $program
+code=$?
+kill $watch
+exit $code"#;
+/// Removes a folder in the same way. What is being killed at that moment may still write there.
+const SWEEP: &str = r#"cat; sleep 0.3; until rm -rf "$1"; do sleep 0.2; done"#;
+/// Who waits for our end with a broom; never dropped.
+static SWEEPERS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
 /// A running program. Dropping it kills its group.
 #[derive(Debug)]
@@ -59,6 +76,30 @@ impl Program {
         Ok(Self { name, child, log: log.to_owned(), gone: false, left: Vec::new() })
     }
 
+    /// Starts `command` with its output in `log`, and ends it when this process ends, too, be it
+    /// killed: also for programs that live in statics, which are never dropped.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn leashed(command: Command, log: &Path) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let file = File::options().create(true).append(true).open(log)?;
+        let mut leash = Command::new("sh");
+        leash.args(["-c", LEASH, "leash"]).arg(command.get_program()).args(command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => leash.env(key, value),
+                None => leash.env_remove(key),
+            };
+        }
+        if let Some(dir) = command.get_current_dir() {
+            leash.current_dir(dir);
+        }
+        leash.stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        let child = leash.spawn().with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name, child, log: log.to_owned(), gone: false, left: Vec::new() })
+    }
+
     /// Number of the process.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -100,6 +141,13 @@ impl Program {
     pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
         signal(self.pid(), Signal::TERM);
         self.ended(limit).await
+    }
+
+    /// How it has ended, if it has.
+    pub fn over(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok().flatten();
+        self.gone |= status.is_some();
+        status
     }
 
     /// Waits until it has ended by itself.
@@ -157,6 +205,28 @@ pub async fn run(mut command: Command, limit: Duration) -> Result<Ended> {
     }
 }
 
+/// Has `folder` removed when this process has ended, however it ends.
+///
+/// # Errors
+/// When there is no shell.
+pub fn remove_at_the_end(folder: &Path) -> Result<()> {
+    let mut command = Command::new("sh");
+    command.args(["-c", SWEEP, "sweep"]).arg(folder).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let sweeper = command.spawn().context("cannot start sh")?;
+    SWEEPERS.lock().unwrap_or_else(PoisonError::into_inner).push(sweeper);
+    Ok(())
+}
+
+/// Memory that a process keeps resident, in bytes; 0 when it is gone.
+#[must_use]
+pub fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    number.unwrap_or_default() * 1024
+}
+
 /// Processes that descend from `pid`, as (number, name).
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<(u32, String)> {
@@ -181,10 +251,25 @@ pub fn descendants(pid: u32) -> Vec<(u32, String)> {
     found
 }
 
-/// Whether a process of this number and name lives. A zombie does not.
+/// Living processes in whose command line `text` stands, as (number, name).
+#[must_use]
+pub fn told(text: &str) -> Vec<(u32, String)> {
+    let of = |pid: u32| {
+        let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
+        let (name, state, _) = stat(pid)?;
+        (line.contains(text) && state != 'Z').then_some((pid, name))
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| of(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// Whether a process of this number and name lives. A zombie does not, unless further threads of
+/// it are still ending: they hold its files and ports.
 #[must_use]
 pub fn lives(pid: u32, name: &str) -> bool {
-    stat(pid).is_some_and(|(is, state, _)| is == name && state != 'Z')
+    let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    stat(pid).is_some_and(|(is, state, _)| is == name && (state != 'Z' || threads() > 1))
 }
 
 /// Name, state and parent of a process.

@@ -1,6 +1,7 @@
 //! The words of the command line, and the manual that goes with them. No behaviour.
 
 mod lessons;
+mod serving;
 mod settings;
 
 use std::{path::PathBuf, time::Duration};
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::keys::parse_duration;
 pub(super) use lessons::{Episodes, Feedback, Judged};
+pub(super) use serving::{Doctor, PROMETHEUS_URL, Target, Up};
 pub(super) use settings::{Server, Settings};
 
 /// Investigates infrastructure incidents: an alert goes in, plugins are asked, a cause with its
@@ -37,6 +39,25 @@ recorded incident, shows what happens, prints the report, stops. Ends with 0 whe
   agentd demo                 the first bundled incident
   agentd demo --keep          leaves it serving and prints lines to try with grpcurl")]
     Demo(Demo),
+    /// Runs the daemon with its plugins on this machine, against a cluster
+    #[command(after_help = "\
+Reads the cluster of the current context of your kubeconfig, as you; changes nothing in it. Serves
+until it is interrupted; investigate from another terminal. Plugins write to DATA/plugins/*.log.
+What Prometheus asks for (token, user, tenant, CA) is given as for plugin-metrics, by PROMETHEUS_*.
+
+  agentd up
+  agentd up --context staging --prometheus-url http://127.0.0.1:9090
+  agentd investigate --service my-service --namespace my-namespace")]
+    Up(Up),
+    /// Tells what would work here, what would be blind, and how to mend it
+    #[command(after_help = "\
+Tries each right that the tools need by asking for one object, and looks which metrics there are.
+Ends with 0 when nothing would be blind, 4 when something would, 1 on an error.
+
+  agentd doctor
+  agentd doctor --context staging --namespace my-namespace --prometheus-url http://127.0.0.1:9090
+  agentd doctor --server http://127.0.0.1:50051      the plugins of a daemon that runs")]
+    Doctor(Doctor),
     /// Runs the daemon alone; plugins register from elsewhere
     #[command(after_help = "\
 Serves gRPC (health and reflection included) on 127.0.0.1:50051 and /healthz, /readyz, /metrics on

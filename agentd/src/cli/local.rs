@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The bundled plugins; the program of `pods` is `plugin-pods`.
-const PLUGINS: [&str; 4] = ["pods", "logs", "metrics", "events"];
+pub(super) const PLUGINS: [&str; 4] = ["pods", "logs", "metrics", "events"];
 /// How long they may take until they can be called.
 const READY: Duration = Duration::from_secs(20);
 /// Log lines would stand between those of the investigation: only faults, unless asked for.
@@ -165,25 +165,30 @@ impl Local {
         if !snapshot.join("kube").is_dir() {
             return Err(Error::NoSnapshot { dir: snapshot }.into());
         }
+        let arguments = vec!["--snapshot".into(), snapshot.into_os_string()];
+        self.plugins_told(arguments, Vec::new()).await
+    }
+
+    /// Starts the plugins with these arguments and variables and waits until they can be called.
+    ///
+    /// # Errors
+    /// As for [`Self::plugins`].
+    pub(super) async fn plugins_told(
+        &self,
+        arguments: Vec<OsString>,
+        variables: Vec<(String, OsString)>,
+    ) -> Result<Fleet, Failed> {
         let config = fleet::Config {
             names: PLUGINS.map(str::to_owned).into(),
             plugin_dir: self.plugin_dir.clone(),
             path: self.environment.get("PATH").map(OsString::from),
             url: self.url(),
             token: self.token.clone(),
-            arguments: vec!["--snapshot".into(), snapshot.into_os_string()],
+            arguments,
+            variables,
             output: Output::Directory(self.dir.path().to_owned()),
         };
-        let fleet = Fleet::start(&config).map_err(Error::from)?;
-        let ready = self.running.tools().wait_ready(&config.names, Instant::now() + READY).await;
-        match ready {
-            Ok(()) => Ok(fleet),
-            Err(names) => {
-                fleet.stop().await;
-                let said = self.last_words(&names);
-                Err(Error::NotReady { names, said }.into())
-            }
-        }
+        staff(&config, &self.running, self.dir.path()).await
     }
 
     /// Does the work, unless the daemon fails before.
@@ -212,16 +217,36 @@ impl Local {
     fn url(&self) -> String {
         format!("http://{}", self.running.grpc())
     }
+}
 
-    /// The end of what the plugins wrote.
-    fn last_words(&self, names: &[String]) -> String {
-        let last = |name: &String| {
-            let path = self.dir.path().join(format!("plugin-{name}.log"));
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            text.lines().last().map(|line| format!("  {name}: {line}"))
-        };
-        names.iter().filter_map(last).collect::<Vec<_>>().join("\n")
+/// Starts plugins that write to `logs` and waits until they can be called.
+///
+/// # Errors
+/// When programs are missing, or do not become ready; nothing is left running then.
+pub(super) async fn staff(
+    config: &fleet::Config,
+    running: &Running,
+    logs: &Path,
+) -> Result<Fleet, Failed> {
+    let fleet = Fleet::start(config).map_err(Error::from)?;
+    match running.tools().wait_ready(&config.names, Instant::now() + READY).await {
+        Ok(()) => Ok(fleet),
+        Err(names) => {
+            fleet.stop().await;
+            let said = end_of_output(&names, logs);
+            Err(Error::NotReady { names, said }.into())
+        }
     }
+}
+
+/// The end of what the plugins wrote.
+fn end_of_output(names: &[String], logs: &Path) -> String {
+    let last = |name: &String| {
+        let text = std::fs::read_to_string(logs.join(format!("plugin-{name}.log")));
+        let text = text.unwrap_or_default();
+        text.lines().last().map(|line| format!("  {name}: {line}"))
+    };
+    names.iter().filter_map(last).collect::<Vec<_>>().join("\n")
 }
 
 fn any() -> SocketAddr {

@@ -45,6 +45,8 @@ struct Run<'a> {
     repetition: Repetition,
     asked: BTreeSet<(String, String)>,
     failed: Vec<Failed>,
+    /// Tools that said they are not set up.
+    unusable: BTreeSet<String>,
     /// Signals of which the tools told that were at hand so far.
     told_by_tools: BTreeSet<String>,
     believed: BTreeMap<String, f64>,
@@ -76,6 +78,7 @@ pub(super) async fn run(
         repetition: Repetition::default(),
         asked: BTreeSet::new(),
         failed: Vec::new(),
+        unusable: BTreeSet::new(),
         told_by_tools: BTreeSet::new(),
         believed: BTreeMap::new(),
         cited: BTreeSet::new(),
@@ -207,6 +210,7 @@ impl Run<'_> {
             assessment,
             asked: &self.asked,
             failed: &self.failed,
+            unusable: &self.unusable,
             window: Window { start: investigation.alert.start, end: None },
             revision: state.rounds.saturating_add(1),
             calls_left: usize::try_from(calls_left).unwrap_or(usize::MAX),
@@ -249,7 +253,10 @@ impl Run<'_> {
                     }
                 }
                 Err(failure) if failure.class == FailureClass::NotFound => {}
-                Err(_) => {
+                Err(failure) => {
+                    if failure.class == FailureClass::Config {
+                        self.unusable.insert(call.tool.to_string());
+                    }
                     let emits = self.limits.emits(&call.tool);
                     self.reasoning.facts.blind(&call.tool, emits.clone());
                     self.failed.push(Failed { tool: call.tool.to_string(), emits });

@@ -40,6 +40,7 @@ struct Given {
     rested_on: Vec<Question>,
     asked: BTreeSet<(String, String)>,
     failed: Vec<Failed>,
+    unusable: BTreeSet<String>,
 }
 
 impl Given {
@@ -52,6 +53,7 @@ impl Given {
             rested_on: Vec::new(),
             asked: BTreeSet::new(),
             failed: Vec::new(),
+            unusable: BTreeSet::new(),
         }
     }
 
@@ -65,6 +67,7 @@ impl Given {
             assessment,
             asked: &self.asked,
             failed: &self.failed,
+            unusable: &self.unusable,
             window: Window::default(),
             revision: 1,
             calls_left: 40,
@@ -187,6 +190,14 @@ fn a_suspect_is_asked_about_by_kind_and_signal_and_never_twice() {
     assert_eq!(given.plan(Some(&assessment)), [("look".to_owned(), r#"{"n":"ns/a"}"#.to_owned())]);
     given.asked.insert(("probe.look".to_owned(), r#"{"n":"ns/a"}"#.to_owned()));
     assert!(given.plan(Some(&assessment)).is_empty());
+}
+
+#[test]
+fn a_tool_that_is_not_set_up_is_not_asked_about_anything_else() {
+    let mut given = Given::new(vec![tool("a", vec![start("{}", &[])])]);
+    assert!(!given.plan(None).is_empty());
+    given.unusable.insert("probe.a".to_owned());
+    assert!(given.plan(None).is_empty());
 }
 
 #[test]

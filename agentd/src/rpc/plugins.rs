@@ -1,6 +1,7 @@
 //! `PluginRegistryService`, where plugins announce themselves, and `CatalogService`, where people
 //! see them. Convert, call, convert: what is decided is decided in `plugin::registry`.
 
+mod calling;
 mod words;
 
 use agent_proto::{tool::v1 as tool, v1 as pb};
@@ -12,13 +13,15 @@ use super::{
     status::{Kind, Problem},
 };
 use crate::{
+    guard::policy::Policy,
     plugin::{
+        Tools,
         registry::{
             Caller, InstanceView, Lease, PluginView, Readiness, Registry, Standing, ToolView,
         },
         wire,
     },
-    tool::{Risk, SideEffect, ToolSpec, Violation},
+    tool::{Risk, SideEffect, ToolSpec},
 };
 
 const TOOLS: Sizes = Sizes { usual: 100, most: 1000 };
@@ -29,14 +32,21 @@ const WORDS: Sizes = Sizes { usual: 200, most: 1000 };
 #[derive(Debug, Clone)]
 pub struct Plugins {
     registry: Registry,
+    tools: Tools,
+    policy: Policy,
     clock: fn() -> Timestamp,
 }
 
 impl Plugins {
-    /// Services over `registry`; `clock` tells the wall time that is shown.
+    /// Services over `registry`; `tools` and `policy` are for calls by hand, `clock` tells the wall
+    /// time that is shown.
     #[must_use]
-    pub fn new(registry: Registry, clock: fn() -> Timestamp) -> Self {
-        Self { registry, clock }
+    pub fn new(
+        registry: Registry,
+        (tools, policy): (Tools, Policy),
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        Self { registry, tools, policy, clock }
     }
 }
 
@@ -108,15 +118,7 @@ impl pb::catalog_service_server::CatalogService for Plugins {
         request: Request<pb::GetToolRequest>,
     ) -> Result<Response<pb::GetToolResponse>, Status> {
         let request = request.into_inner();
-        let bare = request.name.strip_prefix("tools/").unwrap_or(&request.name);
-        let Some((plugin, name)) = bare.split_once('.') else {
-            return Err(Problem::invalid(vec![Violation {
-                field: "name".to_owned(),
-                description: "give \"tools/{plugin}.{tool}\"".to_owned(),
-                reason: "BAD_NAME".to_owned(),
-            }])
-            .into());
-        };
+        let (plugin, name) = calling::name_of(&request.name)?;
         let found = self.registry.tool(plugin, name, &request.version);
         let found = found.ok_or_else(|| Problem::not_found("tool", &request.name))?;
         Ok(Response::new(pb::GetToolResponse { tool: Some(tool_to(found, false)) }))
@@ -147,9 +149,9 @@ impl pb::catalog_service_server::CatalogService for Plugins {
 
     async fn call_tool(
         &self,
-        _: Request<pb::CallToolRequest>,
+        request: Request<pb::CallToolRequest>,
     ) -> Result<Response<pb::CallToolResponse>, Status> {
-        Err(later("tools are called by hand once roles and approvals are there"))
+        self.call(request.into_inner()).await.map(Response::new).map_err(Status::from)
     }
 
     async fn list_signals(

@@ -99,8 +99,7 @@ impl Stand {
     /// # Errors
     /// When the recording cannot be read, or the daemon does not take a plugin.
     pub async fn attach(&self, stage: &Path, disturbance: Disturbance) -> Result<Attached> {
-        let source = Source { snapshot: Some(stage.to_owned()) };
-        let opened = tokio::task::spawn_blocking(move || source.open()).await?;
+        let opened = Source::recorded(stage.to_owned()).open().await;
         let cluster = opened.map_err(|failure| anyhow!("{failure:?}"))?;
         let mut registry = PluginRegistryServiceClient::new(self.channel()?);
         let passage = Passage::default();
@@ -198,7 +197,7 @@ fn bundled(cluster: &Cluster) -> [Plugin; 4] {
     let recording = Arc::new(Recording::new(cluster.clone()));
     let early = Arc::clone(&recording);
     // What goes wrong is told to whoever asks.
-    tokio::spawn(async move { early.measured().await.map(drop) });
+    tokio::spawn(async move { early.prepare().await });
     [
         plugin_pods::tools::plugin(cluster),
         plugin_events::tools::plugin(cluster.clone()),

@@ -120,6 +120,7 @@ impl Gathered {
                 assessment: assessment.as_ref(),
                 asked: &asked,
                 failed: &[],
+                unusable: &std::collections::BTreeSet::new(),
                 window: Window { start: self.alert.start, end: None },
                 revision: u32::try_from(revision).unwrap_or(u32::MAX),
                 calls_left: 60,

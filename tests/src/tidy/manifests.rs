@@ -101,7 +101,7 @@ pub fn tools_declared(file: &File) -> BTreeSet<String> {
         for part in file.text.split(call).skip(1) {
             let name = part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
             // Shorter ones are words of the language as well.
-            found.extend(name.filter(|name| name.len() > 3).map(str::to_owned));
+            found.extend(name.filter(|name| name.len() > 5).map(str::to_owned));
         }
     }
     found

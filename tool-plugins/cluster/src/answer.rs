@@ -105,7 +105,7 @@ impl Answer {
         result: &impl Serialize,
     ) -> Result<Output, Failure> {
         for (file, why) in cluster.gaps() {
-            self.gap(file, why.clone());
+            self.gap(&file, why);
         }
         self.observations.sort_by_key(|(rank, _)| *rank);
         let truncated =

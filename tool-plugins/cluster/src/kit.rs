@@ -5,11 +5,22 @@ pub mod corpus;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::{Value, json};
 
-use crate::Source;
+use agent_sdk::Failure;
+
+use crate::{Cluster, Source, snapshot::Snapshot};
+
+/// Opens the recording in `dir`.
+///
+/// # Errors
+/// As for [`Source::open`].
+pub fn open(dir: &Path) -> Result<Cluster, Failure> {
+    Ok(Cluster::recorded(Arc::new(Snapshot::open(dir)?)))
+}
 
 /// A recording in a directory that the test owns.
 #[derive(Debug, Clone)]
@@ -45,6 +56,14 @@ impl Recording {
     /// The recording as a plugin's argument names it.
     #[must_use]
     pub fn source(&self) -> Source {
-        Source { snapshot: Some(self.dir.clone()) }
+        Source::recorded(self.dir.clone())
+    }
+
+    /// The recording, opened.
+    ///
+    /// # Errors
+    /// As for [`Source::open`].
+    pub fn open(&self) -> Result<Cluster, Failure> {
+        open(&self.dir)
     }
 }

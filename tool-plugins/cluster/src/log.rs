@@ -7,7 +7,10 @@ use std::{
 };
 
 use agent_sdk::{Entity, Failure};
+use bytes::{Buf as _, Bytes};
 use jiff::Timestamp;
+
+use crate::live::logs::Pieces;
 
 /// Longest line that is kept, in bytes; the rest of a longer one is dropped.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -50,7 +53,8 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// The lines of a log, oldest first. After an error it ends.
+/// The lines of a log, oldest first. After an error it ends. One of a live cluster waits for what
+/// comes over the network: it is read on a thread that may block.
 pub struct LogReader {
     source: Box<dyn BufRead + Send>,
     name: String,
@@ -63,6 +67,11 @@ pub struct LogReader {
 impl LogReader {
     pub(crate) fn new(source: Box<dyn BufRead + Send>, name: String, cut_after: Timestamp) -> Self {
         Self { source, name, cut_after, over: false }
+    }
+
+    /// A log that comes in while it is read.
+    pub(crate) fn live(pieces: Pieces, name: String, cut_after: Timestamp) -> Self {
+        Self::new(Box::new(Incoming { pieces, piece: Bytes::new() }), name, cut_after)
     }
 
     fn read_line(&mut self) -> io::Result<Option<String>> {
@@ -94,12 +103,46 @@ impl Iterator for LogReader {
                 Ok(None) => self.over = true,
                 Err(error) => {
                     self.over = true;
-                    let message = format!("{} cannot be read further: {error}", self.name);
-                    return Some(Err(Failure::external("LOG_UNREADABLE", message)));
+                    let failure = error.downcast::<Failure>().unwrap_or_else(|error| {
+                        let message = format!("{} cannot be read further: {error}", self.name);
+                        Failure::external("LOG_UNREADABLE", message)
+                    });
+                    return Some(Err(failure));
                 }
             }
         }
         None
+    }
+}
+
+/// Bytes that come in piece by piece, as a reader that waits for them.
+struct Incoming {
+    pieces: Pieces,
+    piece: Bytes,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut held = self.fill_buf()?;
+        let read = held.read(into)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Incoming {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => self.piece = piece.map_err(io::Error::other)?,
+                None => break,
+            }
+        }
+        Ok(&self.piece)
+    }
+
+    fn consume(&mut self, read: usize) {
+        self.piece.advance(read);
     }
 }
 

@@ -68,8 +68,12 @@ impl Cluster {
             namespace: Some(namespace.trim().to_owned()).filter(|ns| !ns.is_empty()),
             ..Resolution::default()
         };
+        answer.namespace.iter().for_each(|namespace| self.settle(namespace));
         if answer.asked.is_empty() {
             return answer;
+        }
+        if answer.namespace.is_none() {
+            answer.namespace = self.home_of(&answer.asked).await;
         }
         let here = answer.namespace.clone();
         let named = candidates(self, &NAMED, here.as_deref(), &mut answer.gaps).await;
@@ -86,9 +90,24 @@ impl Cluster {
             let lies = |ns: &String| anywhere.iter().any(|o| o.namespace() == ns.as_str());
             answer.is_empty_there = here.as_ref().is_some_and(|ns| !lies(ns));
         }
+        answer.namespace.iter().for_each(|namespace| self.settle(namespace));
         let owners = Owners::read(self, answer.namespace.as_deref()).await;
         answer.workloads = workloads(&answer.found, &named, &owners);
         answer
+    }
+
+    /// The only namespace where something is called `name`, asked for by that name: of a large
+    /// cluster not everything is listed for that.
+    async fn home_of(&self, name: &str) -> Option<String> {
+        if self.is_small().await {
+            return None;
+        }
+        let mut homes = BTreeSet::new();
+        for kind in NAMED {
+            let named = self.named(kind, name).await.unwrap_or_default();
+            homes.extend(named.iter().map(|object| object.namespace().to_owned()));
+        }
+        homes.pop_first().filter(|_| homes.is_empty())
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     kind::Kind,
     log::{LogFile, LogReader},
     object::Object,
+    refusal::{Asked, refused},
 };
 
 /// `snapshot.json`: what the recording says of itself.
@@ -83,6 +84,10 @@ impl Snapshot {
         self.now
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn gaps(&self) -> &[(String, Failure)] {
         &self.gaps
     }
@@ -135,42 +140,7 @@ impl Snapshot {
 
 impl SourceFault {
     fn as_failure(&self, target: &str, verb: &str) -> Failure {
-        let needs = match target {
-            "logs" => "k8s:pods/log".to_owned(),
-            "metrics" => "prometheus:query".to_owned(),
-            _ => format!("k8s:{target}/{verb}"),
-        };
-        let said = if self.message.is_empty() { "no message" } else { &self.message };
-        let status = self.status.map_or_else(|| "no answer".to_owned(), |s| s.to_string());
-        let (class, reason, message) = match self.status {
-            Some(401) => (
-                FailureClass::Permission,
-                "UNAUTHENTICATED",
-                format!("{target}: not logged in (401): {said}; needs {needs}"),
-            ),
-            Some(403) => (
-                FailureClass::Permission,
-                "FORBIDDEN",
-                format!("{target}: not permitted (403): {said}; needs {needs}"),
-            ),
-            Some(429) => (
-                FailureClass::RateLimited,
-                "TOO_MANY_REQUESTS",
-                format!("{target}: too many requests (429): {said}"),
-            ),
-            _ => (
-                FailureClass::External,
-                "SOURCE_FAILED",
-                format!("{target}: the server failed ({status}): {said}"),
-            ),
-        };
-        let mut failure = Failure::new(class, reason, message);
-        failure.metadata.insert("target".to_owned(), target.to_owned());
-        failure.metadata.insert("status".to_owned(), status);
-        if class == FailureClass::Permission {
-            failure.metadata.insert("permission".to_owned(), needs);
-        }
-        failure
+        refused(Asked { target, verb, namespace: "" }, self.status, &self.message, None)
     }
 }
 

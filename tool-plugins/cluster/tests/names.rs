@@ -18,7 +18,7 @@ fn service(namespace: &str, name: &str, selector: &Value) -> Value {
 fn cluster(objects: &[Value]) -> (TempDir, Cluster) {
     let dir = TempDir::new().unwrap();
     let recording = Recording::write(dir.path(), "2025-01-01T00:00:00Z", objects).unwrap();
-    let cluster = recording.source().open().unwrap();
+    let cluster = recording.open().unwrap();
     (dir, cluster)
 }
 

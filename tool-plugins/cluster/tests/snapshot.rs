@@ -5,7 +5,7 @@
 use std::{fs, io::Read, io::Write, path::Path};
 
 use agent_sdk::FailureClass;
-use plugin_cluster::{Cluster, Kind, LogFile, Source};
+use plugin_cluster::{Cluster, Kind, LogFile, Span, kit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -22,11 +22,11 @@ fn gz(text: &str) -> Vec<u8> {
 }
 
 fn open(dir: &TempDir) -> Cluster {
-    Source { snapshot: Some(dir.path().to_owned()) }.open().unwrap()
+    kit::open(dir.path()).unwrap()
 }
 
 fn fails(dir: &TempDir) -> String {
-    Source { snapshot: Some(dir.path().to_owned()) }.open().unwrap_err().message
+    kit::open(dir.path()).unwrap_err().message
 }
 
 fn pod(name: &str, started: &str) -> Value {
@@ -99,7 +99,8 @@ async fn now_is_what_the_recording_says_and_what_is_later_is_cut() {
     assert_eq!(names(&cluster, Kind::Pod).await, ["web-1"]);
     assert_eq!(names(&cluster, Kind::Event).await, ["old"]);
     let file = cluster.log_files(None).await.unwrap().remove(0);
-    let lines = cluster.logs(&file).await.unwrap().unwrap().map(|l| l.unwrap().text);
+    let lines =
+        cluster.logs(&file, Span::default()).await.unwrap().unwrap().map(|l| l.unwrap().text);
     assert_eq!(lines.collect::<Vec<_>>(), ["early", "no time"]);
 }
 
@@ -146,7 +147,7 @@ async fn logs_are_read_plain_and_compressed_current_and_previous() {
     let files = cluster.log_files(Some("shop")).await.unwrap();
     let mut read = Vec::new();
     for file in &files {
-        for line in cluster.logs(file).await.unwrap().unwrap() {
+        for line in cluster.logs(file, Span::default()).await.unwrap().unwrap() {
             read.push(format!("{file}: {}", line.unwrap().text));
         }
     }
@@ -164,7 +165,7 @@ async fn logs_are_read_plain_and_compressed_current_and_previous() {
         container: "etc".into(),
         previous: false,
     };
-    assert!(cluster.logs(&outside).await.unwrap().is_none());
+    assert!(cluster.logs(&outside, Span::default()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -176,7 +177,7 @@ async fn a_damaged_compressed_log_ends_with_a_failure_that_names_it() {
     write(dir.path(), "logs/shop/web-1/web.log.gz", bytes);
     let cluster = open(&dir);
     let file = cluster.log_files(None).await.unwrap().remove(0);
-    let last = cluster.logs(&file).await.unwrap().unwrap().last().unwrap();
+    let last = cluster.logs(&file, Span::default()).await.unwrap().unwrap().last().unwrap();
     assert!(last.unwrap_err().message.contains("web.log.gz"));
 }
 
@@ -202,7 +203,7 @@ async fn one_broken_file_among_good_ones_is_a_gap_and_the_others_are_read() {
     write(dir.path(), "kube/odd.json", "42");
     let cluster = open(&dir);
     assert_eq!(names(&cluster, Kind::Pod).await, ["a"]);
-    let gaps: Vec<&str> = cluster.gaps().iter().map(|(file, _)| file.as_str()).collect();
+    let gaps: Vec<String> = cluster.gaps().into_iter().map(|(file, _)| file).collect();
     assert_eq!(gaps, ["kube/bad.json", "kube/blank.json", "kube/odd.json"]);
     assert!(cluster.gaps()[0].1.message.contains("is not JSON"));
 }

@@ -13,7 +13,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let cluster = Arguments::parse().source.open()?;
+    let cluster = Arguments::parse().source.open().await?;
     plugin_events::tools::plugin(cluster).run_from_env().await?;
     Ok(())
 }

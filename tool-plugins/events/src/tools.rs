@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent_sdk::{Applies, CallCx, Failure, Output, Plugin, RateLimit, Spec, Tool};
-use plugin_cluster::Cluster;
+use plugin_cluster::{CheckAccess, Cluster};
 
 use crate::{args::Where, events};
 
@@ -66,7 +66,9 @@ pub const SIGNALS: [&str; 44] = [
 /// The plugin `events` with its tool.
 #[must_use]
 pub fn plugin(cluster: Cluster) -> Plugin {
-    Plugin::new("events", env!("CARGO_PKG_VERSION")).title("Events").tool(CheckEvents(cluster))
+    let events = CheckEvents(cluster.clone());
+    let access = CheckAccess::new(cluster, &[events.spec()]);
+    Plugin::new("events", env!("CARGO_PKG_VERSION")).title("Events").tool(events).tool(access)
 }
 
 /// `events.check_events`.
@@ -102,6 +104,6 @@ impl Tool for CheckEvents {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        events::check_events(&self.0, &args).await
+        events::check_events(&self.0.view(), &args).await
     }
 }

@@ -3,20 +3,24 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use agent_sdk::{
     Applies, CallCx, Entity, Failure, Observation, Output, Relation, RelationKind, Spec, Tool,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use plugin_cluster::Cluster;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::{
     facts::{self, Told, Whose},
-    sources::{self, Opened, Sources},
+    resolvers::Resolvers,
+    sources::{self, Opened, Sources, Stream},
     tally::Tally,
 };
 
@@ -24,6 +28,8 @@ use crate::{
 const MAX_OF_WORKLOAD: usize = 5;
 /// Part of the time allowed that may be spent reading, so that there is an answer in the end.
 const READING_SHARE: f64 = 0.8;
+/// Logs read at once: over a network most of the time is waiting.
+const AT_ONCE: usize = 8;
 
 /// Signals that are found in logs.
 pub const EMITS: &[&str] = &[
@@ -191,54 +197,76 @@ impl Tool for FindErrorPatterns {
     }
 
     async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
-        let now = self.cluster.now();
-        let resolution = self.cluster.resolve(&args.namespace, &args.service).await;
-        let mut sources = Sources::find(&self.cluster, &resolution).await;
-        let mut opened = Vec::new();
-        for stream in std::mem::take(&mut sources.streams) {
-            opened.push(sources::open(&self.cluster, stream).await);
-        }
-        let reading =
-            tokio::task::spawn_blocking(move || (read_all(opened, &sources, now, &cx), sources));
-        let (reads, sources) = reading.await.map_err(|error| {
-            Failure::bug("READING_FAILED", format!("reading logs ended early: {error}"))
-        })?;
-        let output = told(reads, &sources)?;
+        let ends = Instant::now() + cx.timeout().mul_f64(READING_SHARE);
+        let cluster = self.cluster.view();
+        let now = cluster.now();
+        let resolution = cluster.resolve(&args.namespace, &args.service).await;
+        let mut sources = Sources::find(&cluster, &resolution).await;
+        let streams = std::mem::take(&mut sources.streams);
+        let desk = Desk { cluster: cluster.clone(), sources: Arc::new(sources), ends, cx };
+        let reading = stream::iter(streams).map(|stream| desk.read(stream)).buffered(AT_ONCE);
+        let reads: Vec<Read> = reading.try_collect().await?;
+        let lost = |read: &Read| read.told.facts.iter().any(|f| f.signal() == "log.dns_failure");
+        let resolvers = if reads.iter().any(lost) {
+            Resolvers::read(&cluster, desk.sources.resolver.as_ref()).await
+        } else {
+            Resolvers::default()
+        };
+        let output = told(reads, (&desk.sources, &resolvers))?;
         Ok(output.observe_all(resolution.observations()).observed_at(now))
     }
 }
 
-fn read_all(opened: Vec<Opened>, sources: &Sources, now: Timestamp, cx: &CallCx) -> Vec<Read> {
-    let budget = cx.timeout().mul_f64(READING_SHARE);
-    let begun = std::time::Instant::now();
-    let stop = || cx.is_cancelled() || begun.elapsed() >= budget;
-    let mut reads = Vec::new();
-    for log in opened {
-        let window = log.window(now);
-        let (subject, owner) = (log.stream.subject.clone(), log.stream.owner.clone());
-        let speaker = log.stream.speaker.clone();
-        let credentials = log.stream.credentials.clone();
-        let mut tally = Tally::new(window, &speaker, &sources.peers);
-        let gaps = log.feed(&mut tally, stop);
-        let workload = owner.clone().unwrap_or_else(|| whole(&subject));
-        let whose = Whose {
-            subject: &subject,
-            workload: &workload,
-            credentials: &credentials,
-            tops: &sources.tops,
-            clients: &sources.clients,
-        };
-        let told = facts::of(whose, &tally);
-        reads.push(Read { subject, owner, lines: tally.lines(), told, gaps });
+/// What the reading of one call shares.
+struct Desk {
+    cluster: Cluster,
+    sources: Arc<Sources>,
+    ends: Instant,
+    cx: CallCx,
+}
+
+impl Desk {
+    /// Opens one container's logs and reads them on a thread that may block.
+    async fn read(&self, stream: Stream) -> Result<Read, Failure> {
+        let opened = sources::open(&self.cluster, stream).await;
+        let (sources, cx, ends) = (Arc::clone(&self.sources), self.cx.clone(), self.ends);
+        let now = self.cluster.now();
+        let stop = move || cx.is_cancelled() || Instant::now() >= ends;
+        let reading = tokio::task::spawn_blocking(move || read(opened, &sources, now, stop));
+        reading.await.map_err(|error| {
+            Failure::bug("READING_FAILED", format!("reading logs ended early: {error}"))
+        })
     }
-    reads
+}
+
+fn read(opened: Opened, sources: &Sources, now: Timestamp, stop: impl Fn() -> bool) -> Read {
+    let log = opened.begin(now);
+    let window = log.window(now);
+    let (subject, owner) = (log.stream.subject.clone(), log.stream.owner.clone());
+    let speaker = log.stream.speaker.clone();
+    let credentials = log.stream.credentials.clone();
+    let mut tally = Tally::new(window, &speaker, &sources.peers);
+    let gaps = log.feed(&mut tally, stop);
+    let workload = owner.clone().unwrap_or_else(|| whole(&subject));
+    let whose = Whose {
+        subject: &subject,
+        workload: &workload,
+        credentials: &credentials,
+        tops: &sources.tops,
+        clients: &sources.clients,
+    };
+    let told = facts::of(whose, &tally);
+    Read { subject, owner, lines: tally.lines(), told, gaps }
 }
 
 fn whole(container: &Entity) -> Entity {
     Entity { container: String::new(), ..container.clone() }
 }
 
-fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
+fn told(
+    mut reads: Vec<Read>,
+    (sources, resolvers): (&Sources, &Resolvers),
+) -> Result<Output, Failure> {
     reads.sort_by(|a, b| {
         (std::cmp::Reverse(a.told.new_harm), &a.subject)
             .cmp(&(std::cmp::Reverse(b.told.new_harm), &b.subject))
@@ -260,8 +288,8 @@ fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
         }
     }
     if facts.iter().any(|fact| fact.signal() == "log.dns_failure") {
-        relations.extend(sources.resolver.iter().cloned());
-        relations.extend(asks_its_node(&facts, sources));
+        relations.extend(resolvers.central.iter().cloned());
+        relations.extend(asks_its_node(&facts, (sources, resolvers)));
     }
     let findings: Vec<String> = facts.iter().map(|f| f.as_wire().statement.clone()).collect();
     let answer = Answer { containers, containers_left_out: sources.left_out, lines, findings };
@@ -278,7 +306,10 @@ fn told(mut reads: Vec<Read>, sources: &Sources) -> Result<Output, Failure> {
 
 /// Pods that cannot resolve names and whose node has a caching resolver that is not ready: they use
 /// that one.
-fn asks_its_node(facts: &[Observation], sources: &Sources) -> Vec<Relation> {
+fn asks_its_node(
+    facts: &[Observation],
+    (sources, resolvers): (&Sources, &Resolvers),
+) -> Vec<Relation> {
     let lost: BTreeSet<String> = facts
         .iter()
         .filter(|fact| fact.signal() == "log.dns_failure")
@@ -286,7 +317,7 @@ fn asks_its_node(facts: &[Observation], sources: &Sources) -> Vec<Relation> {
         .collect();
     let pods = sources.pods.iter().filter(|pod| lost.contains(pod.name()));
     pods.filter_map(|pod| {
-        let (resolver, edges) = sources.node_resolvers.get(pod.text("/spec/nodeName"))?;
+        let (resolver, edges) = resolvers.of_nodes.get(pod.text("/spec/nodeName"))?;
         let uses = Relation::new(pod.entity(), RelationKind::Uses, resolver.clone());
         Some(edges.iter().cloned().chain([uses]))
     })

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use agent_sdk::{CallCx, Entity, Failure, Output, Spec, Tool};
 use jiff::Timestamp;
-use plugin_cluster::{Cluster, Kind, LogFile, LogReader, Object, Peers, pod};
+use plugin_cluster::{Cluster, Kind, LogFile, LogReader, Object, Peers, Span, pod};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -72,11 +72,6 @@ impl GetLogs {
     pub fn new(cluster: Cluster) -> Self {
         Self { cluster }
     }
-
-    async fn pod(&self, args: &Args) -> Result<Option<Object>, Failure> {
-        let pods = self.cluster.list(Kind::Pod, Some(&args.namespace)).await?;
-        Ok(pods.into_iter().find(|p| p.name() == args.pod))
-    }
 }
 
 impl Tool for GetLogs {
@@ -104,21 +99,25 @@ impl Tool for GetLogs {
             })?),
         };
         let wanted = args.tail_lines.map_or(DEFAULT_LINES, |n| usize::try_from(n).unwrap_or(0));
-        let pod = self.pod(&args).await?;
-        let (container, others) = container(&args, pod.as_ref(), &self.cluster).await?;
+        let cluster = self.cluster.view();
+        // Addresses in lines are looked up around this namespace.
+        cluster.resolve(&args.namespace, "").await;
+        let pod = pod(&cluster, &args).await?;
+        let (container, others) = container(&args, pod.as_ref(), &cluster).await?;
         let file = LogFile {
             namespace: args.namespace.clone(),
             pod: args.pod.clone(),
             container,
             previous: args.previous,
         };
-        let Some(reader) = self.cluster.logs(&file).await? else {
+        let wanted = wanted.min(MAX_LINES);
+        let span = Span { lines: Some(wanted), since };
+        let Some(reader) = cluster.logs(&file, span).await? else {
             let resource = format!("v1/Pod {}/{}", file.namespace, file.pod);
             return Err(Failure::not_found(resource, format!("there is no log of {file}")));
         };
-        let peers = Peers::read(&self.cluster).await;
-        let now = self.cluster.now();
-        let wanted = wanted.min(MAX_LINES);
+        let peers = Peers::read(&cluster).await;
+        let now = cluster.now();
         let reading = tokio::task::spawn_blocking(move || {
             read(reader, &file, (&peers, &others), Bounds { wanted, since, now }, &cx)
         });
@@ -127,6 +126,11 @@ impl Tool for GetLogs {
         })??;
         Ok(output.observed_at(now))
     }
+}
+
+async fn pod(cluster: &Cluster, args: &Args) -> Result<Option<Object>, Failure> {
+    let pods = cluster.list(Kind::Pod, Some(&args.namespace)).await?;
+    Ok(pods.into_iter().find(|p| p.name() == args.pod))
 }
 
 /// The container meant, and the pod's others.

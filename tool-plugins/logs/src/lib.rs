@@ -15,6 +15,7 @@ pub mod peer;
 pub mod rate;
 pub mod record;
 pub mod refused;
+pub mod resolvers;
 pub mod signals;
 pub mod sources;
 pub mod tally;
@@ -22,16 +23,20 @@ pub mod template;
 pub mod time;
 pub mod waiting;
 
-use agent_sdk::Plugin;
-use plugin_cluster::Cluster;
+use agent_sdk::{Plugin, Tool as _};
+use plugin_cluster::{CheckAccess, Cluster};
 
 use crate::{find_error_patterns::FindErrorPatterns, get_logs::GetLogs};
 
 /// The plugin with all its tools over `cluster`.
 #[must_use]
 pub fn plugin(cluster: &Cluster) -> Plugin {
+    let (lines, patterns) =
+        (GetLogs::new(cluster.clone()), FindErrorPatterns::new(cluster.clone()));
+    let access = CheckAccess::new(cluster.clone(), &[lines.spec(), patterns.spec()]);
     Plugin::new("logs", env!("CARGO_PKG_VERSION"))
         .title("Logs of containers")
-        .tool(GetLogs::new(cluster.clone()))
-        .tool(FindErrorPatterns::new(cluster.clone()))
+        .tool(lines)
+        .tool(patterns)
+        .tool(access)
 }

@@ -13,6 +13,6 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let cluster = Arguments::parse().source.open()?;
+    let cluster = Arguments::parse().source.open().await?;
     Ok(plugin_logs::plugin(&cluster).run_from_env().await?)
 }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_sdk::{Entity, Failure, Relation, RelationKind};
+use agent_sdk::{Entity, Failure};
 use jiff::{SignedDuration, Timestamp};
 use plugin_cluster::{
-    Clients, Cluster, Container, Kind, LogFile, LogReader, Object, Owners, Peers, Resolution,
+    Clients, Cluster, Container, Kind, LogFile, LogReader, Object, Owners, Peers, Resolution, Span,
     State, clients,
     credential::{self, Credential},
     pod, selector,
@@ -16,6 +16,7 @@ use crate::{
     origin,
     peer::Speaker,
     rate::{PAST, Window},
+    resolvers,
     tally::Tally,
 };
 
@@ -59,10 +60,8 @@ pub struct Sources {
     pub tops: BTreeMap<Entity, Entity>,
     /// Names by which workloads go at servers.
     pub clients: Clients,
-    /// What stands behind the resolver, so that who cannot resolve names is linked with it.
-    pub resolver: Vec<Relation>,
-    /// By node the caching resolver there that is not ready, with its edges.
-    pub node_resolvers: BTreeMap<String, (Entity, Vec<Relation>)>,
+    /// The Service that pods ask for names.
+    pub resolver: Option<Object>,
     /// Containers left out for the bound.
     pub left_out: usize,
     /// What could not be listed.
@@ -101,14 +100,12 @@ impl Sources {
             let told = clients::settings(spec, pod.namespace(), &configs);
             sources.clients.learn(&sources.owners.top(pod), &told);
         }
-        let resolver = resolver(cluster).await;
-        sources.resolver = behind(cluster, resolver.as_ref()).await;
-        sources.node_resolvers = node_resolvers(cluster).await;
+        sources.resolver = resolvers::service(cluster).await;
         let around = Around {
             owners: &sources.owners,
             services: &services,
             configs: &configs,
-            resolver: resolver.as_ref(),
+            resolver: sources.resolver.as_ref(),
         };
         let streams = around.streams(files, &pods, resolution);
         let mut streams: Vec<Stream> = streams.into_values().collect();
@@ -232,66 +229,18 @@ fn last_words(container: &Container<'_>) -> Vec<(Option<Timestamp>, String)> {
     said.collect()
 }
 
-/// The pods behind the resolver and who owns them.
-async fn behind(cluster: &Cluster, resolver: Option<&Object>) -> Vec<Relation> {
-    let Some(service) = resolver else { return Vec::new() };
-    let namespace = Some(service.namespace());
-    let pods = cluster.list(Kind::Pod, namespace).await.unwrap_or_default();
-    let owners = Owners::read(cluster, namespace).await;
-    let selector = service.map("/spec/selector");
-    let selected = pods.iter().filter(|pod| selector::pairs_match(&selector, &pod.labels()));
-    let edges = selected.flat_map(|pod| {
-        let selects = Relation::new(service.entity(), RelationKind::Selects, pod.entity());
-        owners.relations(pod).into_iter().chain([selects])
-    });
-    edges.collect()
-}
-
-/// Caching resolvers that nodes have for themselves and that are not ready, by their nodes: what
-/// runs there asks them first.
-async fn node_resolvers(cluster: &Cluster) -> BTreeMap<String, (Entity, Vec<Relation>)> {
-    let namespace = Some("kube-system");
-    let pods = cluster.list(Kind::Pod, namespace).await.unwrap_or_default();
-    let owners = Owners::read(cluster, namespace).await;
-    let is_cache = |pod: &&Object| {
-        let app = pod.labels().get("k8s-app").cloned().unwrap_or_default();
-        let image = |container: &serde_json::Value| {
-            let image = container.get("image").and_then(serde_json::Value::as_str);
-            image.is_some_and(|image| {
-                ["dns-node-cache", "node-local-dns", "nodelocaldns"]
-                    .iter()
-                    .any(|name| image.contains(name))
-            })
-        };
-        app == "node-local-dns" || pod.list("/spec/containers").iter().any(image)
-    };
-    let unwell = |pod: &&Object| {
-        let containers = pod::containers(pod);
-        containers.is_empty() || containers.iter().any(|container| !container.ready())
-    };
-    let found = pods.iter().filter(is_cache).filter(unwell);
-    found
-        .map(|pod| (pod.text("/spec/nodeName").to_owned(), (pod.entity(), owners.relations(pod))))
-        .collect()
-}
-
-/// The Service that pods ask for names.
-async fn resolver(cluster: &Cluster) -> Option<Object> {
-    let services = cluster.list(Kind::Service, Some("kube-system")).await.ok()?;
-    let by_label = |s: &&Object| {
-        let labels = s.labels();
-        labels.get("k8s-app").is_some_and(|app| app == "kube-dns" || app == "coredns")
-    };
-    let by_port = |s: &&Object| {
-        s.list("/spec/ports").iter().any(|p| p.get("port").is_some_and(|port| *port == 53))
-    };
-    let found = services.iter().find(by_label).or_else(|| services.iter().find(by_port));
-    found.cloned()
-}
-
 /// A stream with its logs open.
 #[derive(Debug)]
 pub struct Opened {
+    /// The container.
+    pub stream: Stream,
+    readers: Vec<LogReader>,
+    gaps: Vec<(String, Failure)>,
+}
+
+/// An opened stream whose first line was read for its time.
+#[derive(Debug)]
+pub struct Begun {
     /// The container.
     pub stream: Stream,
     readers: Vec<LogReader>,
@@ -300,22 +249,16 @@ pub struct Opened {
     gaps: Vec<(String, Failure)>,
 }
 
-/// Opens a stream's logs, the run before first, and reads the first line for its time.
+/// Opens a stream's logs, the run before first.
 pub async fn open(cluster: &Cluster, mut stream: Stream) -> Opened {
     stream.files.sort_by_key(|file| !file.previous);
-    let mut opened =
-        Opened { readers: Vec::new(), first: None, head: None, gaps: Vec::new(), stream };
+    let mut opened = Opened { readers: Vec::new(), gaps: Vec::new(), stream };
     for file in &opened.stream.files {
-        match cluster.logs(file).await {
+        match cluster.logs(file, Span::default()).await {
             Ok(Some(reader)) => opened.readers.push(reader),
             Ok(None) => {}
             Err(failure) => opened.gaps.push((format!("log of {file}"), failure)),
         }
-    }
-    if let Some(Ok(line)) = opened.readers.first_mut().and_then(Iterator::next) {
-        let inside = || crate::line::understand(&line.text, cluster.now()).time;
-        opened.first = line.time.or_else(inside);
-        opened.head = Some((line.time, line.text));
     }
     opened
 }
@@ -323,6 +266,28 @@ pub async fn open(cluster: &Cluster, mut stream: Stream) -> Opened {
 // === impl Opened ===
 
 impl Opened {
+    /// Reads the first line. Blocks, as all reading of logs does.
+    #[must_use]
+    pub fn begin(self, now: Timestamp) -> Begun {
+        let Self { stream, mut readers, gaps } = self;
+        let mut begun = Begun { stream, readers: Vec::new(), first: None, head: None, gaps };
+        match readers.first_mut().and_then(Iterator::next) {
+            Some(Ok(line)) => {
+                let inside = || crate::line::understand(&line.text, now).time;
+                begun.first = line.time.or_else(inside);
+                begun.head = Some((line.time, line.text));
+            }
+            Some(Err(failure)) => begun.gaps.push((named(&begun.stream.subject), failure)),
+            None => {}
+        }
+        begun.readers = readers;
+        begun
+    }
+}
+
+// === impl Begun ===
+
+impl Begun {
     /// The window of this log. A container whose log reaches back to its beginning has a lead.
     #[must_use]
     pub fn window(&self, now: Timestamp) -> Window {

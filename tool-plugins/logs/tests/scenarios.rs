@@ -20,7 +20,7 @@ async fn every_tool_answers_on_every_scenario_in_known_words() {
     }
     for scenario in scenarios {
         let (namespace, service) = corpus::alerted(&scenario);
-        let cluster = Source { snapshot: Some(scenario.clone()) }.open().unwrap();
+        let cluster = Source::recorded(scenario.clone()).open().await.unwrap();
         let files = cluster.log_files(Some(&namespace)).await.unwrap();
         let harness = Harness::new(plugin_logs::plugin(&cluster)).await.unwrap();
         let mut calls = vec![

@@ -61,7 +61,7 @@ fn recorded() -> TempDir {
 }
 
 async fn harness(dir: &TempDir) -> Harness {
-    let cluster = Source { snapshot: Some(dir.path().to_owned()) }.open().unwrap();
+    let cluster = Source::recorded(dir.path().to_owned()).open().await.unwrap();
     Harness::new(plugin_logs::plugin(&cluster)).await.unwrap()
 }
 
@@ -141,7 +141,7 @@ async fn told(lines: &[&str]) -> Vec<Observation> {
     }
     let recording = Recording::write(dir.path(), "2025-01-02T12:00:00Z", &objects).unwrap();
     let recording = recording.file("logs/shop/web-1/app.log", log).unwrap();
-    let cluster = recording.source().open().unwrap();
+    let cluster = recording.open().unwrap();
     let harness = Harness::new(plugin_logs::plugin(&cluster)).await.unwrap();
     let asked = json!({"namespace": "shop", "service": "web"});
     harness.call("find_error_patterns", asked).await.result().unwrap().observations.clone()

@@ -31,7 +31,7 @@ pub const MIN_BEFORE: usize = 6;
 /// Fewest values after it: fewer are an outlier.
 pub const MIN_AFTER: usize = 3;
 /// The MAD times this estimates the standard deviation of normally distributed values.
-const MAD_TO_SIGMA: f64 = 1.4826;
+pub(crate) const MAD_TO_SIGMA: f64 = 1.4826;
 /// Least scale, as a share of the larger level: finer differences are not worth words, and a
 /// perfectly level past does not make every change infinite.
 const LEAST_SCALE: f64 = 0.02;
@@ -228,7 +228,8 @@ pub fn drift(values: &[f64]) -> Option<Shift> {
     Some(Shift { start, end, before, after, score })
 }
 
-fn real(count: usize) -> f64 {
+/// A count as a number.
+pub(crate) fn real(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 

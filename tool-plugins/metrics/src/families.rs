@@ -2,6 +2,8 @@
 //! which labels say who answers, who calls and how it went. What is not listed is recognised by
 //! its shape. No judgement here.
 
+pub(crate) mod shape;
+
 use std::collections::BTreeSet;
 
 use crate::store::Store;
@@ -179,7 +181,8 @@ pub const NAMESPACE: &[&str] = &[
     "kubernetes_namespace",
     "ns",
 ];
-const PEER: &[&str] = &[
+/// Labels that name the other side of a call.
+pub(crate) const PEER: &[&str] = &[
     "peer",
     "peer_service",
     "server_address",
@@ -210,7 +213,8 @@ const PEER: &[&str] = &[
     "authority",
     "host",
 ];
-const OUTCOME: &[&str] = &[
+/// Labels that say how a request went.
+pub(crate) const OUTCOME: &[&str] = &[
     "http_response_status_code",
     "status_code",
     "response_code",

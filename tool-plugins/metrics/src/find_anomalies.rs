@@ -1,27 +1,48 @@
 //! The tool `find_anomalies`: any series near a namespace that left its usual range, whatever it
 //! measures. It does not know what a metric means; it says what changed, by how much and when.
+//!
+//! Usual is what the hours before show ([`crate::change`], with its method and sources). Gaps are
+//! points without a value, never zeros; counters are looked at as rates that see through resets
+//! ([`crate::query`]); and where the source reaches back a day or a week, what came at the same hour
+//! then as well is no anomaly ([`crate::season`]).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod earlier;
+mod strength;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use agent_sdk::{Applies, CallCx, Entity, Failure, Observation, Output, Spec, Tool};
 use plugin_cluster::Peers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::{
+    earlier::Earlier,
+    strength::{is_event, is_strong, strength},
+};
 use crate::{
     change::{self, Shift},
+    flow::Frame,
     judge::{time, timed},
     labels::Labels,
+    live::{About, Purpose},
     object,
     query::{Query, Selector, Track, evaluate},
-    recording::{Measured, Recording},
-    thresholds as t,
+    recording::{Asked, Measured, Recording, SEASONS},
+    remaining::Remaining,
+    store::Store,
 };
 
 /// Facts at most.
 const MAX_FACTS: usize = 40;
 /// Objects at most of one metric, so that one common cause does not hide the others.
 const MAX_OF_ONE_METRIC: usize = 6;
+/// Changes whose metrics are compared with other days.
+const MAX_COMPARED: usize = 80;
 
 const EMITS: &[&str] = &["metric.shifted"];
 
@@ -50,6 +71,9 @@ struct Key {
 
 struct Anomaly {
     key: Key,
+    /// The metric it was computed from.
+    metric: String,
+    values: Vec<f64>,
     shift: Shift,
     unit: &'static str,
     shape: &'static str,
@@ -59,6 +83,11 @@ struct Anomaly {
 struct Answer {
     looked_at: usize,
     shifted: Vec<String>,
+    /// Changes that came at the same hour of another day as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    usual: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prometheus: Option<Asked>,
 }
 
 // === impl FindAnomalies ===
@@ -100,65 +129,123 @@ impl Tool for FindAnomalies {
 
     async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
         let cluster = self.recording.cluster();
-        let measured = self.recording.measured().await?;
-        let peers = Peers::read(cluster).await;
-        let searching = tokio::task::spawn_blocking(move || {
-            let namespace = args.namespace.trim();
-            let (looked_at, found) = search(&measured, namespace, &peers, &cx);
-            let facts: Vec<Observation> = found.iter().map(|a| fact(a, &measured)).collect();
-            let says: Vec<String> = facts.iter().map(|f| f.as_wire().statement.clone()).collect();
-            let summary = match says.len() {
-                0 => format!("none of {looked_at} series left its usual range"),
-                _ => says.iter().take(15).cloned().collect::<Vec<_>>().join("\n"),
-            };
-            let output = Output::new(&Answer { looked_at, shifted: says })?;
-            Ok::<_, Failure>(measured.with_gaps(output.summary(summary).observe_all(facts)))
-        });
-        let output = searching.await.map_err(|error| {
-            Failure::bug("SEARCH_FAILED", format!("the search ended early: {error}"))
-        })??;
-        Ok(output.observed_at(cluster.now()))
+        let time = Remaining::of(&cx);
+        let namespace = args.namespace.trim().to_owned();
+        let about = About { namespace: namespace.clone(), pods: Vec::new() };
+        let measured = self.recording.measured(&about, Purpose::Anomalies, time.left()).await?;
+        let peers = Arc::new(Peers::read(cluster).await);
+        let (series, objects, live) = (measured.clone(), peers.clone(), cx);
+        let (looked_at, mut found) =
+            blocking(move || search((&series.store, series.frame), (&namespace, &objects), &live))
+                .await?;
+        let (mut usual, mut requests) = (Vec::new(), 0);
+        for (when, season) in SEASONS {
+            let names = names(&found, &measured.store);
+            let earlier = (season, time.left());
+            if names.is_empty() {
+                break;
+            }
+            let (earlier, asked) =
+                self.recording.earlier(&measured, (&about, &names), earlier).await;
+            requests += asked;
+            let Some(earlier) = earlier else { continue };
+            let (frame, objects) = (measured.frame, peers.clone());
+            let namespace = about.namespace.clone();
+            let compared = blocking(move || {
+                let earlier = Earlier::of((&earlier, frame, season), (&namespace, &objects));
+                found.into_iter().partition(|anomaly| earlier.repeats(anomaly))
+            });
+            let (repeated, rest): (Vec<Anomaly>, Vec<Anomaly>) = compared.await?;
+            found = rest;
+            usual.extend(repeated.iter().map(|a| {
+                format!("{}, as {when} at that hour", fact(a, measured.frame).as_wire().statement)
+            }));
+        }
+        let answer = Answer {
+            looked_at,
+            shifted: Vec::new(),
+            usual,
+            prometheus: measured.asked.map(|asked| asked.and(requests)),
+        };
+        Ok(output(answer, &strongest(found), &measured)?.observed_at(cluster.now()))
     }
 }
 
-/// How many things were looked at, and the strongest changes, strongest first.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Failure::bug("SEARCH_FAILED", format!("the search ended early: {error}")))
+}
+
+fn output(mut answer: Answer, found: &[Anomaly], measured: &Measured) -> Result<Output, Failure> {
+    let facts: Vec<Observation> = found.iter().map(|a| fact(a, measured.frame)).collect();
+    let says: Vec<String> = facts.iter().map(|f| f.as_wire().statement.clone()).collect();
+    let summary = match says.len() {
+        0 => format!("none of {} series left its usual range", answer.looked_at),
+        _ => says.iter().take(15).cloned().collect::<Vec<_>>().join("\n"),
+    };
+    answer.shifted = says;
+    let output = Output::new(&answer)?;
+    Ok(measured.with_gaps(output.summary(summary).observe_all(facts)))
+}
+
+/// How many things were looked at, and the changes, strongest first.
 fn search(
-    measured: &Measured,
-    namespace: &str,
-    peers: &Peers,
+    (store, frame): (&Store, Frame),
+    (namespace, peers): (&str, &Peers),
     cx: &CallCx,
 ) -> (usize, Vec<Anomaly>) {
     let mut looked_at = 0;
     let mut found: BTreeMap<(String, Entity), Anomaly> = BTreeMap::new();
-    for metric in measured.store.names() {
+    for metric in store.names() {
         if cx.is_cancelled() {
             break;
         }
-        let Some((name, unit, tracks)) = tracks(measured, &metric) else { continue };
+        let Some((name, unit, tracks)) = tracks(store, frame, &metric) else { continue };
         for (key, values) in by_object(&name, tracks, namespace, peers) {
             looked_at += 1;
-            let seconds = measured.frame.step_seconds();
-            let strong =
-                |s: &Shift| is_strong(s, &values) && (unit != "1/s" || is_many(s, seconds));
+            let seconds = frame.step_seconds();
+            let strong = |s: &Shift| {
+                is_strong(s, &values) && (unit != "1/s" || is_event(s, &values, seconds))
+            };
             let step = change::shift(&values).filter(strong);
             let drift = || change::drift(&values).filter(strong);
             let shape = if step.is_some() { "step" } else { "drift" };
             let Some(shift) = step.or_else(drift) else { continue };
             let place = (key.metric.clone(), key.object.clone());
-            let anomaly = Anomaly { key, shift, unit, shape };
             match found.get(&place) {
-                Some(known) if strength(&known.shift) >= strength(&anomaly.shift) => {}
-                _ => _ = found.insert(place, anomaly),
+                Some(known) if strength(&known.shift) >= strength(&shift) => {}
+                _ => {
+                    let metric = metric.to_string();
+                    let anomaly = Anomaly { key, metric, values, shift, unit, shape };
+                    found.insert(place, anomaly);
+                }
             }
         }
     }
-    (looked_at, strongest(found.into_values().collect()))
+    let mut found: Vec<Anomaly> = found.into_values().collect();
+    found.sort_by(|a, b| strength(&b.shift).total_cmp(&strength(&a.shift)));
+    (looked_at, found)
+}
+
+/// The metrics that the strongest changes were seen in, with those they are computed from.
+fn names(found: &[Anomaly], store: &Store) -> Vec<String> {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for anomaly in found.iter().take(MAX_COMPARED) {
+        let metric = &anomaly.metric;
+        let count = metric.strip_suffix("_sum").map(|base| format!("{base}_count"));
+        let others = [count, Some(metric.replace("hits", "misses"))];
+        names.extend(others.into_iter().flatten().filter(|other| store.has(other)));
+        names.insert(metric.clone());
+    }
+    names.into_iter().collect()
 }
 
 /// What a metric is looked at as: counters as rates, sums of durations as means, hits with their
 /// misses as a ratio, all else as it is. `None` for what is only part of another.
-fn tracks(measured: &Measured, metric: &str) -> Option<(String, &'static str, Vec<Track>)> {
-    let (store, frame) = (&measured.store, measured.frame);
+fn tracks(store: &Store, frame: Frame, metric: &str) -> Option<(String, &'static str, Vec<Track>)> {
     let rate = |name: &str| Query::rate(Selector::new(name), frame.window);
     if metric.ends_with("_bucket") || metric.ends_with("_created") {
         return None;
@@ -232,30 +319,8 @@ fn by_object(
     objects
 }
 
-/// A gauge of small whole numbers (replicas, conditions) counts with any lasting change.
-fn is_strong(shift: &Shift, values: &[f64]) -> bool {
-    let small = |v: &f64| !v.is_finite() || (v.fract() == 0.0 && v.abs() < 1000.0);
-    let whole = values.iter().all(small);
-    shift.score >= t::SHIFTED_CLEAR && (whole || relative(shift) >= t::SHIFTED)
-}
-
-/// Whether a change of a rate adds or takes away more than chance does to rare events.
-fn is_many(shift: &Shift, step_seconds: f64) -> bool {
-    let points = f64::from(u32::try_from(shift.end + 1 - shift.start).unwrap_or(u32::MAX));
-    (shift.after - shift.before).abs() * points * step_seconds >= t::SHIFTED_EVENTS
-}
-
-fn relative(shift: &Shift) -> f64 {
-    let larger = shift.before.abs().max(shift.after.abs());
-    if larger > 0.0 { (shift.after - shift.before).abs() / larger } else { 0.0 }
-}
-
-fn strength(shift: &Shift) -> f64 {
-    relative(shift) * shift.score.min(40.0)
-}
-
+/// The strongest of what is ordered by strength.
 fn strongest(mut found: Vec<Anomaly>) -> Vec<Anomaly> {
-    found.sort_by(|a, b| strength(&b.shift).total_cmp(&strength(&a.shift)));
     let mut of_metric: BTreeMap<String, usize> = BTreeMap::new();
     found.retain(|anomaly| {
         let count = of_metric.entry(anomaly.key.metric.clone()).or_default();
@@ -266,15 +331,15 @@ fn strongest(mut found: Vec<Anomaly>) -> Vec<Anomaly> {
     found
 }
 
-fn fact(anomaly: &Anomaly, measured: &Measured) -> Observation {
-    let Anomaly { key, shift, unit, shape } = anomaly;
+fn fact(anomaly: &Anomaly, frame: Frame) -> Observation {
+    let Anomaly { key, shift, unit, shape, .. } = anomaly;
     let direction = if shift.after > shift.before { "up" } else { "down" };
     let object = match (key.object.kind.as_str(), key.object.container.as_str()) {
         ("Cluster", _) => "the cluster".to_owned(),
         (kind, "") => format!("{kind} {}", key.object.name),
         (kind, container) => format!("{kind} {} ({container})", key.object.name),
     };
-    let at = time(measured.frame, shift.start).map(|t| t.strftime("%H:%M").to_string());
+    let at = time(frame, shift.start).map(|t| t.strftime("%H:%M").to_string());
     let kind = if key.kind_of_value.is_empty() {
         String::new()
     } else {
@@ -296,7 +361,7 @@ fn fact(anomaly: &Anomaly, measured: &Measured) -> Observation {
         .attr("direction", direction)
         .attr("shape", *shape)
         .attr("series", key.kind_of_value.to_string());
-    let fact = timed(fact, Some(*shift), measured.frame);
+    let fact = timed(fact, Some(*shift), frame);
     // What drifts all along may have begun before the recording.
     if *shape == "drift" { fact.attr("onset", "before_data") } else { fact }
 }

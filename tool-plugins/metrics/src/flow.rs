@@ -52,6 +52,9 @@ pub struct Frame {
 // === impl Frame ===
 
 impl Frame {
+    /// Points in the window of a rate.
+    pub const WINDOW: usize = 4;
+
     /// The whole recording, at its own interval. `None` when it is empty.
     #[must_use]
     pub fn of(store: &Store) -> Option<Self> {

@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     judge::{containers, edges as judge_edges, memory::Load, services},
+    live::Purpose,
+    reach,
     recipes::{self, load},
-    recording::{Measured, Recording},
+    recording::{Asked, Measured, Recording},
+    remaining::Remaining,
     scope::{self, Edge, Rank, Scope},
     usage,
     view::View,
@@ -108,6 +111,8 @@ struct Answer {
     services: Vec<String>,
     facts: Vec<String>,
     left_out: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prometheus: Option<Asked>,
 }
 
 // === impl GetMetrics ===
@@ -151,11 +156,19 @@ impl Tool for GetMetrics {
         )
     }
 
-    async fn call(&self, _cx: CallCx, args: Args) -> Result<Output, Failure> {
+    async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
         let cluster = self.recording.cluster();
         let now = cluster.now();
-        let measured = self.recording.measured().await?;
+        let time = Remaining::of(&cx);
         let world = World::read(cluster, &args.namespace, &args.service).await;
+        let about = reach::about(&world);
+        let measured = self.recording.measured(&about, Purpose::Recipes, time.left()).await?;
+        let measured = if self.recording.is_live() {
+            let beyond = reach::beyond(&measured, &world);
+            self.recording.reach(measured, &beyond, time.left()).await?
+        } else {
+            measured
+        };
         let judging = tokio::task::spawn_blocking(move || judge(&measured, &world));
         let output = judging.await.map_err(|error| {
             Failure::bug("JUDGEMENT_FAILED", format!("judging metrics ended early: {error}"))
@@ -331,6 +344,7 @@ fn answer(
         namespace,
         facts: facts.iter().map(|f| f.as_wire().statement.clone()).collect(),
         left_out,
+        prometheus: measured.asked,
     }
 }
 

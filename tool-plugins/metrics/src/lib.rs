@@ -1,7 +1,8 @@
-//! Metrics of a cluster: reads what was recorded, asks it typed questions, and says in the words of
-//! the signal catalogue how services, calls between them and containers fare. Numbers become facts
+//! Metrics of a cluster: reads what was recorded or asks a Prometheus, puts typed questions to it, and
+//! says in the words of the signal catalogue how services, calls between them and containers fare. Numbers become facts
 //! about single objects here; causes across objects are not looked for.
 
+pub mod ask_query;
 pub mod change;
 pub mod families;
 pub mod find_anomalies;
@@ -9,12 +10,16 @@ pub mod flow;
 pub mod get_metrics;
 pub mod judge;
 pub mod labels;
+pub mod live;
 pub mod object;
 mod openmetrics;
 pub mod query;
+pub mod reach;
 pub mod recipes;
 pub mod recording;
+mod remaining;
 pub mod scope;
+pub mod season;
 pub mod store;
 pub mod thresholds;
 pub mod usage;
@@ -26,7 +31,10 @@ use std::sync::Arc;
 
 use agent_sdk::Plugin;
 
-use crate::{find_anomalies::FindAnomalies, get_metrics::GetMetrics, recording::Recording};
+use crate::{
+    ask_query::AskQuery, find_anomalies::FindAnomalies, get_metrics::GetMetrics,
+    recording::Recording,
+};
 
 /// The plugin with all its tools over `recording`.
 #[must_use]
@@ -35,4 +43,5 @@ pub fn plugin(recording: &Arc<Recording>) -> Plugin {
         .title("Metrics of a cluster")
         .tool(GetMetrics::new(recording.clone()))
         .tool(FindAnomalies::new(recording.clone()))
+        .tool(AskQuery::new(recording.clone()))
 }

@@ -1,10 +1,14 @@
-//! The program `plugin-metrics`: names the cluster on its command line, serves until it is stopped.
+//! The program `plugin-metrics`: names the cluster and its Prometheus on its command line, serves until
+//! it is stopped.
 
 use std::sync::Arc;
 
 use clap::Parser;
 use plugin_cluster::Source;
-use plugin_metrics::recording::Recording;
+use plugin_metrics::{
+    live::{Live, settings::Settings},
+    recording::Recording,
+};
 
 /// Answers agentd's questions about the metrics of a cluster.
 #[derive(Debug, Parser)]
@@ -12,14 +16,24 @@ use plugin_metrics::recording::Recording;
 struct Arguments {
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    prometheus: Settings,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let recording = Arc::new(Recording::new(Arguments::parse().source.open()?));
+    // Fails only where one is installed already.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    let arguments = Arguments::parse();
+    let cluster = arguments.source.open().await?;
+    let recording = match Live::of(&arguments.prometheus, jiff::Timestamp::now)? {
+        Some(live) => Recording::live(cluster, live),
+        None => Recording::new(cluster),
+    };
+    let recording = Arc::new(recording);
     let plugin = plugin_metrics::plugin(&recording);
     // Reading begins at once, so that the first call need not wait; what goes wrong is told to
     // whoever calls.
-    let (served, _) = tokio::join!(plugin.run_from_env(), recording.measured());
+    let (served, ()) = tokio::join!(plugin.run_from_env(), recording.prepare());
     Ok(served?)
 }

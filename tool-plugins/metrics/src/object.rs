@@ -8,10 +8,17 @@ use crate::{
     labels::Labels,
 };
 
-const POD: &[&str] = &["exported_pod", "pod", "k8s_pod_name", "pod_name"];
-const CONTAINER: &[&str] = &["exported_container", "container", "k8s_container_name"];
-const NODE: &[&str] = &["node", "k8s_node_name", "nodename", "kubernetes_node", "host_name"];
-const WORKLOADS: &[(&str, &str)] = &[
+/// Labels that name a pod.
+pub(crate) const POD: &[&str] =
+    &["exported_pod", "pod", "k8s_pod_name", "pod_name", "kubernetes_pod_name"];
+/// Labels that name a container.
+pub(crate) const CONTAINER: &[&str] =
+    &["exported_container", "container", "k8s_container_name", "container_name"];
+/// Labels that name a node.
+pub(crate) const NODE: &[&str] =
+    &["node", "k8s_node_name", "nodename", "kubernetes_node", "host_name"];
+/// Labels that name a workload or another object, with its kind.
+pub(crate) const WORKLOADS: &[(&str, &str)] = &[
     ("deployment", "Deployment"),
     ("statefulset", "StatefulSet"),
     ("daemonset", "DaemonSet"),

@@ -1,11 +1,12 @@
 //! Questions about metrics as values of a type, with the meaning PromQL gives them: a selector,
 //! a function over a window, sums by labels, quantiles of histograms, shares. They are evaluated
-//! here on recorded samples; a later rendering writes the same values as PromQL for a live
-//! server, so nothing here may mean what PromQL cannot say.
+//! here on samples, and [`promql`] writes the same values for a server, so nothing here may mean what
+//! PromQL cannot say.
 
 mod counter;
 mod eval;
 mod histogram;
+pub mod promql;
 
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub enum Condition {
     OneOf(Vec<String>),
     /// `label=~"prefix.*"`.
     StartsWith(String),
+    /// A host of a namespace by the rules of cluster DNS: `name.namespace`, `name.namespace.svc…`.
+    HostIn(String),
 }
 
 /// A function over the samples of a window that ends at the time of evaluation.
@@ -53,6 +56,10 @@ pub enum Function {
     Average,
     /// `max_over_time`.
     Max,
+    /// `count_over_time`.
+    Count,
+    /// `last_over_time`.
+    Last,
 }
 
 /// How series of one group become one.
@@ -64,6 +71,8 @@ pub enum Fold {
     Average,
     /// `max by (…)`.
     Max,
+    /// `count by (…)`.
+    Count,
 }
 
 /// A question.
@@ -139,6 +148,12 @@ impl Condition {
             Self::IsNot(unwanted) => value != unwanted,
             Self::OneOf(wanted) => wanted.iter().any(|w| w == value),
             Self::StartsWith(prefix) => value.starts_with(prefix),
+            Self::HostIn(namespace) => {
+                let host = value.split_once("://").map_or(value, |(_, host)| host);
+                let host = host.split(['/', ':']).next().unwrap_or_default();
+                let mut parts = host.split('.').skip(1);
+                parts.next() == Some(namespace) && parts.next().is_none_or(|svc| svc == "svc")
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 //! Invariant: at most [`Limits::max_series`] series and [`Limits::max_samples`] samples are held,
 //! whatever is fed; the samples of a series are in order of time, one per time.
 
+pub(crate) mod gathering;
+
 use std::{
     collections::{HashMap, HashSet},
     io::{self, BufRead},
@@ -48,6 +50,9 @@ pub struct Series {
     pub labels: Labels,
     /// Its samples in order of time.
     pub samples: Vec<Sample>,
+    /// Whether the samples are no counts but rates per second, computed by the server that had
+    /// more series than it was worth moving.
+    pub is_rate: bool,
 }
 
 /// What was read, and what of it could not be kept.
@@ -64,7 +69,7 @@ pub struct Account {
 }
 
 /// Series, found by metric name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Store {
     series: Vec<Series>,
     by_name: HashMap<Arc<str>, Vec<usize>>,
@@ -176,7 +181,7 @@ impl Filling {
         let index = self.store.series.len();
         self.known.insert(raw.to_vec(), index);
         self.store.by_name.entry(name.clone()).or_default().push(index);
-        self.store.series.push(Series { name, labels, samples: Vec::new() });
+        self.store.series.push(Series { name, labels, samples: Vec::new(), is_rate: false });
         Some(index)
     }
 
@@ -250,6 +255,12 @@ impl Store {
     #[must_use]
     pub fn len(&self) -> usize {
         self.series.len()
+    }
+
+    /// How many samples there are.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.series.iter().map(|series| series.samples.len()).sum()
     }
 
     /// Whether nothing was recorded.

@@ -52,7 +52,28 @@ pub struct Limits {
     pub cpu: Vec<f64>,
 }
 
-const KEYS: &[&str] = &["namespace", "pod", "container"];
+/// Labels that tell containers apart; the `exported_` ones are set where a server keeps those of
+/// the one it scrapes beside them.
+const KEYS: &[&str] =
+    &["namespace", "pod", "container", "exported_namespace", "exported_pod", "exported_container"];
+
+/// All metrics that are read here.
+pub(crate) const NAMES: &[&str] = &[
+    "container_memory_working_set_bytes",
+    "container_memory_usage_bytes",
+    "container_memory_rss",
+    "container_cpu_usage_seconds_total",
+    "container_cpu_cfs_throttled_periods_total",
+    "container_cpu_cfs_periods_total",
+    "container_spec_memory_limit_bytes",
+    "container_spec_cpu_quota",
+    "container_spec_cpu_period",
+    "kube_pod_container_resource_limits",
+    "kube_pod_container_resource_limits_memory_bytes",
+    "kube_pod_container_resource_limits_cpu_cores",
+    "kube_pod_container_status_restarts_total",
+    "kube_pod_container_status_last_terminated_reason",
+];
 
 /// All containers of the recording, or those of one namespace.
 #[must_use]
@@ -124,9 +145,9 @@ fn keep(place: &mut Vec<f64>, values: Vec<f64>) {
 
 fn place(labels: &Labels) -> Place {
     Place {
-        namespace: labels.get("namespace").to_owned(),
-        pod: labels.get("pod").to_owned(),
-        container: labels.get("container").to_owned(),
+        namespace: labels.first_of(&["exported_namespace", "namespace"]).to_owned(),
+        pod: labels.first_of(&["exported_pod", "pod"]).to_owned(),
+        container: labels.first_of(&["exported_container", "container"]).to_owned(),
     }
 }
 

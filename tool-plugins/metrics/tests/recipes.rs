@@ -58,7 +58,7 @@ impl Dump {
         fs::write(dir.path().join("snapshot.json"), r#"{"taken_at":"2025-01-02T11:04:40Z"}"#)
             .unwrap();
         fs::write(dir.path().join("metrics.om"), self.0 + "# EOF\n").unwrap();
-        let cluster = Source { snapshot: Some(dir.path().to_owned()) }.open().unwrap();
+        let cluster = Source::recorded(dir.path().to_owned()).open().await.unwrap();
         let recording = Arc::new(Recording::new(cluster));
         let harness = Harness::new(plugin_metrics::plugin(&recording)).await.unwrap();
         let outcome =

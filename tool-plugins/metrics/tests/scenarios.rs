@@ -22,7 +22,7 @@ async fn every_tool_answers_on_every_scenario_in_known_words() {
     }
     for scenario in scenarios {
         let (namespace, service) = corpus::alerted(&scenario);
-        let cluster = Source { snapshot: Some(scenario.clone()) }.open().unwrap();
+        let cluster = Source::recorded(scenario.clone()).open().await.unwrap();
         let recording = Arc::new(Recording::new(cluster));
         let harness = Harness::new(plugin_metrics::plugin(&recording)).await.unwrap();
         let calls = [

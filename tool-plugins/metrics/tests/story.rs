@@ -71,7 +71,7 @@ fn recorded(dir: &Path, metrics: Option<&str>) {
 async fn harness(metrics: Option<&str>) -> (TempDir, Harness) {
     let dir = tempfile::tempdir().unwrap();
     recorded(dir.path(), metrics);
-    let cluster = Source { snapshot: Some(dir.path().to_owned()) }.open().unwrap();
+    let cluster = Source::recorded(dir.path().to_owned()).open().await.unwrap();
     let recording = Arc::new(Recording::new(cluster));
     let harness = Harness::new(plugin_metrics::plugin(&recording)).await.unwrap();
     (dir, harness)

@@ -5,7 +5,7 @@ mod signals;
 use std::time::Duration;
 
 use agent_sdk::{Applies, CallCx, Failure, Output, Plugin, RateLimit, Spec, Tool};
-use plugin_cluster::Cluster;
+use plugin_cluster::{CheckAccess, Cluster};
 
 pub use self::signals::{
     NODE_SIGNALS, POD_SIGNALS, POLICY_SIGNALS, ROLLOUT_SIGNALS, SERVICE_SIGNALS, STORAGE_SIGNALS,
@@ -66,6 +66,14 @@ const POLICY_AFTER: [&str; 6] =
 /// The plugin `pods` with all its tools.
 #[must_use]
 pub fn plugin(cluster: &Cluster) -> Plugin {
+    let tools = [
+        CheckPods(cluster.clone()).spec(),
+        CheckRollouts(cluster.clone()).spec(),
+        CheckService(cluster.clone()).spec(),
+        CheckNodes(cluster.clone()).spec(),
+        CheckPolicies(cluster.clone()).spec(),
+        CheckStorage(cluster.clone()).spec(),
+    ];
     Plugin::new("pods", env!("CARGO_PKG_VERSION"))
         .title("Pods, rollouts, Services, policies and nodes")
         .tool(CheckPods(cluster.clone()))
@@ -74,6 +82,7 @@ pub fn plugin(cluster: &Cluster) -> Plugin {
         .tool(CheckNodes(cluster.clone()))
         .tool(CheckPolicies(cluster.clone()))
         .tool(CheckStorage(cluster.clone()))
+        .tool(CheckAccess::new(cluster.clone(), &tools))
 }
 
 /// `pods.check_pods`.
@@ -120,7 +129,7 @@ impl Tool for CheckPods {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        pods::check_pods(&self.0, &args).await
+        pods::check_pods(&self.0.view(), &args).await
     }
 }
 
@@ -155,7 +164,7 @@ impl Tool for CheckRollouts {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        rollouts::check_rollouts(&self.0, &args).await
+        rollouts::check_rollouts(&self.0.view(), &args).await
     }
 }
 
@@ -179,7 +188,7 @@ impl Tool for CheckService {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        services::check_service(&self.0, &args).await
+        services::check_service(&self.0.view(), &args).await
     }
 }
 
@@ -203,7 +212,7 @@ impl Tool for CheckNodes {
     }
 
     async fn call(&self, _cx: CallCx, _args: Nothing) -> Result<Output, Failure> {
-        nodes::check_nodes(&self.0).await
+        nodes::check_nodes(&self.0.view()).await
     }
 }
 
@@ -246,7 +255,7 @@ impl Tool for CheckPolicies {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        policies::check_policies(&self.0, &args).await
+        policies::check_policies(&self.0.view(), &args).await
     }
 }
 
@@ -284,7 +293,7 @@ impl Tool for CheckStorage {
     }
 
     async fn call(&self, _cx: CallCx, args: Where) -> Result<Output, Failure> {
-        storage::check_storage(&self.0, &args).await
+        storage::check_storage(&self.0.view(), &args).await
     }
 }
 

@@ -17,7 +17,9 @@ fn clock() -> Timestamp {
 }
 
 fn services() -> Plugins {
-    Plugins::new(Registry::new(Config::default()), clock)
+    let registry = Registry::new(Config::default());
+    let tools = Tools::new(registry.clone(), agent_redact::redact_cow);
+    Plugins::new(registry, (tools, Policy::default()), clock)
 }
 
 fn request(tools: &[&str]) -> tool::RegisterRequest {

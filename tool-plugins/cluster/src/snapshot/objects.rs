@@ -10,7 +10,7 @@ use agent_sdk::Failure;
 use serde_json::Value;
 
 use super::{broken, unreadable};
-use crate::{certificate, kind::Kind, object::Object};
+use crate::{kind::Kind, object::Object, secret};
 
 type ByKind = BTreeMap<Kind, Vec<Object>>;
 
@@ -113,40 +113,11 @@ fn sort_in(
         objects.extend(kind.map(|kind| (kind, Vec::new())));
     }
     for value in found {
-        let object = Object::new(without_secrets(value));
+        let object = Object::new(secret::without_values(value));
         let Some(kind) = Kind::of(object.kind()) else { continue };
         let key = (kind, object.namespace().to_owned(), object.name().to_owned());
         if !object.name().is_empty() && seen.insert(key) {
             objects.entry(kind).or_default().push(object);
         }
     }
-}
-
-/// Drops the values of a Secret. Of certificates in it dates and names are kept: they are public,
-/// every client is shown them. Of annotations only points in time are, such as a date of expiry.
-fn without_secrets(mut value: Value) -> Value {
-    if value.get("kind").and_then(Value::as_str) != Some("Secret") {
-        return value;
-    }
-    let mut kept = Vec::new();
-    for (field, encoded) in [("data", true), ("stringData", false)] {
-        let Some(data) = value.get_mut(field) else { continue };
-        kept.extend(certificate::kept_of_secret(data, encoded));
-        for (_, secret) in data.as_object_mut().into_iter().flatten() {
-            *secret = Value::String(String::new());
-        }
-    }
-    if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        // `kubectl apply` keeps a copy of the data there.
-        if let Some(notes) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
-            notes.retain(|_, note| {
-                note.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok())
-            });
-        }
-    }
-    if let Some(fields) = value.as_object_mut() {
-        // Only what was read here counts, not a field of that name in the recording.
-        fields.insert(certificate::KEPT.to_owned(), Value::Array(kept));
-    }
-    value
 }

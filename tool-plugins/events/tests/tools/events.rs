@@ -11,7 +11,7 @@ const NOW: &str = "2025-05-01T12:00:00Z";
 pub(crate) fn cluster(objects: &[Value]) -> (TempDir, Cluster) {
     let dir = TempDir::new().unwrap();
     let recording = Recording::write(dir.path(), NOW, objects).unwrap();
-    let cluster = recording.source().open().unwrap();
+    let cluster = recording.open().unwrap();
     (dir, cluster)
 }
 
@@ -311,7 +311,7 @@ async fn events_that_did_not_answer_fail_the_call_as_the_server_would() {
     let fault = json!({"taken_at": NOW, "source_faults": [{"target": "events", "status": 500, "message": "etcdserver: request timed out"}]});
     let recording = Recording::write(dir.path(), NOW, &[event("Preempted", "x")]).unwrap();
     let recording = recording.file("snapshot.json", fault.to_string()).unwrap();
-    let cluster = recording.source().open().unwrap();
+    let cluster = recording.open().unwrap();
     let failure = check_events(&cluster, &Where::default()).await.unwrap_err();
     assert_eq!(failure.class, FailureClass::External);
     assert!(failure.message.contains("request timed out"));

@@ -31,7 +31,7 @@ async fn the_tool_does_not_fail_on_a_recorded_incident_or_leave_the_catalogue() 
     };
     let catalogue = catalogue();
     for dir in entries.map(|e| e.unwrap().path()).filter(|p| p.join("kube").is_dir()) {
-        let cluster = Source { snapshot: Some(dir.clone()) }.open().expect("a readable recording");
+        let cluster = Source::recorded(dir.clone()).open().await.expect("a readable recording");
         let output = match check_events(&cluster, &Where::default()).await {
             Ok(output) => output,
             Err(failure) => {

@@ -1,7 +1,10 @@
 //! Changes are found where they are, and only there.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::float_cmp, reason = "tests")]
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::thresholds::CLEAR;
 
 /// A level with small, repeatable noise.
 fn level(value: f64, count: usize) -> Vec<f64> {
@@ -123,4 +126,35 @@ fn a_change_that_came_back_ends_where_it_did() {
     let shift = shift(&values).unwrap();
     assert_eq!((shift.start, shift.end), (100, 105));
     assert!(shift.after > 0.2 && shift.score > 8.0, "{shift:?}");
+}
+
+/// What a hole takes away.
+fn with_hole(mut values: Vec<f64>, from: usize, length: usize) -> Vec<f64> {
+    values.iter_mut().skip(from).take(length).for_each(|value| *value = f64::NAN);
+    values
+}
+
+proptest! {
+    #[test]
+    fn a_hole_in_a_level_is_no_change(
+        value in 0.001_f64..1e9, from in 0_usize..130, length in 1_usize..60
+    ) {
+        let values = with_hole(level(value, 130), from, length);
+        prop_assert!(shift(&values).is_none_or(|s| s.score < CLEAR));
+        prop_assert!(drift(&values).is_none_or(|d| d.score < CLEAR));
+    }
+
+    #[test]
+    fn a_step_is_found_through_a_hole(
+        value in 0.001_f64..1e6, times in 1.5_f64..50.0, at in 20_usize..110,
+        from in 0_usize..130, length in 1_usize..15, down in any::<bool>()
+    ) {
+        let (before, after) = if down { (value * times, value) } else { (value, value * times) };
+        let values = with_hole(step(before, at, after, 130 - at), from, length);
+        let found = shift(&values).unwrap();
+        // Where the hole hides the moment, the first value after it is the first sight.
+        let seen = if (from..from + length).contains(&at) { from + length } else { at };
+        prop_assert_eq!(found.start, seen);
+        prop_assert!(found.score >= CLEAR);
+    }
 }

@@ -51,6 +51,12 @@ impl Grid {
         Self { start_ms, step_ms, points: points.min(MAX_POINTS), look_back_ms: 2 * step_ms }
     }
 
+    /// The same times so much earlier.
+    #[must_use]
+    pub fn earlier(self, by_ms: i64) -> Self {
+        Self { start_ms: self.start_ms - by_ms, ..self }
+    }
+
     /// The time of a point, milliseconds since the epoch.
     #[must_use]
     pub fn time_ms(&self, point: usize) -> i64 {
@@ -75,7 +81,7 @@ pub fn evaluate(store: &Store, query: &Query, grid: Grid) -> Vec<Track> {
         Query::Over { function, selector, window } => select(store, selector)
             .map(|series| Track {
                 labels: series.labels.clone(),
-                values: over(*function, &series.samples, *window, grid),
+                values: windowed(*function, series, *window, grid),
             })
             .collect(),
         Query::By { fold, labels, of } => by(*fold, labels, evaluate(store, of, grid)),
@@ -90,6 +96,19 @@ fn select<'a>(store: &'a Store, selector: &'a Selector) -> impl Iterator<Item = 
     store.named(&selector.metric).filter(|series| {
         selector.matchers.iter().all(|m| m.condition.holds(series.labels.get(&m.label)))
     })
+}
+
+/// A series that a server made rates of has them; all else is computed.
+fn windowed(function: Function, series: &Series, window: Duration, grid: Grid) -> Vec<f64> {
+    let growth = matches!(function, Function::Rate | Function::Increase);
+    if !series.is_rate || !growth {
+        return over(function, &series.samples, window, grid);
+    }
+    let mut rates = instants(&series.samples, grid);
+    if function == Function::Increase {
+        rates.iter_mut().for_each(|rate| *rate *= window.as_secs_f64());
+    }
+    rates
 }
 
 fn instants(samples: &[Sample], grid: Grid) -> Vec<f64> {
@@ -125,6 +144,10 @@ fn over(function: Function, samples: &[Sample], window: Duration, grid: Grid) ->
                 Function::Increase => counter::increase(inside, time, window_ms),
                 Function::Average => average(inside.iter().map(|s| s.value)),
                 Function::Max => inside.iter().map(|s| s.value).reduce(f64::max),
+                Function::Last => inside.last().map(|s| s.value),
+                Function::Count => {
+                    u32::try_from(inside.len()).ok().filter(|n| *n > 0).map(f64::from)
+                }
             };
             value.unwrap_or(f64::NAN)
         })
@@ -157,6 +180,7 @@ fn fold_point(fold: Fold, members: &[Vec<f64>], point: usize) -> f64 {
         Fold::Sum => there.reduce(|a, b| a + b),
         Fold::Max => there.reduce(f64::max),
         Fold::Average => average(&mut there),
+        Fold::Count => there.map(|_| 1.0).reduce(|a, b| a + b),
     };
     folded.unwrap_or(f64::NAN)
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Labels whose value tells hit from miss.
-const RESULT: &[&str] = &[
+pub(crate) const RESULT: &[&str] = &[
     "result",
     "status",
     "outcome",
@@ -32,7 +32,7 @@ const RESULT: &[&str] = &[
     "upstream_cache_status",
 ];
 /// Labels that name one cache of several in a program.
-const NAME: &[&str] = &["cache", "cache_name", "cacheName", "cache_manager", "region"];
+pub(crate) const NAME: &[&str] = &["cache", "cache_name", "cacheName", "cache_manager", "region"];
 
 /// Metrics of what else is known of a cache, by meaning; the first that is there is taken.
 const EVICTED: &[&str] = &[

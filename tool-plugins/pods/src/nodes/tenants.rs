@@ -1,22 +1,27 @@
 //! Who runs on nodes in trouble: who of them may fill a disk without bound, and pods that are
 //! lost with their node.
 
-use agent_sdk::{Entity, Observation, Relation, RelationKind};
+use agent_sdk::{Entity, Failure, Observation, Relation, RelationKind};
 use jiff::{SignedDuration, Timestamp};
 use plugin_cluster::{Answer, Cluster, Kind, Object, Owners, pod};
 use serde_json::Value;
 
 /// A pod that was told to go has this long beyond its grace period.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(2);
+/// Nodes at most whose pods are asked for one by one.
+const MAX_TROUBLED: usize = 20;
 
 pub(super) async fn judge(
     cluster: &Cluster,
     (nodes, troubled): (&[Object], &[&Object]),
     answer: &mut Answer,
 ) {
-    let pods = cluster.list(Kind::Pod, None).await;
-    let pods = answer.or_gap("pods", pods);
-    let owners = Owners::read(cluster, None).await;
+    let (pods, owners) = if cluster.is_small().await {
+        let pods = cluster.list(Kind::Pod, None).await;
+        (answer.or_gap("pods", pods), Owners::read(cluster, None).await)
+    } else {
+        (on_troubled(cluster, troubled, answer).await, Owners::default())
+    };
     for pod in pods.iter().filter(|_| cluster.records(Kind::Node) && !nodes.is_empty()) {
         stranded(pod, nodes, (&owners, cluster.now()), answer);
     }
@@ -32,6 +37,20 @@ pub(super) async fn judge(
             answer.neutral(scratch(pod, volume, node.entity()));
         }
     }
+}
+
+/// Of a large cluster only the pods on nodes in trouble are read.
+async fn on_troubled(cluster: &Cluster, troubled: &[&Object], answer: &mut Answer) -> Vec<Object> {
+    let mut pods = Vec::new();
+    for node in troubled.iter().take(MAX_TROUBLED) {
+        let there = cluster.pods_on(node.name()).await;
+        pods.extend(answer.or_gap("pods", there));
+    }
+    if troubled.len() > MAX_TROUBLED {
+        let says = format!("of {} nodes in trouble {MAX_TROUBLED} were looked at", troubled.len());
+        answer.gap("pods on nodes in trouble", Failure::external("TOO_MANY_NODES", says));
+    }
+    pods
 }
 
 /// Scratch volumes on disk without a size limit.

@@ -19,7 +19,7 @@ pub(super) async fn judge(cluster: &Cluster, pods: &[Object], answer: &mut Answe
     let all_nodes = answer.or_gap("nodes", listed);
     let everywhere = cluster.list(Kind::Pod, None).await;
     let everywhere = answer.or_gap("pods of other namespaces", everywhere);
-    let fit = Fit { nodes: &all_nodes, pods: &everywhere };
+    let fit = Fit { nodes: &all_nodes, pods: &everywhere, whole: cluster.sees_all().await };
     // Told once for a node and once for a workload's pods, which wait for the same reason.
     let mut told: BTreeMap<String, Vec<&Object>> = BTreeMap::new();
     for pod in &waiting {
@@ -66,6 +66,8 @@ fn field<'a>(value: &'a Value, key: &str) -> &'a str {
 struct Fit<'a> {
     nodes: &'a [Object],
     pods: &'a [Object],
+    /// Whether these are all pods there are; else nobody can tell what is free.
+    whole: bool,
 }
 
 // === impl Fit ===
@@ -190,6 +192,9 @@ impl Fit<'_> {
 
     /// What is left of a resource on a node after what its pods asked for.
     fn free(&self, node: &Object, resource: &str) -> Option<f64> {
+        if !self.whole {
+            return None;
+        }
         let taken: f64 = self
             .pods
             .iter()

@@ -76,8 +76,8 @@ async fn listen(cluster: &Cluster, pod: &Object, container: &str) -> Heard {
             previous,
         };
         // Logs that cannot be read are the logs plugin's gap.
-        let Ok(Some(lines)) = cluster.logs(&file).await else { continue };
-        for line in lines.take(MAX_LINES).filter_map(Result::ok) {
+        let Ok(Some(lines)) = cluster.last_lines(&file, MAX_LINES).await else { continue };
+        for line in lines {
             heard.ports.extend(sayings::listening(&line.text));
             if let Some(answer) = sayings::probe_answer(&line.text) {
                 let entry = heard.answers.entry(answer).or_default();

@@ -56,10 +56,10 @@ pub(super) async fn listen(scene: &Scene<'_>, answer: &mut Answer) -> Heard {
     for file in files.iter().take(MAX_LOGS) {
         let speaker = pod_of(file).map_or_else(|| former(file), |pod| scene.owners.top(pod));
         let at = Entity::new("Pod", file.namespace.as_str(), file.pod.as_str());
-        let Ok(Some(lines)) = scene.cluster.logs(file).await else { continue };
+        let Ok(Some(lines)) = scene.cluster.last_lines(file, MAX_LINES).await else { continue };
         let started = pod_of(file).and_then(|p| p.time("/status/startTime").or(p.created()));
         let (mut fresh, mut begun) = (None, None);
-        for line in lines.take(MAX_LINES).filter_map(Result::ok) {
+        for line in lines {
             let always = is_early(line.time, begun, scene.cluster.now());
             let complains = heard.line(&line.text, line.time, (&speaker, &at, always));
             // Only a log that tells of other things before says that a complaint is old; one that

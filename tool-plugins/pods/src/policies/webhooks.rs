@@ -179,7 +179,6 @@ async fn silent(
     told: &BTreeSet<Entity>,
     answer: &mut Answer,
 ) {
-    let services = scene.cluster.list(Kind::Service, None).await.unwrap_or_default();
     let namespaces = scene.cluster.list(Kind::Namespace, None).await.unwrap_or_default();
     let short = |w: &&Object| {
         let top = scene.owners.top(w);
@@ -197,7 +196,7 @@ async fn silent(
             let hooks = list(configuration.value(), "webhooks").iter();
             let standing = hooks.filter(|hook| stands_before_pods(hook, home));
             for (hook, service) in standing.filter_map(|h| Some((h, service_of(h)?))) {
-                if !has_nobody(scene, &services, &service) {
+                if !has_nobody(scene, &service).await {
                     continue;
                 }
                 let failure = WebhookFailure {
@@ -248,18 +247,15 @@ fn service_of(hook: &Value) -> Option<Entity> {
 }
 
 /// Whether a Service does not exist or has no ready pod.
-fn has_nobody(scene: &Scene<'_>, services: &[Object], wanted: &Entity) -> bool {
+async fn has_nobody(scene: &Scene<'_>, wanted: &Entity) -> bool {
+    let there = Some(wanted.namespace.as_str());
+    let Ok(services) = scene.cluster.list(Kind::Service, there).await else { return false };
     let Some(service) = services.iter().find(|s| s.entity() == *wanted) else {
         return scene.cluster.records(Kind::Service);
     };
+    let Ok(pods) = scene.cluster.list(Kind::Pod, there).await else { return false };
     let chosen = service.map("/spec/selector");
     let ready = |p: &&Object| p.condition("Ready").is_some_and(|c| c.status == "True");
     !chosen.is_empty()
-        && !scene
-            .pods
-            .iter()
-            .filter(|p| {
-                p.namespace() == wanted.namespace && selector::pairs_match(&chosen, &p.labels())
-            })
-            .any(|p| ready(&p))
+        && !pods.iter().filter(|p| selector::pairs_match(&chosen, &p.labels())).any(|p| ready(&p))
 }

@@ -21,8 +21,8 @@ impl Endpoints {
         let mut all = Vec::new();
         let mut known = false;
         for kind in [Kind::Endpoints, Kind::EndpointSlice] {
-            known |= cluster.records(kind);
             all.extend(cluster.list(kind, namespace).await.unwrap_or_default());
+            known |= cluster.records(kind);
         }
         Self { all, known }
     }

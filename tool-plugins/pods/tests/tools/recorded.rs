@@ -10,7 +10,7 @@ pub(crate) const NOW: &str = "2025-05-01T12:00:00Z";
 pub(crate) fn cluster(objects: &[Value]) -> (TempDir, Cluster) {
     let dir = TempDir::new().unwrap();
     let recording = Recording::write(dir.path(), NOW, objects).unwrap();
-    let cluster = recording.source().open().unwrap();
+    let cluster = recording.open().unwrap();
     (dir, cluster)
 }
 
@@ -77,6 +77,6 @@ pub(crate) fn speaking(objects: &[Value], logs: &[(&str, &str)]) -> (TempDir, Cl
     for (path, lines) in logs {
         recording = recording.file(&format!("logs/{path}"), lines).unwrap();
     }
-    let cluster = recording.source().open().unwrap();
+    let cluster = recording.open().unwrap();
     (dir, cluster)
 }

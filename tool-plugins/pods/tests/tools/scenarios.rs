@@ -47,7 +47,7 @@ async fn no_tool_fails_on_a_recorded_incident_or_leaves_the_catalogue() {
         return;
     };
     for dir in entries.map(|e| e.unwrap().path()).filter(|p| p.join("kube").is_dir()) {
-        let cluster = Source { snapshot: Some(dir.clone()) }.open().expect("a readable recording");
+        let cluster = Source::recorded(dir.clone()).open().await.expect("a readable recording");
         let args = Where::default();
         let output = pods::check_pods(&cluster, &args).await.expect("pods");
         holds("check_pods", &output, &tools::POD_SIGNALS);

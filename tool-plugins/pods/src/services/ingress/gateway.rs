@@ -61,8 +61,8 @@ impl Gateway {
             pods.iter().any(|p| p.namespace() == file.namespace && p.name() == file.pod)
         };
         for file in files.iter().filter(speaks).take(6) {
-            let Ok(Some(lines)) = cluster.logs(file).await else { continue };
-            for line in lines.take(MAX_LINES).filter_map(Result::ok) {
+            let Ok(Some(lines)) = cluster.last_lines(file, MAX_LINES).await else { continue };
+            for line in lines {
                 heard.line(&line.text, line.time);
             }
         }

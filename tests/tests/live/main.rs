@@ -1,0 +1,22 @@
+//! The rungs that need more than Rust, on the real thing: a control plane, kubelets over a
+//! simulated runtime, Prometheus, Alertmanager. These stories prove the ground that others stand
+//! on. What is not installed is skipped aloud.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests: what is not there is a failed test"
+)]
+
+mod accounts;
+mod backends;
+mod cluster;
+mod failures;
+mod investigations;
+mod kwok;
+mod pods;
+mod scale;
+mod secrets;
+mod worlds;

@@ -1,0 +1,135 @@
+//! The tool `check_access`, which each plugin that reads a cluster offers: whether the cluster
+//! answers, and which of the rights that its tools name are there, found by asking for one object
+//! of each. It asks only for what it reports on and changes nothing: whoever may not even ask
+//! "may I" is served as well.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use agent_sdk::{CallCx, Failure, FailureClass, Output, Spec, Tool};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Cluster, Kind, Span};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct CheckAccess {
+    cluster: Cluster,
+    /// By permission the tools that need it.
+    needs: BTreeMap<String, Vec<String>>,
+}
+
+/// Arguments of the tool.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Args {
+    /// Namespace to try rights in; empty tries them for the whole cluster.
+    pub namespace: String,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// Which cluster, and as whom as far as it is known here.
+    source: String,
+    /// By permission.
+    permissions: Vec<Permission>,
+    /// Whether all namespaces are read, or only the alerted one and what it names.
+    reads_whole_cluster: bool,
+    /// Seconds by which the server's clock is ahead.
+    clock_ahead_seconds: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Permission {
+    permission: String,
+    /// Which tools need it.
+    tools: Vec<String>,
+    /// `yes`, `no`, or `unknown` when it could not be tried.
+    allowed: &'static str,
+    /// Why not.
+    says: String,
+}
+
+// === impl CheckAccess ===
+
+impl CheckAccess {
+    /// The tool for a plugin with these tools.
+    #[must_use]
+    pub fn new(cluster: Cluster, tools: &[Spec]) -> Self {
+        let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, permissions) in tools.iter().map(Spec::needs) {
+            for permission in permissions {
+                needs.entry(permission.clone()).or_default().push(name.to_owned());
+            }
+        }
+        Self { cluster, needs }
+    }
+}
+
+impl Tool for CheckAccess {
+    type Args = Args;
+
+    fn spec(&self) -> Spec {
+        Spec::read_only(
+            "check_access",
+            "Tells whether the cluster answers and which rights this plugin has and lacks, with \
+             the tools that need them. Use it when a report has gaps.",
+        )
+        .title("Check access")
+        .timeout(Duration::from_secs(30))
+        .example("For a namespace", r#"{"namespace":"my-namespace"}"#)
+    }
+
+    async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
+        let cluster = self.cluster.view();
+        let namespace = Some(args.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+        let mut permissions = Vec::new();
+        for (permission, tools) in &self.needs {
+            if cx.is_cancelled() {
+                return Err(Failure::new(FailureClass::Cancelled, "WITHDRAWN", "withdrawn"));
+            }
+            let tried = try_one(&cluster, permission, namespace).await;
+            let (allowed, says) = match tried {
+                Some(Ok(())) => ("yes", String::new()),
+                Some(Err(failure)) => ("no", failure.message),
+                None => ("unknown", "there is nothing here to try it on".to_owned()),
+            };
+            permissions.push(Permission {
+                permission: permission.clone(),
+                tools: tools.clone(),
+                allowed,
+                says,
+            });
+        }
+        let lacking = permissions.iter().filter(|p| p.allowed == "no").count();
+        let answer = Answer {
+            source: cluster.source(),
+            reads_whole_cluster: cluster.is_small().await,
+            clock_ahead_seconds: cluster.clock_ahead(),
+            permissions,
+        };
+        let summary = format!("{}: {lacking} of {} rights lack", answer.source, self.needs.len());
+        Ok(Output::new(&answer)?.summary(summary).observed_at(cluster.now()))
+    }
+}
+
+/// Whether a permission such as `k8s:pods/list` is there; nothing where it cannot be tried.
+async fn try_one(
+    cluster: &Cluster,
+    permission: &str,
+    namespace: Option<&str>,
+) -> Option<Result<(), Failure>> {
+    let (resource, verb) = permission.strip_prefix("k8s:")?.split_once('/')?;
+    if (resource, verb) == ("pods", "log") {
+        let files = match cluster.log_files(namespace).await {
+            Ok(files) => files,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let file = files.iter().find(|file| !file.previous)?;
+        let tried = cluster.logs(file, Span { lines: Some(1), since: None }).await;
+        return Some(tried.map(|_| ()));
+    }
+    let kind = Kind::of_plural(resource)?;
+    Some(cluster.probe(kind, namespace).await)
+}
