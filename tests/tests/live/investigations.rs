@@ -89,7 +89,7 @@ fn wrong_asks(plane: &ControlPlane, mark: Mark) -> Vec<String> {
 }
 
 /// Rights that these incidents give no reason to use, and what does.
-const RARELY: [(&str, &str); 11] = [
+const RARELY: [(&str, &str); 9] = [
     ("events configmaps", "a large cluster: which namespaces its settings name"),
     ("events namespaces", "the same"),
     ("logs namespaces", "the same"),
@@ -99,8 +99,6 @@ const RARELY: [(&str, &str); 11] = [
     ("pods persistentvolumes", "the same"),
     ("pods storageclasses", "the same"),
     ("pods volumeattachments", "the same"),
-    ("pods priorityclasses", "a pod that was preempted, or outranked"),
-    ("pods certificates", "a cluster with cert-manager"),
 ];
 
 /// Rights in `k8s/base/rights.yaml` that no plugin used since `mark`, as `plugin resource`.

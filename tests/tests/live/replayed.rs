@@ -1,10 +1,19 @@
 //! The recorded incidents over HTTP, from an API server that replays them and a real Prometheus:
 //! the same verdicts as from their files.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use agent_proto::v1::Investigation;
 use agent_tests::{alert::Scenario, replay::Replay, staged};
+use agentd::{
+    cli,
+    eval::{Truth, score},
+};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -16,24 +25,31 @@ fn all() -> Vec<PathBuf> {
     all
 }
 
-fn found(name: &str, found: &Investigation, truth: &Scenario) -> Result<(), String> {
+/// The verdict of the corpus's own scorer, all of its checks; what failed otherwise.
+fn found(name: &str, found: &Investigation, truth: &Truth) -> Result<(), String> {
     let report = found.report.clone().unwrap_or_default();
     let gaps: Vec<String> = report
         .gaps
         .iter()
         .map(|gap| format!("{}: {}", gap.subject, gap.failure.clone().unwrap_or_default().message))
         .collect();
-    let told = format!("{name}: {}\n  gaps {gaps:#?}", report.summary);
-    match report.root_causes.first() {
-        None if truth.category == "false_alarm_healthy" => Ok(()),
-        None => Err(told),
-        Some(cause) => {
-            let culprit = cause.culprit.clone().unwrap_or_default();
-            let right = cause.category == truth.category
-                && truth.culprit.as_ref().is_none_or(|truth| truth.name == culprit.name);
-            if right { Ok(()) } else { Err(told) }
-        }
+    let answer = cli::answer(&report, &BTreeMap::new()).map_err(|error| error.to_string())?;
+    let scored = score(truth, &answer);
+    let failed: Vec<String> = scored
+        .checks
+        .iter()
+        .filter(|(_, (passed, _))| !passed)
+        .map(|(check, (_, why))| format!("{}: {why}", check.as_str()))
+        .collect();
+    if scored.pass {
+        return Ok(());
     }
+    Err(format!("{name}: {failed:?}\n  {}\n  gaps {gaps:#?}", report.summary))
+}
+
+fn truth(scenario: &Path) -> Truth {
+    let text = fs::read_to_string(scenario.join("scenario.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
 }
 
 #[tokio::test]
@@ -46,7 +62,7 @@ async fn recorded_incidents_have_the_same_verdict_over_the_wire_as_from_files() 
         let fleet = replay.fleet().await.unwrap();
         let alert = replay.alert(&truth).unwrap();
         let ended = fleet.client().unwrap().investigate(alert, LONG).await.unwrap();
-        wrong.extend(found(&name, &ended, &truth).err());
+        wrong.extend(found(&name, &ended, &self::truth(&scenario)).err());
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
@@ -60,7 +76,8 @@ async fn a_prometheus_that_answers_500_or_hangs_is_a_named_gap_and_the_others_ar
         let fleet = replay.fleet().await.unwrap();
         let alert = replay.alert(&truth).unwrap();
         let ended = fleet.client().unwrap().investigate(alert, LONG).await.unwrap();
-        found(fault, &ended, &truth).unwrap();
+        let cause = ended.report.clone().unwrap_or_default().root_causes;
+        assert_eq!(cause.first().map(|c| &c.category), Some(&truth.category), "{fault}");
         let gaps = ended.report.unwrap_or_default().gaps;
         let named = gaps.iter().any(|gap| gap.subject.contains("metrics"));
         assert!(named, "{fault}: {gaps:#?}");
