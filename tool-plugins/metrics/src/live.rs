@@ -25,7 +25,7 @@ pub use plugin_http::Bounds;
 
 use self::{answer::Kind, round::Round, settings::Settings};
 use crate::{
-    query::{Grid, Query, Track, promql},
+    query::{Condition, Grid, Query, Selector, Track, promql},
     store::{Limits, Store, gathering::Gathering},
 };
 
@@ -193,6 +193,28 @@ impl Live {
         let times = [grid.start_ms, end_ms, grid.step_ms].map(questions::seconds);
         let answered = questions::ranged(&session, &promql::render(query), times).await?;
         Ok(answered.data.into_iter().map(|fetched| fetched.track(grid)).collect())
+    }
+
+    /// How many series there are of late of each of `names`.
+    ///
+    /// # Errors
+    /// As for [`Self::measured`].
+    pub async fn series(
+        &self,
+        names: &[&str],
+        (now, within): (Timestamp, Duration),
+    ) -> Result<BTreeMap<String, usize>, Failure> {
+        let session = self.server.session(within)?;
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let condition = Condition::OneOf(names);
+        let called = Selector::new("").matching("__name__", condition);
+        questions::counts(&session, &called, &questions::seconds(now.as_millisecond())).await
+    }
+
+    /// Kind and address, for people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.server.shown()
     }
 
     fn is_present(&self, now: Timestamp) -> bool {
