@@ -115,6 +115,7 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
         lease_ttl: config.plugins.lease_ttl,
         renew_interval: config.plugins.renew_interval,
         reserved: RESERVED.map(str::to_owned).into(),
+        networks: config.plugins.networks.clone(),
         supervised_token: token,
         catalogue,
         server_id: uuid::Uuid::new_v4().to_string(),

@@ -6,13 +6,14 @@
 pub mod environment;
 pub mod keys;
 pub mod load;
+mod networks;
 pub mod show;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use jiff::SignedDuration;
 
-use crate::{memory, telemetry};
+use crate::{memory, plugin::network::Network, telemetry};
 
 pub use environment::Environment;
 pub use load::{Fault, Faults, Flag, Loaded, Origin, Sources};
@@ -59,6 +60,8 @@ pub struct Plugins {
     pub lease_ttl: Duration,
     /// How often a sign of life is asked for.
     pub renew_interval: Duration,
+    /// Where plugins may call from, beside this machine.
+    pub networks: Vec<Network>,
 }
 
 /// Bounds of the work. A caller may ask for less, never for more.
@@ -99,6 +102,7 @@ impl Config {
                 dir: None,
                 lease_ttl: Duration::from_secs(30),
                 renew_interval: Duration::from_secs(10),
+                networks: Vec::new(),
             },
             investigation: Investigation {
                 max_duration: Duration::from_secs(300),

@@ -14,6 +14,7 @@ pub mod environment;
 pub mod fleet;
 pub mod incidents;
 pub mod live;
+pub mod manifests;
 pub mod measure;
 pub mod process;
 pub mod prometheus;

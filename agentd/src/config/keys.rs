@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::Config;
+use super::{Config, networks};
 use crate::telemetry::{self, Format};
 
 /// How variables that set keys begin.
@@ -34,7 +34,7 @@ pub struct Key {
 }
 
 /// All keys, by section.
-pub static KEYS: [Key; 15] = [
+pub static KEYS: [Key; 16] = [
     Key {
         path: "grpc.listen",
         meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
@@ -79,6 +79,14 @@ pub static KEYS: [Key; 15] = [
                 .map(|v| c.plugins.renew_interval = v)
         },
         show: |c| Some(shown_duration(c.plugins.renew_interval)),
+    },
+    Key {
+        path: "plugins.networks",
+        meaning: "Where plugins may call from beside this machine, as ranges such as [\"10.0.0.0/8\"], a \
+                  list or words with commas; each is dialled at the address that it calls from",
+        also: &[],
+        read: |c, raw| networks::read(raw).map(|v| c.plugins.networks = v),
+        show: |c| Some(networks::shown(&c.plugins.networks)),
     },
     Key {
         path: "investigation.max_duration",
