@@ -12,6 +12,7 @@ pub mod control_plane;
 pub mod denier;
 pub mod environment;
 pub mod fleet;
+pub mod http;
 pub mod incidents;
 pub mod live;
 pub mod manifests;

@@ -118,7 +118,7 @@ impl Manifests {
     ///
     /// # Errors
     /// When there is none.
-    pub fn named(&self, kind: &str, name: &str) -> Result<&Value> {
+    pub fn named<'a>(&'a self, kind: &'a str, name: &str) -> Result<&'a Value> {
         let hashed = format!("{name}-");
         let is = |object: &&Value| {
             let own = name_of(object);

@@ -25,10 +25,6 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 const OVERLAYS: [&str; 2] = ["overlays/production", "overlays/dev"];
-/// What only comes with the transport's security, and is looked at once that is in the program.
-const OF_TRANSPORT: [&str; 5] =
-    ["AGENTD__TLS__", "AGENTD__AUTH__", "AGENTD_CA_FILE", "PLUGIN_TLS_CERT", "PLUGIN_TLS_KEY"];
-
 /// A cluster of these tests alone, as the namespace has a name that others use.
 async fn cluster() -> Option<&'static ControlPlane> {
     static OWN: OnceCell<Option<ControlPlane>> = OnceCell::const_new();
@@ -125,12 +121,6 @@ async fn what_the_namespace_forbids_is_refused_there() {
     );
 }
 
-/// Whether the program has what a variable belongs to; the transport's security is being built.
-fn is_due(variable: &str) -> bool {
-    keys::find("tls.cert_file").is_some()
-        || !OF_TRANSPORT.iter().any(|beginning| variable.starts_with(beginning))
-}
-
 #[tokio::test]
 async fn the_daemon_takes_the_settings_of_every_overlay() {
     let Some(plane) = cluster().await else { return };
@@ -146,7 +136,7 @@ async fn the_daemon_takes_the_settings_of_every_overlay() {
         let mut command = Command::new(build::programs().unwrap().join("agentd"));
         command.args(["config", "check", "--config"]).arg(&file).env_clear();
         let known: BTreeSet<String> = keys::KEYS.iter().map(keys::Key::variable).collect();
-        for (name, value) in daemon.variables().into_iter().filter(|(name, _)| is_due(name)) {
+        for (name, value) in daemon.variables() {
             assert!(known.contains(name), "{overlay}: {name} sets nothing");
             command.env(name, value.unwrap());
         }
@@ -187,12 +177,7 @@ fn variables_of_plugin(held: &Held<'_>, help: &str) {
         asked.borrow_mut().insert(name.to_owned());
         // Files are the cluster's; what is made of a pod's address is read below.
         let plain = |value: &&str| !value.starts_with('/') && !value.contains("$(");
-        let value = given.get(name).copied().flatten().filter(plain)?;
-        Some(if is_due("PLUGIN_TLS_CERT") {
-            value.to_owned()
-        } else {
-            value.replace("https", "http")
-        })
+        given.get(name).copied().flatten().filter(plain).map(str::to_owned)
     });
     let options = options.unwrap();
     let port = u64::from(options.listen.port());
@@ -201,7 +186,7 @@ fn variables_of_plugin(held: &Held<'_>, help: &str) {
     for (name, value) in held.variables() {
         let told = help.contains(&format!("[env: {name}="));
         let known = asked.borrow().contains(name) || told || name == "POD_IP";
-        assert!(known || !is_due(name), "{} does not read {name}", held.program());
+        assert!(known, "{} does not read {name}", held.program());
         let made_of = value.and_then(|value| value.split("$(").nth(1)?.split(')').next());
         assert!(made_of.is_none_or(|other| before.contains(&other)), "{name} in {before:?}");
         before.push(name);
