@@ -75,6 +75,10 @@ proto:
 deny:
     cargo deny check licenses bans sources
 
+# The container image, from programs built here; needs buildah.
+image:
+    k8s/image
+
 # The documentation of all crates.
 doc:
     cargo doc --workspace --no-deps

@@ -273,6 +273,7 @@ fn registry(config: &Config, token: Option<String>) -> Result<Registry, Error> {
         lease_ttl: config.plugins.lease_ttl,
         renew_interval: config.plugins.renew_interval,
         reserved: RESERVED.map(str::to_owned).into(),
+        networks: config.plugins.networks.clone(),
         supervised_token: token,
         catalogue: Arc::new(Catalogue::with_folder(folder)?),
         server_id: uuid::Uuid::new_v4().to_string(),

@@ -13,7 +13,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use jiff::SignedDuration;
 
-use crate::{intake, memory, notify::Webhook, telemetry, transport};
+use crate::{intake, memory, notify::Webhook, plugin::network::Network, telemetry, transport};
 
 pub use environment::Environment;
 pub use load::{Fault, Faults, Flag, Loaded, Origin, Sources};
@@ -68,6 +68,8 @@ pub struct Plugins {
     pub lease_ttl: Duration,
     /// How often a sign of life is asked for.
     pub renew_interval: Duration,
+    /// Where plugins may call from, beside this machine.
+    pub networks: Vec<Network>,
 }
 
 /// Bounds of the work. A caller may ask for less, never for more.
@@ -143,6 +145,7 @@ impl Config {
                 dir: None,
                 lease_ttl: Duration::from_secs(30),
                 renew_interval: Duration::from_secs(10),
+                networks: Vec::new(),
             },
             investigation: Investigation {
                 max_duration: Duration::from_secs(300),

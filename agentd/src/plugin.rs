@@ -16,6 +16,7 @@ mod fault;
 mod health;
 mod instance;
 pub(crate) mod luck;
+pub mod network;
 mod reading;
 pub mod registry;
 mod retry;

@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod http;
 pub mod incidents;
 pub mod live;
+pub mod manifests;
 pub mod measure;
 pub mod process;
 pub mod prometheus;

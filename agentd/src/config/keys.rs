@@ -6,8 +6,8 @@ mod reading;
 use std::time::Duration;
 
 use reading::{
-    address, address_or_off, duration, duration_between, file, list, number, path, shown_duration,
-    switch, text, words,
+    address, address_or_off, duration, duration_between, file, list, number, path, ranges,
+    shown_duration, spelled_ranges, switch, text, words,
 };
 pub(super) use reading::{kind, quoted};
 pub use reading::{parse_duration, spelled};
@@ -43,7 +43,7 @@ pub struct Key {
 }
 
 /// All keys, by section.
-pub static KEYS: [Key; 26] = [
+pub static KEYS: [Key; 27] = [
     Key {
         path: "grpc.listen",
         meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
@@ -88,6 +88,14 @@ pub static KEYS: [Key; 26] = [
                 .map(|v| c.plugins.renew_interval = v)
         },
         show: |c| Some(shown_duration(c.plugins.renew_interval)),
+    },
+    Key {
+        path: "plugins.networks",
+        meaning: "Where plugins may call from beside this machine, as ranges such as [\"10.0.0.0/8\"], a \
+                  list or words with commas; each is dialled at the address that it calls from",
+        also: &[],
+        read: |c, raw| ranges(raw).map(|v| c.plugins.networks = v),
+        show: |c| Some(list(&spelled_ranges(&c.plugins.networks))),
     },
     Key {
         path: "investigation.max_duration",

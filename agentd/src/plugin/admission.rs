@@ -63,7 +63,8 @@ pub(crate) async fn check(
     config: &Config,
     catalogue: &Catalogue,
 ) -> Result<Admitted, Error> {
-    if caller.peer.is_some_and(|peer| !local(peer.ip())) {
+    let elsewhere = caller.peer.map(|peer| peer.ip().to_canonical()).filter(|ip| !local(*ip));
+    if elsewhere.is_some_and(|ip| !config.networks.iter().any(|network| network.holds(ip))) {
         return Err(Error::NotLocal);
     }
     let mut wrong = Vec::new();
@@ -90,7 +91,7 @@ pub(crate) async fn check(
     protocol(&catalog)?;
     let Some(Target { host, port }) = endpoint else { return Err(Error::RelayUnserved) };
     let Some(direct) = direct else { return Err(Error::RelayUnserved) };
-    let address = resolve(&host, port).await?;
+    let address = resolve(&host, port, elsewhere).await?;
     let guest = catalogue.admit(&offered(&catalog));
     let mut words = catalogue.clone();
     words.host(&guest);
@@ -213,7 +214,9 @@ fn endpoint(
         return None;
     };
     let host = if host.is_empty() {
-        caller.peer.map_or_else(|| "127.0.0.1".to_owned(), |peer| peer.ip().to_string())
+        caller
+            .peer
+            .map_or_else(|| "127.0.0.1".to_owned(), |peer| peer.ip().to_canonical().to_string())
     } else {
         host.trim_start_matches('[').trim_end_matches(']').to_owned()
     };
@@ -224,15 +227,17 @@ fn endpoint(
     Some(Target { host, port })
 }
 
-/// The address to dial. A name must stand for loopback only, and is looked up now and never again,
-/// so that it cannot come to mean something else later.
-async fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
+/// The address to dial: this machine, or for a plugin elsewhere the very address that it calls from,
+/// so that nobody is made to dial a third. A name must stand for that only, and is looked up now and
+/// never again, so that it cannot come to mean something else later.
+async fn resolve(host: &str, port: u16, elsewhere: Option<IpAddr>) -> Result<SocketAddr, Error> {
     let refused = || Error::EndpointNotAllowed { host: host.to_owned() };
     let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(literal) => vec![SocketAddr::new(literal, port)],
         Err(_) => tokio::net::lookup_host((host, port)).await.map_err(|_| refused())?.collect(),
     };
-    if !found.iter().all(|address| local(address.ip())) {
+    let own = |ip: IpAddr| elsewhere.map_or_else(|| local(ip), |peer| ip.to_canonical() == peer);
+    if !found.iter().all(|address| own(address.ip())) {
         return Err(refused());
     }
     // Plugins listen on IPv4 unless they say otherwise, and a name often stands for both.

@@ -33,7 +33,9 @@ use super::{
     ear::{Ear, Heard},
     health,
     instance::{Bell, Instance, Made},
-    luck, wire,
+    luck,
+    network::Network,
+    wire,
 };
 use crate::{
     reasoner::catalogue::Catalogue,
@@ -49,6 +51,8 @@ pub struct Config {
     pub renew_interval: Duration,
     /// Namespaces that only supervised plugins may take, once there is a token.
     pub reserved: Vec<String>,
+    /// Where plugins may call from, beside this machine.
+    pub networks: Vec<Network>,
     /// What supervised plugins present as bearer token; none in a daemon that supervises nothing.
     pub supervised_token: Option<String>,
     /// The daemon's own signals and causes, to which plugins add theirs.
@@ -95,6 +99,7 @@ impl Default for Config {
             lease_ttl: Duration::from_secs(30),
             renew_interval: Duration::from_secs(10),
             reserved: Vec::new(),
+            networks: Vec::new(),
             supervised_token: None,
             catalogue: Arc::default(),
             server_id: "agentd".to_owned(),

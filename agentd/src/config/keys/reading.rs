@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::Raw;
+use crate::plugin::network::{Network, NotANetwork};
 
 pub(super) fn text(raw: Raw<'_>) -> Result<String, String> {
     match raw {
@@ -60,6 +61,16 @@ pub(super) fn words(raw: Raw<'_>) -> Result<Vec<String>, String> {
         }
         Raw::Typed(other) => Err(format!("{wanted}, not {}", kind(other))),
     }
+}
+
+/// Ranges of addresses.
+pub(super) fn ranges(raw: Raw<'_>) -> Result<Vec<Network>, String> {
+    let read = |word: &String| word.parse().map_err(|fault: NotANetwork| fault.to_string());
+    words(raw)?.iter().map(read).collect()
+}
+
+pub(super) fn spelled_ranges(ranges: &[Network]) -> Vec<String> {
+    ranges.iter().map(Network::to_string).collect()
 }
 
 pub(super) fn list(words: &[String]) -> String {

@@ -118,6 +118,30 @@ async fn an_endpoint_is_an_address_of_this_machine() {
 }
 
 #[tokio::test]
+async fn a_plugin_elsewhere_is_dialled_where_it_calls_from_and_nowhere_else() {
+    let networks = vec!["10.0.0.0/8".parse().unwrap(), "169.254.0.0/16".parse().unwrap()];
+    let config = Config { networks, ..Config::default() };
+    for (peer, endpoint, dialled) in [
+        ("10.0.0.9:999", "10.0.0.9:4000", Some("10.0.0.9:4000")),
+        ("10.0.0.9:999", ":4000", Some("10.0.0.9:4000")),
+        ("[::ffff:10.0.0.9]:999", ":4000", Some("10.0.0.9:4000")),
+        ("10.0.0.9:999", "10.0.0.8:4000", None),
+        ("10.0.0.9:999", "127.0.0.1:4000", None),
+        ("10.0.0.9:999", "localhost:4000", None),
+        ("10.0.0.9:999", "169.254.169.254:80", None),
+        ("169.254.1.1:999", ":4000", None),
+        ("11.0.0.9:999", ":4000", None),
+        ("127.0.0.1:999", "10.0.0.9:4000", None),
+    ] {
+        let caller = Caller { peer: Some(peer.parse().unwrap()), bearer: None };
+        let request = pb::RegisterRequest { transport: direct(endpoint), ..good() };
+        let found = check(request, &caller, &config).await;
+        let found = found.ok().map(|admitted| admitted.address.to_string());
+        assert_eq!(found.as_deref(), dialled, "{endpoint} of {peer}");
+    }
+}
+
+#[tokio::test]
 async fn strangers_and_the_relay_are_refused_each_with_its_reason() {
     let caller = Caller { peer: Some("10.0.0.9:999".parse().unwrap()), bearer: None };
     let error = check(good(), &caller, &Config::default()).await.unwrap_err();

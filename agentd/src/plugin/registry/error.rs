@@ -28,11 +28,11 @@ pub enum Error {
     #[error("the relay is not served yet; register with a direct transport")]
     RelayUnserved,
     /// The plugin calls from another machine.
-    #[error("plugins register from this machine only, until roles and TLS are there")]
+    #[error("plugins register from this machine and from plugins.networks only")]
     NotLocal,
     /// The instance is to be dialled on another machine.
     #[error(
-        "{host:?} is not dialled: it is, or cannot be shown to be, only this machine; give 127.0.0.1 or \":port\""
+        "{host:?} is not dialled: it is not, or cannot be shown to be, the machine that the plugin calls from; give \":port\""
     )]
     EndpointNotAllowed {
         /// What was given.
