@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Our own crates that each crate may depend on. The tests may use everything.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("proto/Cargo.toml", &[]),
     ("sdk/redact/Cargo.toml", &[]),
     ("sdk/Cargo.toml", &["agent-proto", "agent-redact"]),
