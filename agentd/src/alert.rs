@@ -1,5 +1,7 @@
 //! An alert: a signal that came in. What is enough for one, how big it may be, and the fingerprint
-//! that tells repeats of the same trouble. Pure.
+//! that tells repeats of the same trouble; what is too long is cut and marked by [`Alert::cut`]. Pure.
+
+mod cut;
 
 use std::collections::BTreeMap;
 

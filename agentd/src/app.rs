@@ -2,26 +2,30 @@
 //! when `start` returns, the doors are open; when `stop` returns, they are closed and the journal
 //! holds all that was acknowledged.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+mod certificates;
+mod shown;
+mod tokens;
 
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::certificates::Certificates;
+use self::shown::{Gauges, readiness};
 use crate::{
     config::Config,
     engine::{self, Engine, Parts},
     guard::policy::Policy,
-    http::{self, JournalReadiness, PluginReadiness, Readiness, Shown},
+    guard::tokens::Tokens,
+    http::{self, Shown},
+    intake::{self, Clerk, Intake, door},
     investigation::Bounds,
     journal::{self, Codec, Journal},
     memory::{self, Memory},
+    notify::{self, Courier},
     plugin::{
         Tools,
         registry::{self, Registry},
@@ -29,6 +33,7 @@ use crate::{
     reasoner::catalogue::{self, Catalogue},
     rpc::{self, Services, convert, investigations::Investigations, plugins::Plugins},
     telemetry::metrics::Metrics,
+    transport::{self, Listener, Tls},
 };
 
 /// Namespaces that only the plugins of a supervised run may use.
@@ -82,6 +87,18 @@ pub enum Error {
     /// The HTTP door failed.
     #[error("the HTTP door failed")]
     Http(#[from] http::Error),
+    /// A receiver of messages cannot be told anything.
+    #[error("receivers of messages cannot be told anything")]
+    Notify(#[from] notify::Error),
+    /// The certificates cannot be used.
+    #[error("the certificates cannot be used")]
+    Tls(#[from] transport::Error),
+    /// The tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] tokens::Error),
+    /// What is known of alerts cannot be read.
+    #[error("the intake of alerts cannot be opened")]
+    Intake(#[from] intake::Error),
     /// The operating system does not tell an address.
     #[error("a listening address cannot be read")]
     Address(#[source] std::io::Error),
@@ -95,30 +112,17 @@ pub enum Error {
 /// # Errors
 /// What is wrong and how to mend it; nothing is left running then.
 pub async fn start(config: Config, token: Option<String>) -> Result<Running, Error> {
-    if !config.grpc.listen.ip().is_loopback() {
-        tracing::warn!(
-            listen = %config.grpc.listen,
-            "others can reach this daemon, which knows no roles and no TLS yet"
-        );
-    }
-    let grpc = listen(config.grpc.listen).await?;
+    let certificates = Certificates::load(&config)?;
+    let tokens = tokens_of(&config, token.as_deref())?;
+    let grpc = listen(config.grpc.listen, certificates.grpc.clone()).await?;
     let http = match config.http.listen {
-        Some(address) => Some(listen(address).await?),
+        Some(address) => Some(listen(address, certificates.http.clone()).await?),
         None => None,
     };
     let metrics = Metrics::new();
-    let folder = config.investigation.causes_dir.as_deref();
-    let catalogue = Arc::new(Catalogue::with_folder(folder)?);
     let journal = open_journal(&config).await?;
     let memory = Memory::open(config.memory(), journal.clone(), clock()).await?;
-    let registry = Registry::new(registry::Config {
-        lease_ttl: config.plugins.lease_ttl,
-        renew_interval: config.plugins.renew_interval,
-        reserved: RESERVED.map(str::to_owned).into(),
-        supervised_token: token,
-        catalogue,
-        server_id: uuid::Uuid::new_v4().to_string(),
-    });
+    let registry = registry(&config, token)?;
     let tools = Tools::new(registry.clone(), agent_redact::redact_cow);
     let parts = Parts {
         journal: journal.clone(),
@@ -129,32 +133,51 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
         clock,
     };
     let engine = Engine::start_up(engine_config(&config), parts).await?;
+    let parts = intake::Parts {
+        engine: engine.clone(),
+        journal: journal.clone(),
+        metrics: metrics.clone(),
+        clock,
+    };
+    let (intake, clerk) = Intake::open(config.intake(), parts)?;
+    let alerts = door::Doors { intake, tokens: tokens.clone() };
+    let couriers = couriers(&config, &journal, &metrics)?;
     let services = Services {
         investigations: Investigations::new(engine.clone(), journal.clone(), clock),
         plugins: Plugins::new(registry.clone(), (tools.clone(), Policy::default()), clock),
     };
-    serve(Doors { grpc, http, services, metrics, registry, engine, tools })
+    let doors = Doors { grpc, http, services, metrics, registry, engine, tools, alerts, clerk };
+    let mut running = serve(doors);
+    running.keep(certificates.keep());
+    for courier in couriers {
+        running.keep(courier.run());
+    }
+    if let Some(file) = config.auth.tokens_file {
+        running.keep(tokens::keep(file, tokens));
+    }
+    Ok(running)
 }
 
 struct Doors {
-    grpc: TcpListener,
-    http: Option<TcpListener>,
+    grpc: Listener,
+    http: Option<Listener>,
     services: Services,
     metrics: Metrics,
     registry: Registry,
     engine: Engine,
     tools: Tools,
+    alerts: door::Doors,
+    clerk: Clerk,
 }
 
-fn serve(doors: Doors) -> Result<Running, Error> {
-    let address = |listener: &TcpListener| listener.local_addr().map_err(Error::Address);
-    let grpc = address(&doors.grpc)?;
-    let http = doors.http.as_ref().map(address).transpose()?;
+fn serve(doors: Doors) -> Running {
+    let grpc = doors.grpc.address();
+    let http = doors.http.as_ref().map(Listener::address);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let stopped = stop.clone();
+    let (stopped, tokens) = (stop.clone(), doors.alerts.tokens.clone());
     tasks.spawn(async move {
-        rpc::serve(doors.grpc, doors.services, stopped.cancelled_owned()).await?;
+        rpc::serve(doors.grpc, doors.services, tokens, stopped.cancelled_owned()).await?;
         Ok(())
     });
     if let Some(listener) = doors.http {
@@ -165,12 +188,14 @@ fn serve(doors: Doors) -> Result<Running, Error> {
             exposition: Arc::new(move || gauges.text()),
         };
         let stopped = stop.clone();
+        let alerts = doors.alerts;
+        tasks.spawn(doors.clerk.run().map(Ok));
         tasks.spawn(async move {
-            http::serve(listener, shown, stopped.cancelled_owned()).await?;
+            http::serve(listener, shown, Some(alerts), stopped.cancelled_owned()).await?;
             Ok(())
         });
     }
-    Ok(Running { grpc, http, engine: doors.engine, tools: doors.tools, stop, tasks })
+    Running { grpc, http, engine: doors.engine, tools: doors.tools, stop, tasks }
 }
 
 impl Running {
@@ -190,6 +215,15 @@ impl Running {
     #[must_use]
     pub fn tools(&self) -> &Tools {
         &self.tools
+    }
+
+    /// Gives work an owner: it goes on until the daemon stops.
+    fn keep(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.stop.clone();
+        self.tasks.spawn(async move {
+            stopped.run_until_cancelled(work).await;
+            Ok(())
+        });
     }
 
     /// Resolves when a door closes that should not have.
@@ -219,90 +253,6 @@ impl Running {
     }
 }
 
-/// Numbers that are looked up when they are asked for rather than counted as things happen.
-struct Gauges {
-    registry: Registry,
-    metrics: Metrics,
-    told: Mutex<Told>,
-}
-
-/// What was told last: plugins by name, and leases that had run out.
-#[derive(Default)]
-struct Told {
-    plugins: BTreeSet<String>,
-    expired: u64,
-}
-
-/// States of an instance, as the gauge names them.
-const STATES: [&str; 3] = ["ready", "unready", "draining"];
-
-impl Gauges {
-    fn new(registry: Registry, metrics: Metrics) -> Self {
-        Self { registry, metrics, told: Mutex::default() }
-    }
-
-    fn text(&self) -> String {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let plugins = self.registry.plugins();
-        let names: BTreeSet<String> = plugins.iter().map(|plugin| plugin.name.clone()).collect();
-        for gone in told.plugins.difference(&names) {
-            self.metrics.plugin_forgotten(gone, &STATES);
-        }
-        for plugin in &plugins {
-            for state in STATES {
-                let in_state = plugin.instances.iter().filter(|i| word(i.readiness) == state);
-                self.metrics.plugin_instances(&plugin.name, state, in_state.count());
-            }
-        }
-        let expired = self.registry.expirations();
-        for _ in told.expired..expired {
-            self.metrics.lease_expired();
-        }
-        *told = Told { plugins: names, expired };
-        self.metrics.text()
-    }
-}
-
-fn word(readiness: registry::Readiness) -> &'static str {
-    match readiness {
-        registry::Readiness::Ready => "ready",
-        registry::Readiness::Unready => "unready",
-        registry::Readiness::Draining => "draining",
-    }
-}
-
-/// What `/readyz` tells. Investigations are taken without plugins, too, but could ask nobody.
-fn readiness(registry: &Registry, engine: &Engine) -> Readiness {
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let plugins: Vec<PluginReadiness> = registry
-        .plugins()
-        .into_iter()
-        .map(|plugin| PluginReadiness {
-            name: plugin.name.clone(),
-            instances: count(plugin.instances.len()),
-            ready: count(
-                plugin
-                    .instances
-                    .iter()
-                    .filter(|i| i.readiness == registry::Readiness::Ready)
-                    .count(),
-            ),
-        })
-        .collect();
-    Readiness {
-        ready: plugins.iter().any(|plugin| plugin.ready > 0),
-        llm_available: false,
-        using_fallback: true,
-        plugins,
-        journal: JournalReadiness {
-            state: match engine.lost() {
-                0 => "ok".to_owned(),
-                n => format!("could not be written: {n} investigation(s) were lost"),
-            },
-        },
-    }
-}
-
 fn engine_config(config: &Config) -> engine::Config {
     let given = &config.investigation;
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
@@ -317,8 +267,37 @@ fn engine_config(config: &Config) -> engine::Config {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+fn registry(config: &Config, token: Option<String>) -> Result<Registry, Error> {
+    let folder = config.investigation.causes_dir.as_deref();
+    Ok(Registry::new(registry::Config {
+        lease_ttl: config.plugins.lease_ttl,
+        renew_interval: config.plugins.renew_interval,
+        reserved: RESERVED.map(str::to_owned).into(),
+        supervised_token: token,
+        catalogue: Arc::new(Catalogue::with_folder(folder)?),
+        server_id: uuid::Uuid::new_v4().to_string(),
+    }))
+}
+
+fn couriers(config: &Config, journal: &Journal, metrics: &Metrics) -> Result<Vec<Courier>, Error> {
+    let parts = notify::Parts { journal: journal.clone(), metrics: metrics.clone(), clock };
+    let webhooks = config.webhooks.iter().cloned();
+    webhooks.map(|webhook| Ok(Courier::new(webhook, parts.clone())?)).collect()
+}
+
+async fn listen(address: SocketAddr, tls: Option<Tls>) -> Result<Listener, Error> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|source| Error::Listen { address, source })?;
+    Listener::open(listener, tls).map_err(Error::Address)
+}
+
+/// Who may speak, as the file has it now.
+fn tokens_of(config: &Config, supervised: Option<&str>) -> Result<Tokens, Error> {
+    let tokens = Tokens::new(config.demands_tokens()).with_supervised(supervised);
+    if let Some(file) = &config.auth.tokens_file {
+        tokens::load(file, &tokens)?;
+    }
+    Ok(tokens)
 }
 
 async fn open_journal(config: &Config) -> Result<Journal, Error> {
@@ -347,3 +326,6 @@ fn decode(stored: &bytes::Bytes) -> Result<crate::investigation::event::Event, j
 pub fn clock() -> Timestamp {
     Timestamp::now()
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ mod list;
 mod live;
 mod local;
 mod out;
+mod reach;
 mod render;
 mod run;
 mod scenario;
@@ -34,7 +35,7 @@ pub use args::Cli;
 pub use error::Error;
 pub use eval::answer;
 
-use self::{args::Command, client::Client, out::Style};
+use self::{args::Command, client::Client, out::Style, reach::Reach};
 use crate::config::Environment;
 
 /// What a command ends with when it did what it was asked.
@@ -74,8 +75,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Error> {
 
 /// A connection to the daemon that is meant.
 async fn connect(server: &args::Server, environment: &Environment) -> Result<Client, Error> {
-    let url = server.server.as_deref().unwrap_or_else(|| environment.url());
-    Client::connect(url).await
+    Client::connect(&Reach::of(server, environment)).await
 }
 
 #[cfg(test)]

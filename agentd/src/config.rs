@@ -7,12 +7,13 @@ pub mod environment;
 pub mod keys;
 pub mod load;
 pub mod show;
+mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use jiff::SignedDuration;
 
-use crate::{memory, telemetry};
+use crate::{intake, memory, notify::Webhook, telemetry, transport};
 
 pub use environment::Environment;
 pub use load::{Fault, Faults, Flag, Loaded, Origin, Sources};
@@ -32,6 +33,14 @@ pub struct Config {
     pub investigation: Investigation,
     /// Memory.
     pub memory: Memory,
+    /// Alerts that come in over HTTP.
+    pub intake: Intake,
+    /// Receivers of messages. Key `notify.webhooks`.
+    pub webhooks: Vec<Webhook>,
+    /// Certificates of the doors.
+    pub tls: Tls,
+    /// Who may speak.
+    pub auth: Auth,
     /// Log lines.
     pub log: telemetry::Config,
 }
@@ -78,6 +87,41 @@ pub struct Investigation {
     pub causes_dir: Option<PathBuf>,
 }
 
+/// Alerts that come in over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intake {
+    /// How long after its end an investigation is still joined by alerts of the same trouble.
+    pub attach_window: Duration,
+    /// Investigations at work or waiting, beyond which alerts begin no further one.
+    pub max_open: u32,
+    /// Types of alert that are never investigated.
+    pub ignored_types: Vec<String>,
+}
+
+/// Certificates of the doors; without them they speak plain text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Certificates, the own one first.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+    /// Authorities that vouch for clients and plugins at the gRPC door.
+    pub client_ca_file: Option<PathBuf>,
+    /// Authorities that vouch for those who come to the HTTP door.
+    pub http_client_ca_file: Option<PathBuf>,
+    /// Plain text off the loopback, said in so many words.
+    pub insecure_allow_plaintext: bool,
+}
+
+/// Who may speak.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// File of tokens; none leaves the doors on the loopback open.
+    pub tokens_file: Option<PathBuf>,
+    /// Off the loopback without knowing who asks, said in so many words.
+    pub insecure_allow_anonymous: bool,
+}
+
 /// Memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
@@ -109,6 +153,16 @@ impl Config {
                 causes_dir: None,
             },
             memory: Memory { notes_ttl: Duration::from_secs(3600) },
+            intake: Intake {
+                attach_window: Duration::from_secs(1800),
+                max_open: 256,
+                ignored_types: ["Watchdog", "DeadMansSwitch", "InfoInhibitor"]
+                    .map(str::to_owned)
+                    .into(),
+            },
+            webhooks: Vec::new(),
+            tls: Tls::default(),
+            auth: Auth { tokens_file: None, insecure_allow_anonymous: false },
             log: telemetry::Config::default(),
         }
     }
@@ -119,6 +173,17 @@ impl Config {
         let held = self.data_dir.join("memory");
         let kept = SignedDuration::try_from(self.memory.notes_ttl).unwrap_or(SignedDuration::MAX);
         memory::Config { dir: held, note_kept: kept }
+    }
+
+    /// The section of the intake as its component takes it.
+    #[must_use]
+    pub fn intake(&self) -> intake::Config {
+        let given = &self.intake;
+        intake::Config {
+            window: SignedDuration::try_from(given.attach_window).unwrap_or(SignedDuration::MAX),
+            most_open: usize::try_from(given.max_open).unwrap_or(usize::MAX),
+            ignored: given.ignored_types.clone(),
+        }
     }
 
     /// What does not fit together, as path and sentence.
@@ -133,7 +198,65 @@ impl Config {
             let said = format!("is {} too, where grpc.listen is", self.grpc.listen);
             found.push(("http.listen", said));
         }
+        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
+            found.push(("tls.cert_file", "and tls.key_file go together; give both".to_owned()));
+        }
+        if self.tls.cert_file.is_none()
+            && (self.tls.client_ca_file.is_some() || self.tls.http_client_ca_file.is_some())
+        {
+            let said = "is needed where clients are asked for certificates";
+            found.push(("tls.cert_file", said.to_owned()));
+        }
+        found.extend(self.exposed("grpc.listen", Some(self.grpc.listen), &self.tls.client_ca_file));
+        found.extend(self.exposed("http.listen", self.http.listen, &self.tls.http_client_ca_file));
         found
+    }
+
+    /// What is missing for a door that others can reach, as path and sentence.
+    fn exposed(
+        &self,
+        path: &'static str,
+        listen: Option<SocketAddr>,
+        client_ca: &Option<PathBuf>,
+    ) -> Vec<(&'static str, String)> {
+        let Some(listen) = listen.filter(|at| !at.ip().is_loopback()) else { return Vec::new() };
+        let mut found = Vec::new();
+        if self.tls.cert_file.is_none() && !self.tls.insecure_allow_plaintext {
+            let said = format!(
+                "{listen} is open to others in plain text: give tls.cert_file and tls.key_file, or \
+                 say --insecure-allow-plaintext where a mesh encrypts"
+            );
+            found.push((path, said));
+        }
+        let known = self.auth.tokens_file.is_some() || client_ca.is_some();
+        if !known && !self.auth.insecure_allow_anonymous {
+            let said = format!(
+                "{listen} is open to everybody: give auth.tokens_file or an authority for client \
+                 certificates, or say --insecure-allow-anonymous"
+            );
+            found.push((path, said));
+        }
+        found
+    }
+
+    /// Whether nobody may ask without a token, even while there is none.
+    #[must_use]
+    pub fn demands_tokens(&self) -> bool {
+        let off = |at: Option<SocketAddr>| at.is_some_and(|at| !at.ip().is_loopback());
+        let exposed = off(Some(self.grpc.listen)) || off(self.http.listen);
+        exposed && self.auth.tokens_file.is_some() && !self.auth.insecure_allow_anonymous
+    }
+
+    /// The files of the gRPC door and of the HTTP door; none speaks plain text.
+    #[must_use]
+    pub fn tls(&self) -> Option<[transport::Files; 2]> {
+        let (cert, key) = (self.tls.cert_file.clone()?, self.tls.key_file.clone()?);
+        let files = |client_ca: &Option<PathBuf>| transport::Files {
+            cert: cert.clone(),
+            key: key.clone(),
+            client_ca: client_ca.clone(),
+        };
+        Some([files(&self.tls.client_ca_file), files(&self.tls.http_client_ca_file)])
     }
 }
 
@@ -145,6 +268,30 @@ mod tests {
     fn the_defaults_do_not_contradict_themselves() {
         let config = Config::with_data_dir(PathBuf::from("data"));
         assert_eq!(config.contradictions(), []);
+    }
+
+    #[test]
+    fn a_door_that_others_reach_needs_tls_and_tokens_or_the_words_that_it_does_not() {
+        let mut config = Config::with_data_dir(PathBuf::from("data"));
+        config.grpc.listen = SocketAddr::from(([0, 0, 0, 0], 50051));
+        let said = |config: &Config| -> Vec<String> {
+            config.contradictions().into_iter().map(|(_, said)| said).collect()
+        };
+        let two = said(&config);
+        assert!(two[0].contains("--insecure-allow-plaintext"), "{two:?}");
+        assert!(two[1].contains("--insecure-allow-anonymous"), "{two:?}");
+        config.tls.cert_file = Some("c".into());
+        config.tls.key_file = Some("k".into());
+        assert_eq!(said(&config).len(), 1);
+        config.auth.tokens_file = Some("t".into());
+        assert_eq!(said(&config), Vec::<String>::new());
+        assert!(config.demands_tokens());
+        config = Config::with_data_dir(PathBuf::from("data"));
+        config.http.listen = Some(SocketAddr::from(([0, 0, 0, 0], 9464)));
+        config.tls.insecure_allow_plaintext = true;
+        config.auth.insecure_allow_anonymous = true;
+        assert_eq!(said(&config), Vec::<String>::new());
+        assert!(!config.demands_tokens());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! cancel or the end of the daemon does.
 
 mod accept;
+mod attach;
 mod carried;
 mod executor;
 mod lessons;
@@ -45,6 +46,7 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
+pub use attach::Life;
 pub use lessons::{Judged, Search};
 
 /// What the engine is bounded by.

@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod policy;
 pub mod rate;
 pub mod repetition;
+pub mod tokens;
 
 /// Proof that the guards agreed to `T`. Nothing outside this module makes one.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
-//! The HTTP door: `/healthz`, `/readyz`, `/metrics`. Reads only; investigations come in over gRPC.
-//! It knows nothing of the daemon's parts: what it shows it is given.
+//! The HTTP door: `/healthz`, `/readyz`, `/metrics`, which only read and are open to everybody, and
+//! the doors for alerts (`crate::intake::door`). What it shows it is given.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -11,9 +11,12 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
-use tokio::net::TcpListener;
 
-use crate::telemetry::metrics::CONTENT_TYPE;
+use crate::{
+    intake::door::{self, Doors},
+    telemetry::metrics::CONTENT_TYPE,
+    transport::{Listener, Stream},
+};
 
 /// Whether the daemon can do its work, as `/readyz` tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,19 +68,46 @@ pub enum Error {
     Server(#[source] std::io::Error),
 }
 
-/// Serves until `shutdown` resolves; running requests are then finished.
+/// Serves until `shutdown` resolves; running requests are then finished. `alerts` opens the doors for
+/// alerts.
 ///
 /// # Errors
 /// When the server ends by itself.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     shown: Shown,
+    alerts: Option<Doors>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
-    axum::serve(listener, router(shown))
+    let open = router(shown);
+    let routes = match alerts {
+        Some(doors) => open.merge(door::routes(doors)),
+        None => open,
+    };
+    axum::serve(Connections(listener), routes)
         .with_graceful_shutdown(shutdown)
         .await
         .map_err(Error::Server)
+}
+
+/// Connections as axum takes them.
+struct Connections(Listener);
+
+impl axum::serve::Listener for Connections {
+    type Io = Stream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
+        match self.0.next().await {
+            Some(connection) => connection,
+            // Nothing will come any more; the server ends by its shutdown.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.0.address())
+    }
 }
 
 fn router(shown: Shown) -> Router {
@@ -104,7 +134,7 @@ mod tests {
 
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::TcpStream,
+        net::{TcpListener, TcpStream},
         sync::oneshot,
     };
 
@@ -128,7 +158,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, shown, async {
+        let listener = Listener::open(listener, None).unwrap();
+        let server = tokio::spawn(serve(listener, shown, None, async {
             let _ = stopped.await;
         }));
         let mut stream = TcpStream::connect(address).await.unwrap();

@@ -29,8 +29,8 @@ use crate::{
         event::{Event, Kind as Said, Seq},
     },
     store::{
-        self, Begun, Entry, EventLog, Kind, Mark, Records, Refusal, RequestKey, Write, Written,
-        directory::Directory, memory::MemoryLog, redb::RedbLog,
+        self, Begun, Delivery, Entry, EventLog, Joined, Kind, Mark, Records, Refusal, RequestKey,
+        Write, Written, directory::Directory, memory::MemoryLog, redb::RedbLog,
     },
 };
 use committer::Committer;
@@ -251,6 +251,27 @@ impl Journal {
             Written::Begun(begun) => Ok(begun),
             Written::Done => Ok(Begun::New),
         }
+    }
+
+    /// Writes alerts that joined an investigation, as it runs or afterwards; each is an event of
+    /// the kind `alert_attached`. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such investigation, [`Error::Lost`] when the store
+    /// failed; nothing is written then.
+    pub async fn join(&self, id: InvestigationId, joined: &[Event]) -> Result<(), Error> {
+        let over = |event: &Event| matches!(&event.kind, Said::AlertAttached(it) if it.resolved);
+        let entries = joined.iter().map(|event| (over(event), (self.shared.codec.encode)(event)));
+        let joined = Joined { investigation: id, entries: entries.collect() };
+        self.committer.write(Write::Joined(joined)).await.map(|_| ())
+    }
+
+    /// Writes how far a receiver of messages was told. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the store failed.
+    pub async fn deliver(&self, receiver: &str, delivery: Delivery) -> Result<(), Error> {
+        self.committer.write(Write::Delivery(receiver.to_owned(), delivery)).await.map(|_| ())
     }
 
     fn entry(&self, event: &Event) -> Entry {

@@ -14,6 +14,7 @@ pub mod guard;
 pub mod journal;
 pub mod store;
 pub mod telemetry;
+pub mod transport;
 
 // Layer 2: faculties.
 pub mod memory;
@@ -26,6 +27,8 @@ pub mod engine;
 
 // Layer 4: the doors.
 pub mod http;
+pub mod intake;
+pub mod notify;
 pub mod rpc;
 
 // Layer 5: the roof.

@@ -15,7 +15,7 @@ mod ear;
 mod fault;
 mod health;
 mod instance;
-mod luck;
+pub(crate) mod luck;
 mod reading;
 pub mod registry;
 mod retry;

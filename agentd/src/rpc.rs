@@ -2,16 +2,27 @@
 //! Each service converts, calls, converts; nothing is decided here.
 
 pub mod convert;
+mod gate;
 pub mod investigations;
 pub mod page;
 pub mod plugins;
 pub mod status;
 
-use std::future::Future;
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::Stream as Incoming;
 
 use tonic::{
     service::Routes,
-    transport::{Server, server::TcpIncoming},
+    transport::{
+        Server,
+        server::{Connected, TcpConnectInfo},
+    },
 };
 use tonic_health::server::HealthReporter;
 
@@ -20,7 +31,11 @@ use agent_proto::{
     v1::{agent_service_server::AgentServiceServer, catalog_service_server::CatalogServiceServer},
 };
 
-use self::{investigations::Investigations, plugins::Plugins};
+use self::{gate::Gate, investigations::Investigations, plugins::Plugins};
+use crate::{
+    guard::tokens::Tokens,
+    transport::{Listener, Stream},
+};
 
 /// Largest message in or out, in bytes.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -50,13 +65,15 @@ pub enum Error {
     Server(#[from] tonic::transport::Error),
 }
 
-/// Serves until `shutdown` resolves; running requests are then finished.
+/// Serves until `shutdown` resolves; running requests are then finished. Who may ask is told by
+/// `tokens`.
 ///
 /// # Errors
 /// When the server cannot be put together or ends by itself.
 pub async fn serve(
-    listener: tokio::net::TcpListener,
+    listener: Listener,
     services: Services,
+    tokens: Tokens,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -77,14 +94,32 @@ pub async fn serve(
         .add_service(health)
         .add_service(described().build_v1().map_err(reflection)?)
         .add_service(described().build_v1alpha().map_err(reflection)?);
-    // Small messages must not wait for the peer's acknowledgement (Nagle).
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .max_concurrent_streams(Some(MAX_STREAMS))
+        .layer(Gate::new(tokens))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, shutdown)
+        .serve_with_incoming_shutdown(Connections(listener), shutdown)
         .await?;
     Ok(())
+}
+
+/// Connections as tonic takes them.
+struct Connections(Listener);
+
+impl Incoming for Connections {
+    type Item = io::Result<Stream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next(cx).map(|next| next.map(|(stream, _)| Ok(stream)))
+    }
+}
+
+impl Connected for Stream {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.tcp().connect_info()
+    }
 }
 
 async fn tell_health(reporter: &HealthReporter) {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-pub use kept::{Mark, Point, Records, Sum};
+pub use kept::{Delivery, Joined, Mark, Point, Records, Sum, Tally};
 pub use kind::Kind;
 
 use crate::investigation::{InvestigationId, event::Seq};
@@ -106,7 +106,14 @@ pub enum Write {
     Marks(Vec<(&'static str, Mark)>),
     /// Further records of memory.
     Records(Records),
+    /// Alerts that joined an investigation.
+    Joined(Joined),
+    /// How far a receiver, by name, was told.
+    Delivery(String, Delivery),
 }
+
+/// One alert that joined: its number, whether it says that one is over, its bytes.
+pub type Joint = (u32, bool, Bytes);
 
 /// What came of a [`Write`] that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +249,25 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn learnt(&self) -> Result<u64, Error>;
+
+    /// Alerts that joined an investigation, in the order they came, numbered above `after`, at most
+    /// `limit`, each with whether it says that one is over.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn joined(&self, id: InvestigationId, after: u32, limit: usize) -> Result<Vec<Joint>, Error>;
+
+    /// How many they are.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn tally(&self, id: InvestigationId) -> Result<Tally, Error>;
+
+    /// How far a receiver was told; `None` for one that is new.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn delivery(&self, receiver: &str) -> Result<Option<Delivery>, Error>;
 }
 
 /// A store that cannot be opened, read or written. The text says what to do.

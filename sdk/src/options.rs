@@ -12,8 +12,12 @@ const DEFAULT_CALLS: u16 = 8;
 /// Settings of one plugin process. Start from [`Options::default`] and change what differs.
 #[derive(Clone)]
 pub struct Options {
-    /// Where agentd is, `http://host:port`.
+    /// Where agentd is, `http://host:port` or `https://host:port`.
     pub agentd_url: String,
+    /// Who vouches for an agentd at `https://`, in PEM; none means the system.
+    pub ca: Option<Vec<u8>>,
+    /// Our certificate and its key in PEM, where agentd asks for one.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
     /// Registration token; empty means none.
     pub token: String,
     /// Address to listen on; port 0 takes a free one.
@@ -30,6 +34,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             agentd_url: DEFAULT_URL.to_owned(),
+            ca: None,
+            identity: None,
             token: String::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
@@ -43,6 +49,8 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("agentd_url", &self.agentd_url)
+            .field("ca", &self.ca.is_some())
+            .field("identity", &self.identity.is_some())
             .field("token", &if self.token.is_empty() { "none" } else { "set" })
             .field("listen", &self.listen)
             .field("advertise", &self.advertise)
@@ -53,8 +61,8 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// Reads `AGENTD_URL`, `AGENTD_PLUGIN_TOKEN` or `AGENTD_PLUGIN_TOKEN_FILE`, `PLUGIN_LISTEN`
-    /// and `PLUGIN_ADVERTISE`.
+    /// Reads `AGENTD_URL`, `AGENTD_CA_FILE`, `PLUGIN_TLS_CERT` and `PLUGIN_TLS_KEY` (files),
+    /// `AGENTD_PLUGIN_TOKEN` or `AGENTD_PLUGIN_TOKEN_FILE`, `PLUGIN_LISTEN` and `PLUGIN_ADVERTISE`.
     ///
     /// # Errors
     /// [`Error::Settings`] with every wrong variable.
@@ -76,6 +84,17 @@ impl Options {
                 Err(fault) => faults.push(format!("AGENTD_URL: {fault}")),
             }
         }
+        let mut pem = |name: &str| {
+            let path = variable(name)?;
+            let read = std::fs::read(&path);
+            read.map_err(|fault| faults.push(format!("{name}: cannot read {path}: {fault}"))).ok()
+        };
+        options.ca = pem("AGENTD_CA_FILE");
+        let (cert, key) = (pem("PLUGIN_TLS_CERT"), pem("PLUGIN_TLS_KEY"));
+        if cert.is_some() != key.is_some() {
+            faults.push("PLUGIN_TLS_CERT: goes with PLUGIN_TLS_KEY; give both".to_owned());
+        }
+        options.identity = cert.zip(key);
         match (variable("AGENTD_PLUGIN_TOKEN"), variable("AGENTD_PLUGIN_TOKEN_FILE")) {
             (Some(token), _) => options.token = token.trim().to_owned(),
             (None, Some(path)) => match std::fs::read_to_string(&path) {
@@ -115,11 +134,8 @@ fn environment(name: &str) -> Option<String> {
 pub(crate) fn check_url(url: &str) -> Result<(), String> {
     let uri: http::Uri = url.parse().map_err(|_| format!("{url:?} is not a URL"))?;
     match uri.scheme_str() {
-        Some("http") if uri.authority().is_some() => Ok(()),
-        Some("https") => {
-            Err("https is not built in; use http on the loopback or a mesh".to_owned())
-        }
-        _ => Err(format!("{url:?} is not http://HOST:PORT")),
+        Some("http" | "https") if uri.authority().is_some() => Ok(()),
+        _ => Err(format!("{url:?} is not http://HOST:PORT or https://HOST:PORT")),
     }
 }
 
@@ -157,12 +173,16 @@ mod tests {
         let error = read(&[
             ("AGENTD_URL", "ftp://x"),
             ("PLUGIN_LISTEN", "here"),
+            ("AGENTD_CA_FILE", "/no/such/authority"),
             ("AGENTD_PLUGIN_TOKEN_FILE", "/no/such/file"),
         ])
         .unwrap_err();
         let Error::Settings(faults) = error else { unreachable!("{error}") };
         let names: Vec<_> = faults.iter().filter_map(|f| f.split(':').next()).collect();
-        assert_eq!(names, ["AGENTD_URL", "AGENTD_PLUGIN_TOKEN_FILE", "PLUGIN_LISTEN"]);
+        assert_eq!(
+            names,
+            ["AGENTD_URL", "AGENTD_CA_FILE", "AGENTD_PLUGIN_TOKEN_FILE", "PLUGIN_LISTEN"]
+        );
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 use agent_proto::tool::v1 as wire;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tonic::transport::{Channel, Endpoint, server::TcpIncoming};
+use tonic::transport::{
+    Certificate, Channel, ClientTlsConfig, Endpoint, Identity, server::TcpIncoming,
+};
 
 use crate::{
     error::Error,
@@ -199,7 +201,7 @@ impl Plugin {
         shutdown: impl Future<Output = Duration>,
     ) -> Result<(), Error> {
         let instance = Arc::new(self.into_instance(options.max_concurrent_calls)?);
-        let dial = dial(&options.agentd_url)?;
+        let dial = dial(&options)?;
         let unbound = |source| Error::Listen { address: options.listen.to_string(), source };
         let listener = TcpListener::bind(options.listen).await.map_err(unbound)?;
         let bound = listener.local_addr().map_err(unbound)?;
@@ -250,15 +252,26 @@ async fn drain(
     keeper.leave("the plugin stops").await;
 }
 
-/// How to reach agentd at `url`, each time with a fresh look-up.
-fn dial(url: &str) -> Result<Dial, Error> {
+/// How to reach agentd, each time with a fresh look-up.
+fn dial(options: &Options) -> Result<Dial, Error> {
+    let url = &options.agentd_url;
     let wrong = |fault: String| Error::Settings(vec![format!("AGENTD_URL: {fault}")]);
     options::check_url(url).map_err(wrong)?;
-    let endpoint = Endpoint::from_shared(url.to_owned())
+    let mut endpoint = Endpoint::from_shared(url.clone())
         .map_err(|fault| wrong(fault.to_string()))?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(Duration::from_secs(20)));
+    if url.starts_with("https://") {
+        let mut tls = match &options.ca {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        if let Some((cert, key)) = &options.identity {
+            tls = tls.identity(Identity::from_pem(cert, key));
+        }
+        endpoint = endpoint.tls_config(tls).map_err(|fault| wrong(fault.to_string()))?;
+    }
     Ok(Box::new(move || -> Channel { endpoint.connect_lazy() }))
 }
 

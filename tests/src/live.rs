@@ -66,6 +66,12 @@ pub async fn fleet(plane: &ControlPlane, config: &str) -> Result<Fleet> {
     Ok(fleet)
 }
 
+/// The kubeconfig that [`fleet`] made for a plugin.
+#[must_use]
+pub fn kubeconfig(plane: &ControlPlane, plugin: &str) -> PathBuf {
+    plane.dir().join(format!("{NAMESPACE}.plugin-{plugin}.kubeconfig"))
+}
+
 /// Starts one plugin with a kubeconfig.
 ///
 /// # Errors

@@ -17,6 +17,11 @@ fn the_smallest_plugin_of_the_readme_is_the_one_that_is_tested() {
 }
 
 #[test]
+fn the_check_of_signatures_in_the_readme_is_the_one_that_is_tested() {
+    assert!(read("README.md").contains(read("tests/python/verify_signature.py").trim_end()));
+}
+
+#[test]
 fn the_keys_of_the_readme_are_those_of_the_program() {
     assert!(read("README.md").contains(agentd::config::show::markdown().trim_end()));
 }

@@ -2,6 +2,7 @@
 
 mod lessons;
 mod serving;
+mod settings;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::keys::parse_duration;
 pub(super) use lessons::{Episodes, Feedback, Judged};
-pub(super) use serving::{Doctor, PROMETHEUS_URL, Settings, Target, Up};
+pub(super) use serving::{Doctor, PROMETHEUS_URL, Target, Up};
+pub(super) use settings::{Server, Settings};
 
 /// Investigates infrastructure incidents: an alert goes in, plugins are asked, a cause with its
 /// evidence comes out.
@@ -157,14 +159,6 @@ pub struct Demo {
     /// Where the programs of the plugins are; else beside this program, then PATH
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
-}
-
-/// Which daemon to talk to.
-#[derive(Debug, Clone, Args)]
-pub struct Server {
-    /// The daemon; else $AGENTD_URL, else http://127.0.0.1:50051
-    #[arg(long, value_name = "URL", global = true)]
-    pub server: Option<String>,
 }
 
 /// `agentd investigate`.

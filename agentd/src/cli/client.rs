@@ -11,16 +11,17 @@ use agent_proto::v1::{
     SubmitFeedbackRequest, SubmitFeedbackResponse, ToolInfo,
     agent_service_client::AgentServiceClient, catalog_service_client::CatalogServiceClient,
 };
-use tonic::{
-    Code, Response, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
-use super::{Error, follow::Events};
+use super::{
+    Error,
+    follow::Events,
+    reach::{Connection, Reach},
+};
 
 /// How long a daemon may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
 /// Largest message taken: a report with all of its evidence.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 /// Most earlier cases on one page.
@@ -34,8 +35,8 @@ const WORDS: i32 = 500;
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     url: String,
-    pub(super) agent: AgentServiceClient<Channel>,
-    catalog: CatalogServiceClient<Channel>,
+    pub(super) agent: AgentServiceClient<Connection>,
+    catalog: CatalogServiceClient<Connection>,
 }
 
 // === impl Client ===
@@ -45,15 +46,19 @@ impl Client {
     ///
     /// # Errors
     /// When the address is none, or nobody answers there.
-    pub(super) async fn connect(url: &str) -> Result<Self, Error> {
-        let channel = endpoint(url)?.connect().await.map_err(|source| Error::Unreachable {
-            url: url.to_owned(),
-            source: Box::new(source),
-        })?;
+    pub(super) async fn connect(reach: &Reach) -> Result<Self, Error> {
+        let url = reach.url.clone();
+        let channel = reach
+            .endpoint()?
+            .connect()
+            .await
+            .map_err(|source| Error::Unreachable { url: url.clone(), source: Box::new(source) })?;
+        let connection = Connection::new(channel, reach.bearer()?);
         Ok(Self {
-            url: url.to_owned(),
-            agent: AgentServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE),
-            catalog: CatalogServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
+            url,
+            agent: AgentServiceClient::new(connection.clone())
+                .max_decoding_message_size(MAX_MESSAGE),
+            catalog: CatalogServiceClient::new(connection).max_decoding_message_size(MAX_MESSAGE),
         })
     }
 
@@ -273,42 +278,18 @@ where
     }
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, Error> {
-    let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let wrong = || Error::Address { url: url.to_owned() };
-    let uri: http::Uri = full.parse().map_err(|_| wrong())?;
-    if uri.scheme_str() != Some("http") || uri.port().is_none() {
-        return Err(wrong());
-    }
-    Ok(Endpoint::from(uri).connect_timeout(CONNECT).tcp_nodelay(true))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 
-    #[test]
-    fn an_address_has_a_port_and_may_lack_the_scheme() {
-        for (url, good) in [
-            ("http://127.0.0.1:50051", true),
-            ("127.0.0.1:50051", true),
-            ("localhost:1", true),
-            ("localhost", false),
-            ("https://a:1", false),
-            ("", false),
-        ] {
-            assert_eq!(endpoint(url).is_ok(), good, "{url}");
-        }
-    }
-
     #[tokio::test]
     async fn a_daemon_that_is_not_there_is_told_with_the_command_that_starts_one() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let said = Client::connect(&url).await.unwrap_err().to_string();
+        let said = Client::connect(&Reach::plain(&url)).await.unwrap_err().to_string();
         assert!(said.contains(&url) && said.contains("agentd serve"), "{said}");
     }
 }

@@ -11,6 +11,7 @@ use super::{
     DONE, Error, INTERRUPTED,
     args::{Doctor, Target},
     client::Client,
+    connect,
     local::{Local, Port, Wanted},
     out::{self, Style},
     run::interrupted,
@@ -20,6 +21,9 @@ use crate::config::Environment;
 
 /// What it ends with when something would be blind.
 const BLIND: u8 = 4;
+/// A daemon and something to read are named at once.
+const BOTH: &str = "--server asks the plugins of a daemon that runs: leave --kubeconfig, --context, \
+                    --snapshot and --prometheus-url away";
 /// The tool that is asked.
 const TOOL: &str = ".check_access";
 
@@ -64,8 +68,9 @@ pub(super) async fn run(
     environment: &Environment,
     style: Style,
 ) -> Result<u8, Error> {
-    let found = match &args.server {
-        Some(url) => examined(&Client::connect(url).await?, args).await?,
+    let found = match &args.server.server {
+        Some(_) if args.target.is_named() => return Err(Error::Missing(BOTH.to_owned())),
+        Some(_) => examined(&connect(&args.server, environment).await?, args).await?,
         None => match at_once(args, environment).await? {
             Some(found) => found,
             None => return Ok(INTERRUPTED),

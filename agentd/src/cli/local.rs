@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Error as Failed, client::Client};
+use super::{Error as Failed, client::Client, reach::Reach};
 use crate::{
     app::{self, Running},
     config::{self, Environment, Flag, Sources},
@@ -155,7 +155,7 @@ impl Local {
     /// # Errors
     /// When it does not answer.
     pub(super) async fn client(&self) -> Result<Client, Failed> {
-        Client::connect(&self.url()).await
+        Client::connect(&Reach::plain(&self.url())).await
     }
 
     /// Starts the plugins on a recorded cluster and on nothing else, and waits until they can be

@@ -4,6 +4,7 @@
 
 mod cause;
 mod explain;
+mod joined;
 mod rest;
 
 pub(super) use explain::explanation;
@@ -28,6 +29,7 @@ pub(super) fn investigation(of: &Investigation, style: Style) -> String {
         Verdict::Healthy => cause::healthy(&mut page, report),
         Verdict::Inconclusive | Verdict::Unspecified => cause::open(&mut page, report),
     }
+    joined::all(&mut page, of);
     rest::all(&mut page, report, &format!("{about}; {}", bare(&of.name)));
     page.text
 }

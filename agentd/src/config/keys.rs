@@ -1,9 +1,18 @@
 //! Every key once: its path, what it means, how it is read and shown. File, environment, flags,
 //! `config show` and the reference in the README all go through this table.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod reading;
 
-use super::Config;
+use std::time::Duration;
+
+use reading::{
+    address, address_or_off, duration, duration_between, file, list, number, path, shown_duration,
+    switch, text, words,
+};
+pub(super) use reading::{kind, quoted};
+pub use reading::{parse_duration, spelled};
+
+use super::{Config, webhooks};
 use crate::telemetry::{self, Format};
 
 /// How variables that set keys begin.
@@ -34,7 +43,7 @@ pub struct Key {
 }
 
 /// All keys, by section.
-pub static KEYS: [Key; 15] = [
+pub static KEYS: [Key; 26] = [
     Key {
         path: "grpc.listen",
         meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
@@ -131,6 +140,89 @@ pub static KEYS: [Key; 15] = [
         show: |c| Some(shown_duration(c.memory.notes_ttl)),
     },
     Key {
+        path: "intake.attach_window",
+        meaning: "How long after its end an investigation is joined by alerts of the same trouble, \
+                  unless that was over in between; 0s to 24h",
+        also: &[],
+        read: |c, raw| duration(raw, 0, 24 * 3600).map(|v| c.intake.attach_window = v),
+        show: |c| Some(shown_duration(c.intake.attach_window)),
+    },
+    Key {
+        path: "intake.max_open",
+        meaning: "Investigations at work or waiting, beyond which alerts begin no further one and \
+                  their sender is asked to come again; 1 to 10000",
+        also: &[],
+        read: |c, raw| number(raw, 1, 10_000).map(|v| c.intake.max_open = v),
+        show: |c| Some(c.intake.max_open.to_string()),
+    },
+    Key {
+        path: "intake.ignored_types",
+        meaning: "Types of alert that are never investigated; a list, or words with commas",
+        also: &[],
+        read: |c, raw| words(raw).map(|v| c.intake.ignored_types = v),
+        show: |c| Some(list(&c.intake.ignored_types)),
+    },
+    Key {
+        path: "notify.webhooks",
+        meaning: "Receivers that are told when an investigation ends, as [[notify.webhooks]] with name, \
+                  url or url_file, secret_file, token_file, ca_file, template (json, slack), \
+                  when (finished, needs_person), min_severity",
+        also: &[],
+        read: |c, raw| webhooks::read(raw).map(|v| c.webhooks = v),
+        show: |c| Some(webhooks::shown(&c.webhooks)),
+    },
+    Key {
+        path: "tls.cert_file",
+        meaning: "Certificates of the doors in PEM, the own one first; read again when they change. \
+                  Unset: plain text",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.tls.cert_file = Some(v)),
+        show: |c| file(&c.tls.cert_file),
+    },
+    Key {
+        path: "tls.key_file",
+        meaning: "Its private key in PEM",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.tls.key_file = Some(v)),
+        show: |c| file(&c.tls.key_file),
+    },
+    Key {
+        path: "tls.client_ca_file",
+        meaning: "Authorities of client certificates, asked of everybody at the gRPC door; unset: none",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.tls.client_ca_file = Some(v)),
+        show: |c| file(&c.tls.client_ca_file),
+    },
+    Key {
+        path: "tls.http_client_ca_file",
+        meaning: "The same at the HTTP door, probes and scrapers included; unset: none",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.tls.http_client_ca_file = Some(v)),
+        show: |c| file(&c.tls.http_client_ca_file),
+    },
+    Key {
+        path: "tls.insecure_allow_plaintext",
+        meaning: "Serves plain text off the loopback, as where a mesh encrypts",
+        also: &[],
+        read: |c, raw| switch(raw).map(|v| c.tls.insecure_allow_plaintext = v),
+        show: |c| Some(c.tls.insecure_allow_plaintext.to_string()),
+    },
+    Key {
+        path: "auth.tokens_file",
+        meaning: "File of the SHA-256 of bearer tokens: caller, plugin or webhook, a name, the digest; \
+                  read again when it changes. Unset: doors on the loopback are open",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.auth.tokens_file = Some(v)),
+        show: |c| file(&c.auth.tokens_file),
+    },
+    Key {
+        path: "auth.insecure_allow_anonymous",
+        meaning: "Serves everybody off the loopback without asking who",
+        also: &[],
+        read: |c, raw| switch(raw).map(|v| c.auth.insecure_allow_anonymous = v),
+        show: |c| Some(c.auth.insecure_allow_anonymous.to_string()),
+    },
+    Key {
         path: "log.format",
         meaning: "Form of log lines on stderr: \"text\" or \"json\"",
         also: &[],
@@ -186,104 +278,11 @@ pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-// === reading ===
-
-fn text(raw: Raw<'_>) -> Result<String, String> {
-    match raw {
-        Raw::Words(words) => Ok(words.to_owned()),
-        Raw::Typed(toml::Value::String(text)) => Ok(text.clone()),
-        Raw::Typed(other) => Err(format!("wants a text in quotes, not {}", kind(other))),
-    }
-}
-
-fn address(raw: Raw<'_>) -> Result<SocketAddr, String> {
-    let text = text(raw)?;
-    text.parse().map_err(|_| format!("{text:?} is not ADDRESS:PORT, such as 127.0.0.1:50051"))
-}
-
-fn address_or_off(raw: Raw<'_>) -> Result<Option<SocketAddr>, String> {
-    match text(raw)?.as_str() {
-        "off" => Ok(None),
-        _ => address(raw).map(Some),
-    }
-}
-
-fn path(raw: Raw<'_>) -> Result<PathBuf, String> {
-    match text(raw)? {
-        empty if empty.is_empty() => Err("wants a path, not an empty text".to_owned()),
-        path => Ok(PathBuf::from(path)),
-    }
-}
-
-fn number(raw: Raw<'_>, least: u32, most: u32) -> Result<u32, String> {
-    let given: i64 = match raw {
-        Raw::Typed(toml::Value::Integer(number)) => *number,
-        Raw::Typed(other) => return Err(format!("wants a whole number, not {}", kind(other))),
-        Raw::Words(words) => {
-            words.parse().map_err(|_| format!("wants a whole number, not {words:?}"))?
-        }
-    };
-    let fits = u32::try_from(given).ok().filter(|n| (least..=most).contains(n));
-    fits.ok_or_else(|| format!("{given} is not between {least} and {most}"))
-}
-
-/// A duration between two numbers of seconds.
-fn duration(raw: Raw<'_>, least: u64, most: u64) -> Result<Duration, String> {
-    duration_between(raw, Duration::from_secs(least), Duration::from_secs(most))
-}
-
-fn duration_between(raw: Raw<'_>, least: Duration, most: Duration) -> Result<Duration, String> {
-    let wanted = "wants a duration with a unit, such as \"30s\", \"5m\" or \"1h 30m\"";
-    let given = match raw {
-        Raw::Typed(toml::Value::String(text)) => text.as_str(),
-        Raw::Typed(other) => return Err(format!("{wanted}, not {}", kind(other))),
-        Raw::Words(words) => words,
-    };
-    let read = parse_duration(given).ok_or_else(|| format!("{wanted}, not {given:?}"))?;
-    if (least..=most).contains(&read) {
-        return Ok(read);
-    }
-    Err(format!("{given} is not between {} and {}", spelled(least), spelled(most)))
-}
-
-/// A duration such as `30s`, `5m` or `1h 30m`; none when it is no such thing or negative.
-#[must_use]
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let signed: jiff::SignedDuration = text.trim().parse().ok()?;
-    Duration::try_from(signed).ok()
-}
-
-/// A duration as [`parse_duration`] reads it.
-#[must_use]
-pub fn spelled(duration: Duration) -> String {
-    let signed = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
-    format!("{signed:#}")
-}
-
-fn shown_duration(duration: Duration) -> String {
-    quoted(&spelled(duration))
-}
-
-fn quoted(text: &str) -> String {
-    // JSON's texts are texts of TOML too.
-    serde_json::Value::String(text.to_owned()).to_string()
-}
-
-/// What a value is, in words.
-pub(super) fn kind(value: &toml::Value) -> &'static str {
-    match value {
-        toml::Value::String(_) => "a text",
-        toml::Value::Integer(_) | toml::Value::Float(_) => "a number",
-        toml::Value::Boolean(_) => "true or false",
-        toml::Value::Datetime(_) => "a time",
-        toml::Value::Array(_) => "a list",
-        toml::Value::Table(_) => "a section",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::path::PathBuf;
 
     use super::*;
 

@@ -12,6 +12,7 @@ use super::{
     plan::Plan,
 };
 use crate::{
+    alert::Alert,
     fact::Observation,
     tool::{Failure, ResultGap, ToolRef},
 };
@@ -63,10 +64,22 @@ pub enum Kind {
     GapRecorded(Gap),
     /// A guard stepped in.
     GuardTripped(GuardTripped),
+    /// A further alert of the same trouble came in, or word that one is over. Kept beside the log,
+    /// since it also comes after the last event.
+    AlertAttached(Box<Attached>),
     /// Last event; the investigation in its terminal state, report included.
     Finished(Box<Investigation>),
     /// Written by a newer version.
     Unknown,
+}
+
+/// An alert that joined an investigation of the same trouble.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attached {
+    /// The alert.
+    pub alert: Alert,
+    /// True when it says that the trouble is over.
+    pub resolved: bool,
 }
 
 /// A tool call was sent.

@@ -148,7 +148,10 @@ impl State {
             Kind::Finished(investigation) => {
                 self.investigation = Investigation::clone(investigation);
             }
-            Kind::ToolCallProgressed(_) | Kind::GuardTripped(_) | Kind::Unknown => {}
+            Kind::ToolCallProgressed(_)
+            | Kind::GuardTripped(_)
+            | Kind::AlertAttached(_)
+            | Kind::Unknown => {}
         }
         self.investigation.last_seq = event.seq;
         Ok(())

@@ -31,6 +31,7 @@ pub struct Cursor {
 #[derive(Debug, Default)]
 pub(super) struct Live {
     followed: Mutex<Followed>,
+    endings: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +117,9 @@ impl Live {
                 Write::Append { entries, .. } => {
                     (entries.last(), entries.last().is_some_and(|entry| entry.last))
                 }
-                Write::Marks(_) | Write::Records(_) => (None, false),
+                Write::Marks(_) | Write::Records(_) | Write::Joined(_) | Write::Delivery(..) => {
+                    (None, false)
+                }
             };
             let Some(entry) = last else { continue };
             if let Some(sender) = followed.senders.get(&entry.investigation) {
@@ -124,6 +127,7 @@ impl Live {
             }
             if ended {
                 followed.senders.remove(&entry.investigation);
+                self.endings.send_replace(());
             }
         }
     }
@@ -136,6 +140,13 @@ impl Live {
 }
 
 impl Journal {
+    /// Wakes at each end of an investigation; what ended is then found by
+    /// [`Self::finished_after`].
+    #[must_use]
+    pub fn endings(&self) -> watch::Receiver<()> {
+        self.shared.live.endings.subscribe()
+    }
+
     /// Reads an investigation along, beginning after event `after` (0 for all).
     ///
     /// # Errors

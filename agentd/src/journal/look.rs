@@ -2,15 +2,16 @@
 //! is written here.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::{Error, Journal};
 use crate::{
     investigation::{
         Investigation, InvestigationId,
-        event::{Event, Kind as Said, Seq},
+        event::{Attached, Event, Kind as Said, Seq},
         state::State,
     },
-    store::{Head, Mark},
+    store::{Delivery, Head, Mark, Tally},
 };
 
 /// Events read at once when a whole log is decoded.
@@ -160,6 +161,43 @@ impl Journal {
         limit: usize,
     ) -> Result<Vec<(u64, InvestigationId)>, Error> {
         Ok(self.shared.log.finished(position, limit)?)
+    }
+
+    /// Alerts that joined an investigation, with when, in the order they came, at most `limit`, from
+    /// the `after`th on.
+    ///
+    /// # Errors
+    /// When the store cannot be read or holds bytes that are no event.
+    pub fn joined(
+        &self,
+        id: InvestigationId,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, Attached)>, Error> {
+        let mut found = Vec::new();
+        for (_, _, bytes) in self.shared.log.joined(id, after, limit)? {
+            let event = (self.shared.codec.decode)(&bytes)?;
+            if let Said::AlertAttached(attached) = event.kind {
+                found.push((event.time, *attached));
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many alerts joined an investigation.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn tally(&self, id: InvestigationId) -> Result<Tally, Error> {
+        Ok(self.shared.log.tally(id)?)
+    }
+
+    /// How far a receiver of messages was told; `None` for one that is new.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn delivery(&self, receiver: &str) -> Result<Option<Delivery>, Error> {
+        Ok(self.shared.log.delivery(receiver)?)
     }
 
     /// What a tree of memory should hold.

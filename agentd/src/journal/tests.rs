@@ -123,6 +123,20 @@ impl EventLog for Gate {
     fn learnt(&self) -> Result<u64, store::Error> {
         self.log.learnt()
     }
+    fn joined(
+        &self,
+        id: InvestigationId,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<store::Joint>, store::Error> {
+        self.log.joined(id, after, limit)
+    }
+    fn tally(&self, id: InvestigationId) -> Result<store::Tally, store::Error> {
+        self.log.tally(id)
+    }
+    fn delivery(&self, receiver: &str) -> Result<Option<Delivery>, store::Error> {
+        self.log.delivery(receiver)
+    }
 }
 
 #[tokio::test]

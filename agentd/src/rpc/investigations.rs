@@ -3,6 +3,7 @@
 
 mod check;
 mod explain;
+mod joined;
 mod memory;
 mod page;
 mod stream;
@@ -15,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use agent_proto::v1::{self, agent_service_server::AgentService};
 
-use super::{convert::alert as convert, status::Problem};
+use super::status::Problem;
 use crate::{
     engine::{self, Engine},
     investigation::Investigation,
@@ -42,6 +43,12 @@ impl Investigations {
         let id = check::name(name)?;
         self.engine.get(id).map_err(|error| Status::from(Problem::from(&error)))
     }
+
+    /// An investigation with the alerts that joined it, which stand beside its log.
+    fn whole(&self, investigation: &Investigation) -> Result<v1::Investigation, Status> {
+        joined::write(&self.journal, investigation)
+            .map_err(|error| Status::from(Problem::from(&error)))
+    }
 }
 
 /// Events of one stream.
@@ -61,7 +68,7 @@ impl AgentService for Investigations {
             .map_err(|error| Status::from(Problem::from(&error)))?;
         let now =
             self.engine.wait(id, asked.wait).await.map_err(|e| Status::from(Problem::from(&e)))?;
-        let investigation = Some(convert::write_investigation(&now));
+        let investigation = Some(self.whole(&now)?);
         Ok(Response::new(v1::InvestigateResponse { investigation }))
     }
 
@@ -81,7 +88,7 @@ impl AgentService for Investigations {
         request: Request<v1::GetInvestigationRequest>,
     ) -> Result<Response<v1::GetInvestigationResponse>, Status> {
         let investigation = self.read(&request.get_ref().name)?;
-        let investigation = Some(convert::write_investigation(&investigation));
+        let investigation = Some(self.whole(&investigation)?);
         Ok(Response::new(v1::GetInvestigationResponse { investigation }))
     }
 
@@ -114,7 +121,7 @@ impl AgentService for Investigations {
             .engine
             .cancel(id, &request.reason)
             .map_err(|error| Status::from(Problem::from(&error)))?;
-        let investigation = Some(convert::write_investigation(&now));
+        let investigation = Some(self.whole(&now)?);
         Ok(Response::new(v1::CancelInvestigationResponse { investigation }))
     }
 

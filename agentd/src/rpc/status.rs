@@ -34,6 +34,8 @@ pub enum Kind {
     Conflict,
     /// It does not fit the state of things.
     Precondition,
+    /// Who asks is not known.
+    Stranger,
     /// It may not be asked.
     Refused,
     /// A bound is used up: come back later.
@@ -58,6 +60,7 @@ impl Kind {
             Self::NotFound => Code::NotFound,
             Self::Conflict => Code::AlreadyExists,
             Self::Precondition => Code::FailedPrecondition,
+            Self::Stranger => Code::Unauthenticated,
             Self::Refused => Code::PermissionDenied,
             Self::Exhausted => Code::ResourceExhausted,
             Self::Timeout => Code::DeadlineExceeded,

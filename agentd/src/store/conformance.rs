@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Begun, Entry, EventLog, Mark, Point, Records, Refusal, RequestKey, Sum, Write, Written,
-    directory::Directory, memory::MemoryLog, redb::RedbLog,
+    Begun, Delivery, Entry, EventLog, Joined, Mark, Point, Records, Refusal, RequestKey, Sum,
+    Tally, Write, Written, directory::Directory, memory::MemoryLog, redb::RedbLog,
 };
 use crate::investigation::{InvestigationId, event::Seq};
 
@@ -274,6 +274,45 @@ fn a_request_keeps_its_records_once<B: Bench>() {
     assert_eq!(one(&log, asked(2000, 3, 2)), Err(Refusal::RequestReused { id: id(1) }));
 }
 
+fn joining(n: u128, entries: &[(bool, &'static str)]) -> Write {
+    let entries = entries.iter().map(|(over, bytes)| (*over, Bytes::from_static(bytes.as_bytes())));
+    Write::Joined(Joined { investigation: id(n), entries: entries.collect() })
+}
+
+fn alerts_join_an_investigation_in_order_also_after_its_end<B: Bench>() {
+    let bench = B::new();
+    let log = bench.open();
+    assert_eq!(one(&log, joining(1, &[(false, "a")])), Err(Refusal::Unknown { id: id(1) }));
+    one(&log, begin(1)).unwrap();
+    one(&log, begin(2)).unwrap();
+    one(&log, joining(1, &[(false, "a"), (false, "b")])).unwrap();
+    one(&log, append(vec![last(1, 2)])).unwrap();
+    one(&log, joining(1, &[(true, "a is over")])).unwrap();
+    drop(log);
+    let log = bench.open();
+    let told: Vec<_> = log.joined(id(1), 1, 5).unwrap();
+    assert_eq!(
+        told,
+        [(2, false, Bytes::from_static(b"b")), (3, true, Bytes::from_static(b"a is over"))]
+    );
+    assert_eq!(log.joined(id(1), 0, 1).unwrap().len(), 1);
+    assert_eq!(log.tally(id(1)).unwrap(), Tally { alerts: 2, resolved: 1 });
+    assert_eq!(log.tally(id(2)).unwrap(), Tally::default());
+    assert_eq!(log.joined(id(2), 0, 5).unwrap(), []);
+}
+
+fn how_far_a_receiver_was_told_is_kept_by_its_name<B: Bench>() {
+    let bench = B::new();
+    let log = bench.open();
+    assert_eq!(log.delivery("a").unwrap(), None);
+    let told = Delivery { done: 7, tries: 2, uncertain: true };
+    one(&log, Write::Delivery("a".to_owned(), Delivery::default())).unwrap();
+    one(&log, Write::Delivery("a".to_owned(), told)).unwrap();
+    drop(log);
+    let log = bench.open();
+    assert_eq!((log.delivery("a").unwrap(), log.delivery("b").unwrap()), (Some(told), None));
+}
+
 fn everything_acknowledged_is_there_after_a_drop_without_farewell<B: Bench>() {
     let bench = B::new();
     for round in 1..=5 {
@@ -320,5 +359,7 @@ all! {
     attachments_and_marks_are_kept
     records_are_numbered_in_order_and_read_from_any_place
     a_request_keeps_its_records_once
+    alerts_join_an_investigation_in_order_also_after_its_end
+    how_far_a_receiver_was_told_is_kept_by_its_name
     everything_acknowledged_is_there_after_a_drop_without_farewell
 }

@@ -1,4 +1,5 @@
-//! What the log keeps for memory beside the events: its records, and what its trees should hold.
+//! What the log keeps beside the events: records of memory and what its trees should hold, alerts
+//! that joined an investigation, and how far each receiver of messages was told.
 
 use bytes::Bytes;
 
@@ -44,4 +45,34 @@ pub struct Mark {
     pub now: Point,
     /// Before the newest write.
     pub before: Point,
+}
+
+/// Alerts, and words that one is over, that joined an investigation. They stand beside its events,
+/// since they also come after the last one.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    /// Which investigation.
+    pub investigation: InvestigationId,
+    /// Each as bytes, with whether it says that an alert is over.
+    pub entries: Vec<(bool, Bytes)>,
+}
+
+/// How many alerts joined an investigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Further alerts.
+    pub alerts: u32,
+    /// Words that one is over.
+    pub resolved: u32,
+}
+
+/// How far a receiver of messages was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// Place among the finished investigations up to which nothing is owed any more.
+    pub done: u64,
+    /// Tries at the one after it.
+    pub tries: u32,
+    /// Whether one of them may have arrived without our knowing.
+    pub uncertain: bool,
 }

@@ -10,8 +10,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    Begun, Entry, Error, EventLog, Head, Mark, Records, Refusal, RequestKey, Write, Written,
-    numbers,
+    Begun, Delivery, Entry, Error, EventLog, Head, Joined, Joint, Mark, Records, Refusal,
+    RequestKey, Tally, Write, Written, numbers,
 };
 use crate::investigation::{InvestigationId, event::Seq};
 
@@ -31,6 +31,8 @@ struct Disk {
     marks: BTreeMap<&'static str, Mark>,
     records: BTreeMap<u64, Bytes>,
     learnt: u64,
+    joined: BTreeMap<(InvestigationId, u32), (bool, Bytes)>,
+    deliveries: BTreeMap<String, Delivery>,
 }
 
 #[derive(Debug)]
@@ -109,6 +111,21 @@ impl EventLog for MemoryLog {
     fn learnt(&self) -> Result<u64, Error> {
         Ok(self.disk().learnt)
     }
+
+    fn joined(&self, id: InvestigationId, after: u32, limit: usize) -> Result<Vec<Joint>, Error> {
+        let range = (Excluded((id, after)), Included((id, u32::MAX)));
+        let disk = self.disk();
+        let found = disk.joined.range(range).take(limit);
+        Ok(found.map(|((_, n), (over, bytes))| (*n, *over, bytes.clone())).collect())
+    }
+
+    fn tally(&self, id: InvestigationId) -> Result<Tally, Error> {
+        Ok(self.disk().tally(id))
+    }
+
+    fn delivery(&self, receiver: &str) -> Result<Option<Delivery>, Error> {
+        Ok(self.disk().deliveries.get(receiver).copied())
+    }
 }
 
 impl Disk {
@@ -123,7 +140,33 @@ impl Disk {
                 Ok(Written::Done)
             }
             Write::Records(records) => self.record(records).map(Written::Begun),
+            Write::Joined(joined) => self.join(joined),
+            Write::Delivery(receiver, delivery) => {
+                self.deliveries.insert(receiver.clone(), *delivery);
+                Ok(Written::Done)
+            }
         }
+    }
+
+    fn tally(&self, id: InvestigationId) -> Tally {
+        let mut tally = Tally::default();
+        for (_, (over, _)) in self.joined.range((id, 0)..=(id, u32::MAX)) {
+            let counted = if *over { &mut tally.resolved } else { &mut tally.alerts };
+            *counted += 1;
+        }
+        tally
+    }
+
+    fn join(&mut self, joined: &Joined) -> Result<Written, Refusal> {
+        let id = joined.investigation;
+        if !self.heads.contains_key(&id) {
+            return Err(Refusal::Unknown { id });
+        }
+        let tally = self.tally(id);
+        for (number, entry) in (tally.alerts + tally.resolved + 1..).zip(&joined.entries) {
+            self.joined.insert((id, number), entry.clone());
+        }
+        Ok(Written::Done)
     }
 
     /// The investigation that a request stands for already.

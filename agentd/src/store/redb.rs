@@ -3,7 +3,7 @@
 //! an async thread; commits sync the disk and must not.
 //!
 //! ```text
-//! meta         "format"                             -> 2
+//! meta         "format"                             -> 3
 //!              "learnt"                             -> finished position up to which there are records
 //! events       investigation 16 bytes ‖ seq u32 BE  -> the encoded event
 //! attachments  the same key                         -> what is too large for the event
@@ -14,9 +14,12 @@
 //! ages         expiry, request key                  -> ()        so that old requests are met
 //! marks        tree of memory                       -> two points of (position, entries, digest)
 //! records      number, from 1                       -> a record of memory: an episode, a feedback
+//! joined       investigation ‖ number u32 BE, from 1 -> says that one is over, an alert that joined
+//! tallies      investigation                        -> alerts that joined, words that one is over
+//! deliveries   receiver                             -> finished position told, tries, uncertain
 //! ```
 //! Format 1 had no records: a file of it gets the table when it is opened, and memory fills it from
-//! the events.
+//! the events. Formats 1 and 2 had no alerts that joined and no deliveries.
 //!
 //! Ids are UUIDs of version 7: key order is order of creation.
 //!
@@ -38,12 +41,13 @@ use redb::{
 use uuid::Uuid;
 
 use super::{
-    Error, EventLog, Head, Mark, Point, Refusal, Sum, Write, Written, directory::Directory,
+    Delivery, Error, EventLog, Head, Joint, Mark, Point, Refusal, Sum, Tally, Write, Written,
+    directory::Directory,
 };
 use crate::investigation::{InvestigationId, event::Seq};
 
 /// Version of the layout above.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// The oldest layout that is brought up to it.
 const OLDEST: u64 = 1;
 /// Key in `meta` of the finished position up to which there are records.
@@ -66,6 +70,9 @@ const REQUESTS: TableDefinition<'_, &[u8], (Id, [u8; 32], u64)> = TableDefinitio
 const AGES: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("ages");
 const MARKS: TableDefinition<'_, &str, (StoredPoint, StoredPoint)> = TableDefinition::new("marks");
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
+const JOINED: TableDefinition<'_, EventKey, (bool, &[u8])> = TableDefinition::new("joined");
+const TALLIES: TableDefinition<'_, Id, (u32, u32)> = TableDefinition::new("tallies");
+const DELIVERIES: TableDefinition<'_, &str, (u64, u32, bool)> = TableDefinition::new("deliveries");
 
 type Opener = Box<dyn Fn() -> Result<Database, redb::DatabaseError> + Send + Sync>;
 
@@ -304,6 +311,39 @@ impl EventLog for RedbLog {
             Ok(meta.get(LEARNT)?.map_or(0, |stored| stored.value()))
         })
     }
+
+    fn joined(&self, id: InvestigationId, after: u32, limit: usize) -> Result<Vec<Joint>, Error> {
+        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+        self.view(|transaction| {
+            let joined = transaction.open_table(JOINED)?;
+            let mut found = Vec::new();
+            for stored in joined.range(event_key(id, first)..=event_key(id, u32::MAX))?.take(limit)
+            {
+                let (key, value) = stored?;
+                let (over, bytes) = value.value();
+                found.push((seq_of(&key.value()), over, Bytes::copy_from_slice(bytes)));
+            }
+            Ok(found)
+        })
+    }
+
+    fn tally(&self, id: InvestigationId) -> Result<Tally, Error> {
+        self.view(|transaction| {
+            let tallies = transaction.open_table(TALLIES)?;
+            let stored = tallies.get(*id.0.as_bytes())?.map(|stored| stored.value());
+            Ok(tally_of(stored))
+        })
+    }
+
+    fn delivery(&self, receiver: &str) -> Result<Option<Delivery>, Error> {
+        self.view(|transaction| {
+            let deliveries = transaction.open_table(DELIVERIES)?;
+            Ok(deliveries.get(receiver)?.map(|stored| {
+                let (done, tries, uncertain) = stored.value();
+                Delivery { done, tries, uncertain }
+            }))
+        })
+    }
 }
 
 fn event_key(id: InvestigationId, seq: Seq) -> EventKey {
@@ -325,6 +365,11 @@ fn id_of(key: Id) -> InvestigationId {
 
 fn head_of((last, position): (u32, u64)) -> Head {
     Head { last, finished: (position > 0).then_some(position) }
+}
+
+fn tally_of(stored: Option<(u32, u32)>) -> Tally {
+    let (alerts, resolved) = stored.unwrap_or_default();
+    Tally { alerts, resolved }
 }
 
 fn point_of((position, entries, digest): StoredPoint) -> Point {

@@ -51,7 +51,7 @@ const fn row(
 }
 
 /// All metrics: what is exposed and what is documented is this table.
-pub const TABLE: [Described; 11] = [
+pub const TABLE: [Described; 13] = [
     INVESTIGATIONS,
     INVESTIGATION_SECONDS,
     INVESTIGATION_STEPS,
@@ -62,6 +62,8 @@ pub const TABLE: [Described; 11] = [
     INSTANCES,
     LEASES,
     FEEDBACK,
+    ALERTS,
+    NOTIFICATIONS,
     ERRORS,
 ];
 const INVESTIGATIONS: Described =
@@ -103,6 +105,18 @@ const FEEDBACK: Described = row(
     "counter",
     &["judgement"],
     "Outcomes judged by people: correct, partly or wrong.",
+);
+const ALERTS: Described = row(
+    "agentd_alerts_total",
+    "counter",
+    &["source", "outcome"],
+    "Alerts that webhooks brought: started, attached, resolved, repeated, ignored or refused.",
+);
+const NOTIFICATIONS: Described = row(
+    "agentd_notifications_total",
+    "counter",
+    &["receiver", "outcome"],
+    "Messages to receivers: delivered, failed (another try follows) or given_up.",
 );
 const ERRORS: Described = row(
     "agentd_errors_total",
@@ -148,6 +162,18 @@ struct Instance {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Intake {
+    source: String,
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Notification {
+    receiver: String,
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     kind: String,
 }
@@ -177,6 +203,8 @@ pub struct Metrics {
     instances: Family<Instance, Gauge>,
     leases: Counter,
     feedback: Family<Judgement, Counter>,
+    alerts: Family<Intake, Counter>,
+    notifications: Family<Notification, Counter>,
     errors: Family<Kind, Counter>,
 }
 
@@ -203,6 +231,8 @@ impl Metrics {
         let calls = Family::<Call, Counter>::default();
         let errors = Family::<Kind, Counter>::default();
         let feedback = Family::<Judgement, Counter>::default();
+        let alerts = Family::<Intake, Counter>::default();
+        let notifications = Family::<Notification, Counter>::default();
         let instances = Family::<Instance, Gauge>::default();
         let call_seconds = Family::<Tool, Histogram, _>::new_with_constructor(CallSeconds);
         let (seconds, steps) = (Histogram::new(RUN_BOUNDS), Histogram::new(STEP_BOUNDS));
@@ -218,6 +248,8 @@ impl Metrics {
         expose(into, INSTANCES, Family::clone(&instances));
         expose(into, LEASES, Counter::<u64>::clone(&leases));
         expose(into, FEEDBACK, Family::clone(&feedback));
+        expose(into, ALERTS, Family::clone(&alerts));
+        expose(into, NOTIFICATIONS, Family::clone(&notifications));
         expose(into, ERRORS, Family::clone(&errors));
         Self {
             registry: Arc::new(registry),
@@ -232,6 +264,8 @@ impl Metrics {
             instances,
             leases,
             feedback,
+            alerts,
+            notifications,
             errors,
         }
     }
@@ -292,6 +326,20 @@ impl Metrics {
         self.feedback.get_or_create(&Judgement { judgement: judgement.to_owned() }).inc();
     }
 
+    /// So many alerts of one message came to that end. Both words are of closed lists.
+    pub fn alerts(&self, source: &str, outcome: &str, alerts: usize) {
+        if alerts > 0 {
+            let of = Intake { source: source.to_owned(), outcome: outcome.to_owned() };
+            self.alerts.get_or_create(&of).inc_by(u64::try_from(alerts).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// A message to a configured receiver was tried. `outcome` is one of the closed list.
+    pub fn notification(&self, receiver: &str, outcome: &str) {
+        let of = Notification { receiver: receiver.to_owned(), outcome: outcome.to_owned() };
+        self.notifications.get_or_create(&of).inc();
+    }
+
     /// A fault of the daemon itself. `kind` is one of the closed list.
     pub fn error(&self, kind: &str) {
         self.errors.get_or_create(&Kind { kind: kind.to_owned() }).inc();
@@ -329,6 +377,8 @@ mod tests {
         metrics.plugin_instances("probe", "ready", 1);
         metrics.lease_expired();
         metrics.feedback("correct");
+        metrics.alerts("alertmanager", "attached", 9);
+        metrics.notification("on-call", "delivered");
         metrics.error("internal");
         metrics
     }

@@ -13,7 +13,7 @@ use super::{
 const LAYERS: [&[&str]; 6] = [
     // `eval` is pure and hangs beside the words: it scores answers.
     &["alert", "fact", "investigation", "nearest", "tool", "eval"],
-    &["store", "journal", "audit", "redact", "guard", "llm", "telemetry"],
+    &["store", "journal", "audit", "redact", "guard", "llm", "telemetry", "transport"],
     &["plugin", "memory", "planner", "reasoner"],
     &["engine"],
     &["rpc", "http", "intake", "notify", "answers"],
@@ -26,11 +26,13 @@ struct Door {
     places: &'static [&'static str],
 }
 
-const DOORS: [Door; 9] = [
+const DOORS: [Door; 11] = [
     Door { library: "tonic", places: &["rpc", "plugin", "app", "cli"] },
     Door { library: "tonic_health", places: &["rpc", "plugin", "app", "cli"] },
     Door { library: "agent_proto", places: &["rpc", "plugin", "app", "cli"] },
     Door { library: "axum", places: &["http", "intake"] },
+    Door { library: "rustls", places: &["transport", "notify"] },
+    Door { library: "tokio_rustls", places: &["transport"] },
     Door { library: "redb", places: &["store"] },
     Door { library: "sled", places: &["store/sled"] },
     Door { library: "tokio_postgres", places: &["store"] },

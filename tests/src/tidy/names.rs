@@ -27,10 +27,13 @@ struct Exception {
     reason: &'static str,
 }
 
-const EXCEPTIONS: [Exception; 1] = [Exception {
-    name: "RequestContext",
-    reason: "the wire's own word for on whose behalf a call is made (CallContext)",
-}];
+const EXCEPTIONS: [Exception; 2] = [
+    Exception {
+        name: "RequestContext",
+        reason: "the wire's own word for on whose behalf a call is made (CallContext)",
+    },
+    Exception { name: "ConnectInfo", reason: "tonic's name of what its connections tell" },
+];
 
 /// All faults of shape and naming of one Rust file. `test_only` files may be longer.
 #[must_use]

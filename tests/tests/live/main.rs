@@ -17,6 +17,7 @@ mod failures;
 mod investigations;
 mod kwok;
 mod pods;
+mod replayed;
 mod scale;
 mod secrets;
 mod worlds;

@@ -9,6 +9,7 @@
     reason = "tests: what is not there is a failed test"
 )]
 
+mod alerts;
 mod bad_input;
 mod bundled;
 mod command_line;
@@ -24,6 +25,7 @@ mod python;
 mod registration;
 mod renamed;
 mod requests;
+mod secured;
 mod streams;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The words of `agentd serve` and `agentd up`: what a daemon is told.
+//! The words of `agentd up` and `agentd doctor`: what plugins on this machine are told.
 
 use std::{
     ffi::OsString,
@@ -7,27 +7,7 @@ use std::{
 
 use clap::Args;
 
-use crate::config::{Environment, Flag, Sources};
-
-/// Where the daemon's settings come from.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Settings {
-    /// Configuration file (TOML); else $AGENTD_CONFIG, else none
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Address of the gRPC door
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
-    /// Address of the HTTP door, or `off`
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub http: Option<String>,
-    /// Where journal and memory are kept; else $AGENTD_DATA_DIR, else the state directory
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<String>,
-    /// Signals and causes of your own, which add to the catalogue or replace what has the same id
-    #[arg(long, value_name = "DIR")]
-    pub causes_dir: Option<String>,
-}
+use super::{Server, Settings};
 
 /// `agentd up`.
 #[derive(Debug, Args)]
@@ -72,32 +52,9 @@ pub struct Doctor {
     /// What the plugins read.
     #[command(flatten)]
     pub target: Target,
-    /// A daemon that runs already, with the plugins it has; else they are started for this
-    #[arg(long, value_name = "URL", conflicts_with_all = ["kubeconfig", "context", "snapshot"])]
-    pub server: Option<String>,
-}
-
-// === impl Settings ===
-
-impl Settings {
-    /// As sources of the configuration.
-    #[must_use]
-    pub fn sources(&self, environment: &Environment) -> Sources {
-        let given = [
-            ("--listen", "grpc.listen", &self.listen),
-            ("--http", "http.listen", &self.http),
-            ("--data-dir", "data.dir", &self.data_dir),
-            ("--causes-dir", "investigation.causes_dir", &self.causes_dir),
-        ];
-        let flags = given
-            .into_iter()
-            .filter_map(|(name, path, value)| Some(Flag { name, path, value: value.clone()? }));
-        Sources {
-            file: self.config.clone(),
-            environment: environment.clone(),
-            flags: flags.collect(),
-        }
-    }
+    /// A daemon that runs already, with the plugins it has; else they are started for this.
+    #[command(flatten)]
+    pub server: Server,
 }
 
 // === impl Target ===
@@ -117,6 +74,15 @@ impl Target {
             arguments.extend(["--context".into(), context.into()]);
         }
         arguments
+    }
+
+    /// Whether anything is named.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.kubeconfig.is_some()
+            || self.context.is_some()
+            || self.snapshot.is_some()
+            || self.prometheus_url.is_some()
     }
 
     /// What they are told by their environment.

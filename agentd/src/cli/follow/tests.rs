@@ -6,7 +6,7 @@ use crate::cli::testing::{Part, Played, event, play};
 
 /// Numbers that came out, with 0 for a break.
 async fn heard(daemon: &Played, after: i32) -> Result<Vec<i32>, Error> {
-    let client = Client::connect(&daemon.url).await?;
+    let client = Client::connect(&crate::cli::reach::Reach::plain(&daemon.url)).await?;
     let mut events = client.events("investigations/1", after);
     let mut all = Vec::new();
     while let Some(heard) = events.next().await? {
@@ -50,7 +50,7 @@ async fn a_refusal_is_told_and_not_tried_again() {
 #[tokio::test]
 async fn a_client_that_begins_one_follows_it_from_the_first_event() {
     let daemon = play(vec![Part::Send(vec![event(1, false), event(2, true)], None)]).await;
-    let client = Client::connect(&daemon.url).await.unwrap();
+    let client = Client::connect(&crate::cli::reach::Reach::plain(&daemon.url)).await.unwrap();
     let mut view = crate::cli::live::View::Silent;
     let alert = agent_proto::v1::Alert::default();
     let followed = crate::cli::run::investigate(&client, alert, &mut view).await.unwrap();

@@ -63,7 +63,7 @@ fn every_fault_of_a_file_is_told_at_once_with_its_path() {
     assert_eq!(
         said,
         [
-            "colour: there is no such section; known are grpc, http, data, plugins, investigation, memory, log",
+            "colour: there is no such section; known are grpc, http, data, plugins, investigation, memory, intake, notify, tls, auth, log",
             "grpc.lisen: there is no such key; did you mean listen?",
             "grpc.listen: \"localhost\" is not ADDRESS:PORT, such as 127.0.0.1:50051",
             "investigation.max_duration: wants a duration with a unit, such as \"30s\", \"5m\" or \"1h 30m\", not a number",

@@ -6,7 +6,8 @@ use super::{Unreadable, alert, belief, count, int, known, memory, report};
 use crate::{
     investigation::{
         event::{
-            Event, Guard, GuardTripped, Kind, ToolCallFinished, ToolCallProgressed, ToolCallStarted,
+            Attached, Event, Guard, GuardTripped, Kind, ToolCallFinished, ToolCallProgressed,
+            ToolCallStarted,
         },
         plan::{Plan, Step},
     },
@@ -101,6 +102,10 @@ fn write_kind(kind: &Kind) -> Option<Payload> {
         Kind::Finished(investigation) => Payload::Finished(Box::new(v1::InvestigationFinished {
             investigation: Some(alert::write_investigation(investigation)),
         })),
+        Kind::AlertAttached(attached) => Payload::AlertAttached(v1::AlertAttached {
+            alert: Some(alert::write_alert(&attached.alert)),
+            resolved: attached.resolved,
+        }),
         Kind::Unknown => return None,
     })
 }
@@ -155,6 +160,7 @@ fn read_kind(payload: Payload) -> Result<Kind, Unreadable> {
             None => Kind::Unknown,
         },
         Payload::Finished(message) => Kind::Finished(investigation(message.investigation)?),
+        Payload::AlertAttached(message) => Kind::AlertAttached(Box::new(read_attached(message)?)),
         // Events that later steps bring.
         Payload::ModelCalled(_)
         | Payload::ApprovalRequested(_)
@@ -162,9 +168,13 @@ fn read_kind(payload: Payload) -> Result<Kind, Unreadable> {
         | Payload::BudgetReported(_)
         | Payload::RollbackUpdated(_)
         | Payload::Escalated(_)
-        | Payload::AlertAttached(_)
         | Payload::Resumed(_) => Kind::Unknown,
     })
+}
+
+fn read_attached(message: v1::AlertAttached) -> Result<Attached, Unreadable> {
+    let alert = alert::read_alert(message.alert.ok_or(Unreadable::missing("alert"))?);
+    Ok(Attached { alert, resolved: message.resolved })
 }
 
 fn write_plan(plan: &Plan) -> v1::PlanUpdated {

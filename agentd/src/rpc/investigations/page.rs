@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use agent_proto::v1;
 
+use super::joined;
 use crate::{
     investigation::{Investigation, InvestigationId, Phase},
     journal::Journal,
@@ -47,19 +48,18 @@ pub(super) fn list(
     let page = journal
         .list(before, size, |investigation| matches(request, &phases, investigation))
         .map_err(|error| Problem::from(&error))?;
+    let mut investigations = Vec::with_capacity(page.investigations.len());
+    for mut investigation in page.investigations {
+        investigation.report = None;
+        let counted = joined::counted(journal, &investigation).map_err(|e| Problem::from(&e))?;
+        investigations.push(counted);
+    }
     Ok(v1::ListInvestigationsResponse {
         next_page_token: page
             .next
             .map(|id| seal(&id.0.simple().to_string(), &filter))
             .unwrap_or_default(),
-        investigations: page
-            .investigations
-            .into_iter()
-            .map(|mut investigation| {
-                investigation.report = None;
-                convert::write_investigation(&investigation)
-            })
-            .collect(),
+        investigations,
     })
 }
 

@@ -5,13 +5,14 @@ use bytes::Bytes;
 use redb::{Database, ReadableTable as _, Table, WriteTransaction};
 
 use super::{
-    AGES, ATTACHMENTS, EVENTS, EventKey, FINISHED, FORMAT, HEADS, Id, LEARNT, MARKS, META, OLDEST,
-    RECORDS, REQUESTS, RUNNING, event_key, head_of, id_of, stored_point,
+    AGES, ATTACHMENTS, DELIVERIES, EVENTS, EventKey, FINISHED, FORMAT, HEADS, Id, JOINED, LEARNT,
+    MARKS, META, OLDEST, RECORDS, REQUESTS, RUNNING, TALLIES, event_key, head_of, id_of,
+    stored_point, tally_of,
 };
 use crate::{
     investigation::{InvestigationId, event::Seq},
     store::{
-        Begun, Entry, Head, Mark, Records, Refusal, RequestKey, Write, Written,
+        Begun, Delivery, Entry, Head, Joined, Mark, Records, Refusal, RequestKey, Write, Written,
         numbers::{UNBORN, fresh},
     },
 };
@@ -98,6 +99,9 @@ struct Tables<'t> {
     ages: Table<'t, (u64, &'static [u8]), ()>,
     marks: Table<'t, &'static str, (super::StoredPoint, super::StoredPoint)>,
     records: Table<'t, u64, &'static [u8]>,
+    joined: Table<'t, EventKey, (bool, &'static [u8])>,
+    tallies: Table<'t, Id, (u32, u32)>,
+    deliveries: Table<'t, &'static str, (u64, u32, bool)>,
     meta: Table<'t, &'static str, u64>,
 }
 
@@ -115,6 +119,9 @@ impl<'t> Tables<'t> {
             ages: transaction.open_table(AGES)?,
             marks: transaction.open_table(MARKS)?,
             records: transaction.open_table(RECORDS)?,
+            joined: transaction.open_table(JOINED)?,
+            tallies: transaction.open_table(TALLIES)?,
+            deliveries: transaction.open_table(DELIVERIES)?,
             meta: transaction.open_table(META)?,
         })
     }
@@ -132,7 +139,27 @@ impl<'t> Tables<'t> {
                 Ok(Written::Done)
             }
             Write::Records(records) => self.record(records).map(Written::Begun),
+            Write::Joined(joined) => self.join(joined),
+            Write::Delivery(receiver, Delivery { done, tries, uncertain }) => {
+                self.deliveries.insert(receiver.as_str(), (*done, *tries, *uncertain))?;
+                Ok(Written::Done)
+            }
         }
+    }
+
+    fn join(&mut self, given: &Joined) -> Result<Written, Stop> {
+        let id = given.investigation;
+        self.head(id)?.ok_or(Refusal::Unknown { id })?;
+        let before = self.tallies.get(*id.0.as_bytes())?.map(|stored| stored.value());
+        let mut tally = tally_of(before);
+        for (over, bytes) in &given.entries {
+            let counted = if *over { &mut tally.resolved } else { &mut tally.alerts };
+            *counted = counted.saturating_add(1);
+            let number = tally.alerts.saturating_add(tally.resolved);
+            self.joined.insert(event_key(id, number), (*over, bytes.as_ref()))?;
+        }
+        self.tallies.insert(*id.0.as_bytes(), (tally.alerts, tally.resolved))?;
+        Ok(Written::Done)
     }
 
     fn record(&mut self, given: &Records) -> Result<Begun, Stop> {

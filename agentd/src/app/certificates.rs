@@ -1,0 +1,62 @@
+//! The certificates of the doors: read at the start, and again when a file of them changes. Files
+//! that do not fit together, as in the moment between two writes, leave those before in force.
+
+use std::{path::PathBuf, time::SystemTime};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::tokens::{LOOK, stamp};
+use crate::{
+    config::Config,
+    transport::{Error, Tls},
+};
+
+/// Protocols that the gRPC door and the HTTP door speak.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// TLS of the two doors; none where they speak plain text.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Certificates {
+    pub(super) grpc: Option<Tls>,
+    pub(super) http: Option<Tls>,
+}
+
+impl Certificates {
+    /// Those of the configuration.
+    pub(super) fn load(config: &Config) -> Result<Self, Error> {
+        let Some([grpc, http]) = config.tls() else { return Ok(Self::default()) };
+        let [h2, http1] = PROTOCOLS;
+        Ok(Self { grpc: Some(Tls::load(grpc, &[h2])?), http: Some(Tls::load(http, &[http1])?) })
+    }
+
+    /// Keeps them as the files have them, until it is dropped.
+    pub(super) async fn keep(self) {
+        let mut known = self.stamps();
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let now = self.stamps();
+            if now == known {
+                continue;
+            }
+            let mut read = self.doors().map(Tls::reload);
+            if let Some(error) = read.find_map(Result::err) {
+                // Looked at again in a moment: the other half of a change may be on its way.
+                tracing::error!(%error, "certificates were not read again; those before stay in force");
+            } else {
+                tracing::info!("certificates were read again");
+                known = now;
+            }
+        }
+    }
+
+    fn doors(&self) -> impl Iterator<Item = &Tls> {
+        [&self.grpc, &self.http].into_iter().flatten()
+    }
+
+    fn stamps(&self) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+        let files = self.doors().flat_map(|tls| tls.files().map(PathBuf::from).collect::<Vec<_>>());
+        files.map(|file| (file.clone(), stamp(&file))).collect()
+    }
+}

@@ -1,0 +1,81 @@
+//! Who may ask, once for all services: a bearer token of the right kind, where tokens are asked for.
+//! Plugins register with theirs, everybody else asks with a caller's. Health is open to all, since
+//! those who probe it carry no token and learn no more than yes or no.
+
+use std::{
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use futures_util::future::Either;
+use http::{Request, Response, header::AUTHORIZATION};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use super::status::{Kind, Problem};
+use crate::guard::tokens::{Pass, Refused, Tokens};
+
+/// What plugins ask; everything else is for callers.
+const PLUGINS: &str = "/agentd.tool.v1.PluginRegistryService/";
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// The layer.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    tokens: Tokens,
+}
+
+/// A service behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Gated<S> {
+    inner: S,
+    tokens: Tokens,
+}
+
+impl Gate {
+    pub(super) fn new(tokens: Tokens) -> Self {
+        Self { tokens }
+    }
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { inner, tokens: self.tokens.clone() }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Gated<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response<Body>, S::Error>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let path = request.uri().path();
+        let pass = if path.starts_with(PLUGINS) { Pass::Plugin } else { Pass::Caller };
+        let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
+        if path.starts_with(HEALTH) {
+            return Either::Left(self.inner.call(request));
+        }
+        match self.tokens.pass(pass, header) {
+            Ok(_) => Either::Left(self.inner.call(request)),
+            Err(refused) => Either::Right(ready(Ok(status(refused).into_http()))),
+        }
+    }
+}
+
+fn status(refused: Refused) -> Status {
+    let reason = match refused {
+        Refused::Missing => "TOKEN_MISSING",
+        Refused::Wrong => "TOKEN_INVALID",
+    };
+    Problem::new(Kind::Stranger, reason, format!("{refused}; {}", refused.mend())).into()
+}
