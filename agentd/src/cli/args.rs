@@ -43,7 +43,8 @@ recorded incident, shows what happens, prints the report, stops. Ends with 0 whe
     #[command(after_help = "\
 Reads the cluster of the current context of your kubeconfig, as you; changes nothing in it. Serves
 until it is interrupted; investigate from another terminal. Plugins write to DATA/plugins/*.log.
-What Prometheus asks for (token, user, tenant, CA) is given as for plugin-metrics, by PROMETHEUS_*.
+What Prometheus asks for (token, user, tenant, CA) is given as for plugin-metrics, by PROMETHEUS_*;
+a store of logs as for plugin-logs, by LOKI_* or ELASTICSEARCH_*.
 
   agentd up
   agentd up --context staging --prometheus-url http://127.0.0.1:9090

@@ -120,7 +120,8 @@ fn reasons(result: &CallResult) -> Vec<String> {
 
 fn told_of_the_gone(result: &CallResult) {
     let refused = result.observations.iter().find(|o| o.signal == "log.connection_refused");
-    let refused = refused.unwrap_or_else(|| panic!("{:?}", result.observations));
+    assert!(refused.is_some(), "{:?}", result.observations);
+    let refused = refused.unwrap();
     let subject = refused.subject.as_ref().unwrap();
     assert_eq!((subject.name.as_str(), subject.container.as_str()), (GONE, "app"));
     assert_eq!(refused.peer.as_ref().unwrap().name, "back");
@@ -271,12 +272,12 @@ async fn who_may_not_ask_is_told_what_is_needed() {
 #[tokio::test]
 async fn an_answer_in_part_is_used_and_told() {
     let lines = last_words();
-    let server = StandIn::serve(move |raw, _| match stand_in::elasticsearch(raw, &lines) {
-        Reply::Well(body) => Reply::Well(body.replace(
+    let server = StandIn::serve(move |raw, _| {
+        let Reply::Well(body) = stand_in::elasticsearch(raw, &lines) else { return Reply::Closed };
+        Reply::Well(body.replace(
             r#""failed":0"#,
             r#""failed":1,"failures":[{"reason":{"type":"x","reason":"shard is away"}}]"#,
-        )),
-        other => other,
+        ))
     })
     .await;
     let result = asked(&elasticsearch(&server), "web", &json!([])).await;

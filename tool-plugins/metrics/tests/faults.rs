@@ -229,7 +229,7 @@ async fn warnings_odd_values_and_copies_are_borne() {
         }
         let right = stand_in::right(asked);
         let mut copy = stand_in::matrix(asked).replace(r#""namespace":"shop""#,
-            r#""namespace":"shop","replica":"b""#);
+            r#""namespace":"shop","prometheus_replica":"b""#);
         copy = copy.split_once("\"result\":[").unwrap().1.strip_suffix("]}").unwrap().to_owned();
         let odd = r#"{"metric":{"__name__":"odd","namespace":"shop","service":"front"},"values":[[1735812000,"NaN"],[1735812030,"+Inf"],[1735812060,"-Inf"]]}"#;
         let body = right.strip_suffix("]}}").unwrap();
