@@ -49,6 +49,8 @@ pub struct Config {
     pub arguments: Vec<OsString>,
     /// Environment variables beside those that this process has.
     pub variables: Vec<(String, OsString)>,
+    /// Environment variables of this process that they do not get.
+    pub withheld: Vec<String>,
     /// Where their output goes.
     pub output: Output,
 }
@@ -195,7 +197,11 @@ fn places(looked: &[PathBuf]) -> String {
 impl Berth {
     fn launch(&self) -> io::Result<Running> {
         let (stdout, stderr) = self.output()?;
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        for name in &self.config.withheld {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(&self.config.arguments)
             .envs(self.config.variables.iter().map(|(name, value)| (name, value)))
             .env("AGENTD_URL", &self.config.url)
@@ -297,6 +303,7 @@ mod tests {
             token: "t0ken".to_owned(),
             arguments: vec!["--snapshot".into(), "DIR".into()],
             variables: Vec::new(),
+            withheld: Vec::new(),
             output: Output::Directory(dir.path().to_owned()),
         };
         (dir, config)
@@ -328,6 +335,17 @@ mod tests {
         assert_eq!(started, ["http://127.0.0.1:50051 t0ken 1 --snapshot DIR"]);
         fleet.stop().await;
         assert_eq!(lines(&dir, 2).await.last().unwrap(), "ended", "it was let end, not killed");
+    }
+
+    #[tokio::test]
+    async fn what_is_withheld_does_not_reach_a_plugin_and_what_is_given_does() {
+        // `CARGO_PKG_NAME` is in the environment of every test.
+        let (dir, mut config) = fleet("echo [$CARGO_PKG_NAME] [$PATH_OF_TEST]; cat");
+        config.withheld = vec!["CARGO_PKG_NAME".to_owned()];
+        config.variables = vec![("PATH_OF_TEST".to_owned(), "given".into())];
+        let fleet = Fleet::start(&config).unwrap();
+        assert_eq!(lines(&dir, 1).await, ["[] [given]"]);
+        fleet.stop().await;
     }
 
     #[tokio::test]

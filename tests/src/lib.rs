@@ -21,6 +21,7 @@ pub mod process;
 pub mod prometheus;
 pub mod python;
 pub mod renamed;
+pub mod replay;
 pub mod room;
 pub mod rung;
 pub mod seed;

@@ -26,6 +26,9 @@ use crate::{
 pub(super) const PLUGINS: [&str; 4] = ["pods", "logs", "metrics", "events"];
 /// How long they may take until they can be called.
 const READY: Duration = Duration::from_secs(20);
+/// How names of variables begin that tell plugins of servers beside the cluster. What a recording says
+/// must not depend on the shell it is looked at from.
+const OF_SERVERS: [&str; 3] = ["PROMETHEUS_", "LOKI_", "ELASTICSEARCH_"];
 /// Log lines would stand between those of the investigation: only faults, unless asked for.
 const QUIET: &str = "error";
 
@@ -155,7 +158,8 @@ impl Local {
         Client::connect(&Reach::plain(&self.url())).await
     }
 
-    /// Starts the plugins on a recorded cluster and waits until they can be called.
+    /// Starts the plugins on a recorded cluster and on nothing else, and waits until they can be
+    /// called.
     ///
     /// # Errors
     /// When programs are missing, or do not become ready; nothing is left running then.
@@ -166,7 +170,8 @@ impl Local {
             return Err(Error::NoSnapshot { dir: snapshot }.into());
         }
         let arguments = vec!["--snapshot".into(), snapshot.into_os_string()];
-        self.plugins_told(arguments, Vec::new()).await
+        let withheld = of_servers(&self.environment);
+        self.crew(fleet::Config { arguments, withheld, ..self.fleet() }).await
     }
 
     /// Starts the plugins with these arguments and variables and waits until they can be called.
@@ -178,16 +183,24 @@ impl Local {
         arguments: Vec<OsString>,
         variables: Vec<(String, OsString)>,
     ) -> Result<Fleet, Failed> {
-        let config = fleet::Config {
+        self.crew(fleet::Config { arguments, variables, ..self.fleet() }).await
+    }
+
+    fn fleet(&self) -> fleet::Config {
+        fleet::Config {
             names: PLUGINS.map(str::to_owned).into(),
             plugin_dir: self.plugin_dir.clone(),
             path: self.environment.get("PATH").map(OsString::from),
             url: self.url(),
             token: self.token.clone(),
-            arguments,
-            variables,
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            withheld: Vec::new(),
             output: Output::Directory(self.dir.path().to_owned()),
-        };
+        }
+    }
+
+    async fn crew(&self, config: fleet::Config) -> Result<Fleet, Failed> {
         staff(&config, &self.running, self.dir.path()).await
     }
 
@@ -251,4 +264,32 @@ fn end_of_output(names: &[String], logs: &Path) -> String {
 
 fn any() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn of_servers(environment: &Environment) -> Vec<String> {
+    let named = |prefix| environment.with_prefix(prefix).map(|(name, _)| name.to_owned());
+    OF_SERVERS.into_iter().flat_map(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_shell_says_of_servers_is_kept_from_recordings_and_nothing_else() {
+        let shell = [
+            ("PROMETHEUS_URL", "http://p"),
+            ("PROMETHEUS_TOKEN_FILE", "t"),
+            ("LOKI_URL", "http://l"),
+            ("ELASTICSEARCH_URL", "http://e"),
+            ("PATH", "/bin"),
+            ("KUBECONFIG", "k"),
+        ];
+        let shell = shell.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let withheld = of_servers(&shell.into_iter().collect());
+        assert_eq!(
+            withheld,
+            ["PROMETHEUS_TOKEN_FILE", "PROMETHEUS_URL", "LOKI_URL", "ELASTICSEARCH_URL"]
+        );
+    }
 }

@@ -64,6 +64,8 @@ async fn served(
         token: token.to_owned(),
         arguments: args.target.arguments(),
         variables: args.target.variables(),
+        // Who names a recording here may name a Prometheus beside it.
+        withheld: Vec::new(),
         output: Output::Directory(logs.clone()),
     };
     let fleet = staff(&fleet, running, &logs).await?;

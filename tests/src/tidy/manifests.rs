@@ -17,10 +17,11 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("agentd/Cargo.toml", &["agent-proto", "agent-redact"]),
     // Its own kit, in its own tests.
     ("tool-plugins/cluster/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
+    ("tool-plugins/http/Cargo.toml", &["agent-sdk"]),
     ("tool-plugins/pods/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
     ("tool-plugins/events/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
-    ("tool-plugins/logs/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
-    ("tool-plugins/metrics/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
+    ("tool-plugins/logs/Cargo.toml", &["agent-sdk", "plugin-cluster", "plugin-http"]),
+    ("tool-plugins/metrics/Cargo.toml", &["agent-sdk", "plugin-cluster", "plugin-http"]),
     (
         "tests/Cargo.toml",
         &[
@@ -144,7 +145,9 @@ mod tests {
             ("agentd/Cargo.toml", "[dependencies]\nagent-sdk.workspace = true", 1),
             ("agentd/Cargo.toml", "[dev-dependencies]\nagent-sdk = { path = \"x\" }", 1),
             ("sdk/Cargo.toml", "[dependencies]\nagentd.workspace = true", 1),
+            ("tool-plugins/http/Cargo.toml", &["agent-sdk"]),
             ("tool-plugins/pods/Cargo.toml", "[dependencies]\nagentd = \"1\"", 1),
+            ("tool-plugins/http/Cargo.toml", &["agent-sdk"]),
             ("tool-plugins/pods/Cargo.toml", "[dependencies]\nagent-sdk = \"1\"", 0),
             ("agentd/Cargo.toml", "[package]\nname = \"agentd\"\n[dependencies]\ntonic = \"1\"", 0),
             ("newcomer/Cargo.toml", "", 1),

@@ -19,6 +19,7 @@ mod investigations;
 mod kwok;
 mod manifests;
 mod pods;
+mod replayed;
 mod scale;
 mod secrets;
 mod worlds;

@@ -27,28 +27,38 @@ pub struct Args {
     pub namespace: String,
 }
 
-/// What was found.
-#[derive(Debug, Serialize)]
-struct Answer {
+/// What was found; a plugin that asks others beside the cluster adds what it found there.
+#[derive(Debug, Clone, Serialize)]
+pub struct Access {
     /// Which cluster, and as whom as far as it is known here.
-    source: String,
+    pub source: String,
     /// By permission.
-    permissions: Vec<Permission>,
+    pub permissions: Vec<Permission>,
     /// Whether all namespaces are read, or only the alerted one and what it names.
-    reads_whole_cluster: bool,
+    pub reads_whole_cluster: bool,
     /// Seconds by which the server's clock is ahead.
-    clock_ahead_seconds: i64,
+    pub clock_ahead_seconds: i64,
+    /// What there is beside it, a line each.
+    pub found: Vec<String>,
+    /// What cannot be seen, a line each.
+    pub blind: Vec<String>,
+    /// How to mend that, a line each.
+    pub mend: Vec<String>,
+    #[serde(skip)]
+    now: jiff::Timestamp,
 }
 
-#[derive(Debug, Serialize)]
-struct Permission {
-    permission: String,
+/// One permission.
+#[derive(Debug, Clone, Serialize)]
+pub struct Permission {
+    /// Such as `k8s:pods/list`.
+    pub permission: String,
     /// Which tools need it.
-    tools: Vec<String>,
+    pub tools: Vec<String>,
     /// `yes`, `no`, or `unknown` when it could not be tried.
-    allowed: &'static str,
+    pub allowed: &'static str,
     /// Why not.
-    says: String,
+    pub says: String,
 }
 
 // === impl CheckAccess ===
@@ -65,23 +75,12 @@ impl CheckAccess {
         }
         Self { cluster, needs }
     }
-}
 
-impl Tool for CheckAccess {
-    type Args = Args;
-
-    fn spec(&self) -> Spec {
-        Spec::read_only(
-            "check_access",
-            "Tells whether the cluster answers and which rights this plugin has and lacks, with \
-             the tools that need them. Use it when a report has gaps.",
-        )
-        .title("Check access")
-        .timeout(Duration::from_secs(30))
-        .example("For a namespace", r#"{"namespace":"my-namespace"}"#)
-    }
-
-    async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
+    /// What the tool tells, for a plugin that adds to it.
+    ///
+    /// # Errors
+    /// CANCELLED.
+    pub async fn look(&self, cx: &CallCx, args: &Args) -> Result<Access, Failure> {
         let cluster = self.cluster.view();
         let namespace = Some(args.namespace.as_str()).filter(|namespace| !namespace.is_empty());
         let mut permissions = Vec::new();
@@ -102,15 +101,77 @@ impl Tool for CheckAccess {
                 says,
             });
         }
-        let lacking = permissions.iter().filter(|p| p.allowed == "no").count();
-        let answer = Answer {
+        Ok(Access {
             source: cluster.source(),
+            permissions,
             reads_whole_cluster: cluster.is_small().await,
             clock_ahead_seconds: cluster.clock_ahead(),
-            permissions,
+            found: Vec::new(),
+            blind: Vec::new(),
+            mend: Vec::new(),
+            now: cluster.now(),
+        })
+    }
+}
+
+// === impl Access ===
+
+impl Access {
+    /// Adds a permission of another source than the cluster, or says how it went with one that is
+    /// there.
+    pub fn permit(&mut self, permission: &str, tools: &[&str], outcome: Result<(), &Failure>) {
+        let (allowed, says) = match outcome {
+            Ok(()) => ("yes", String::new()),
+            Err(failure) => ("no", failure.message.clone()),
         };
-        let summary = format!("{}: {lacking} of {} rights lack", answer.source, self.needs.len());
-        Ok(Output::new(&answer)?.summary(summary).observed_at(cluster.now()))
+        let known = self.permissions.iter_mut().find(|known| known.permission == permission);
+        if let Some(known) = known {
+            (known.allowed, known.says) = (allowed, says);
+            return;
+        }
+        let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
+        self.permissions.push(Permission {
+            permission: permission.to_owned(),
+            tools,
+            allowed,
+            says,
+        });
+    }
+
+    /// The cluster's time.
+    #[must_use]
+    pub fn now(&self) -> jiff::Timestamp {
+        self.now
+    }
+
+    /// As the tool's answer.
+    ///
+    /// # Errors
+    /// A bug, when it cannot be written as JSON.
+    pub fn told(&self) -> Result<Output, Failure> {
+        let lacking = self.permissions.iter().filter(|p| p.allowed == "no").count();
+        let summary =
+            format!("{}: {lacking} of {} rights lack", self.source, self.permissions.len());
+        Ok(Output::new(self)?.summary(summary).observed_at(self.now))
+    }
+}
+
+impl Tool for CheckAccess {
+    type Args = Args;
+
+    fn spec(&self) -> Spec {
+        Spec::read_only(
+            "check_access",
+            "Tells whether the cluster answers and which rights this plugin has and lacks, with \
+             the tools that need them. Use it when a report has gaps.",
+        )
+        .title("Check access")
+        .timeout(Duration::from_secs(30))
+        .example("For a namespace", r#"{"namespace":"my-namespace"}"#)
+    }
+
+    async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
+        self.look(&cx, &args).await?.told()
     }
 }
 

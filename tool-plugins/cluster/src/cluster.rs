@@ -186,6 +186,12 @@ impl Cluster {
         }
     }
 
+    /// The logs that `pods` must have written, whether or not they can be had.
+    #[must_use]
+    pub fn logs_of(pods: &[Object]) -> Vec<LogFile> {
+        crate::live::log_files(pods)
+    }
+
     /// The lines of one log, cut at [`Self::now`]; `None` when there is no such log. To be read on
     /// a thread that may block.
     ///

@@ -18,9 +18,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
+    earlier::{Earlier, Used},
     facts::{self, Told, Whose},
+    reading::{self, Begun},
     resolvers::Resolvers,
-    sources::{self, Opened, Sources, Stream},
+    sources::{Sources, Stream},
+    store::Store,
     tally::Tally,
 };
 
@@ -96,6 +99,7 @@ const AMONG_MANY: &[&str] = &[
 #[derive(Debug, Clone)]
 pub struct FindErrorPatterns {
     cluster: Cluster,
+    store: Option<Arc<Store>>,
 }
 
 /// Arguments of the tool.
@@ -114,6 +118,8 @@ struct Answer {
     containers_left_out: usize,
     lines: u64,
     findings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<Used>,
 }
 
 /// One container's outcome.
@@ -128,10 +134,10 @@ struct Read {
 // === impl FindErrorPatterns ===
 
 impl FindErrorPatterns {
-    /// The tool over `cluster`.
+    /// The tool over `cluster` and the store beside it.
     #[must_use]
-    pub fn new(cluster: Cluster) -> Self {
-        Self { cluster }
+    pub fn new(cluster: Cluster, store: Option<Arc<Store>>) -> Self {
+        Self { cluster, store }
     }
 }
 
@@ -197,13 +203,16 @@ impl Tool for FindErrorPatterns {
     }
 
     async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
-        let ends = Instant::now() + cx.timeout().mul_f64(READING_SHARE);
+        let within = cx.timeout().mul_f64(READING_SHARE);
+        let ends = Instant::now() + within;
         let cluster = self.cluster.view();
         let now = cluster.now();
+        let earlier = Earlier::new(self.store.as_deref(), now, within);
         let resolution = cluster.resolve(&args.namespace, &args.service).await;
-        let mut sources = Sources::find(&cluster, &resolution).await;
+        let mut sources = Sources::find(&cluster, &resolution, &earlier).await;
         let streams = std::mem::take(&mut sources.streams);
-        let desk = Desk { cluster: cluster.clone(), sources: Arc::new(sources), ends, cx };
+        let sources = Arc::new(sources);
+        let desk = Desk { cluster: cluster.clone(), sources, earlier: &earlier, ends, cx };
         let reading = stream::iter(streams).map(|stream| desk.read(stream)).buffered(AT_ONCE);
         let reads: Vec<Read> = reading.try_collect().await?;
         let lost = |read: &Read| read.told.facts.iter().any(|f| f.signal() == "log.dns_failure");
@@ -212,37 +221,53 @@ impl Tool for FindErrorPatterns {
         } else {
             Resolvers::default()
         };
-        let output = told(reads, (&desk.sources, &resolvers))?;
+        let output = told(reads, (&desk.sources, &resolvers), &earlier)?;
         Ok(output.observe_all(resolution.observations()).observed_at(now))
     }
 }
 
 /// What the reading of one call shares.
-struct Desk {
+struct Desk<'a> {
     cluster: Cluster,
     sources: Arc<Sources>,
+    earlier: &'a Earlier<'a>,
     ends: Instant,
     cx: CallCx,
 }
 
-impl Desk {
-    /// Opens one container's logs and reads them on a thread that may block.
+impl Desk<'_> {
+    /// Opens one container's logs and reads them on threads that may block.
     async fn read(&self, stream: Stream) -> Result<Read, Failure> {
-        let opened = sources::open(&self.cluster, stream).await;
-        let (sources, cx, ends) = (Arc::clone(&self.sources), self.cx.clone(), self.ends);
+        let opened = reading::open(&self.cluster, stream).await;
         let now = self.cluster.now();
+        let mut begun = blocking(move || opened.begin(now)).await?;
+        begun.reach_back(self.earlier, now).await;
+        let (sources, cx, ends) = (Arc::clone(&self.sources), self.cx.clone(), self.ends);
+        let title = self.earlier.title();
         let stop = move || cx.is_cancelled() || Instant::now() >= ends;
-        let reading = tokio::task::spawn_blocking(move || read(opened, &sources, now, stop));
-        reading.await.map_err(|error| {
-            Failure::bug("READING_FAILED", format!("reading logs ended early: {error}"))
-        })
+        blocking(move || read(begun, (&sources, title), now, stop)).await
     }
 }
 
-fn read(opened: Opened, sources: &Sources, now: Timestamp, stop: impl Fn() -> bool) -> Read {
-    let log = opened.begin(now);
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let reading = tokio::task::spawn_blocking(work);
+    reading.await.map_err(|error| {
+        Failure::bug("READING_FAILED", format!("reading logs ended early: {error}"))
+    })
+}
+
+fn read(
+    log: Begun,
+    (sources, title): (&Sources, &str),
+    now: Timestamp,
+    stop: impl Fn() -> bool,
+) -> Read {
     let window = log.window(now);
+    let is_from_store = log.is_from_store;
     let (subject, owner) = (log.stream.subject.clone(), log.stream.owner.clone());
+    let is_gone = log.stream.ended.is_some();
     let speaker = log.stream.speaker.clone();
     let credentials = log.stream.credentials.clone();
     let mut tally = Tally::new(window, &speaker, &sources.peers);
@@ -255,7 +280,16 @@ fn read(opened: Opened, sources: &Sources, now: Timestamp, stop: impl Fn() -> bo
         tops: &sources.tops,
         clients: &sources.clients,
     };
-    let told = facts::of(whose, &tally);
+    let mut told = facts::of(whose, &tally);
+    if is_from_store {
+        let facts = std::mem::take(&mut told.facts).into_iter();
+        told.facts = facts.map(|fact| fact.attr("log_store", title)).collect();
+    }
+    if let (true, Some(owner)) = (is_gone, &owner) {
+        // Nobody else tells whose it was.
+        let pod = whole(&subject);
+        told.relations.push(Relation::new(pod, RelationKind::OwnedBy, owner.clone()));
+    }
     Read { subject, owner, lines: tally.lines(), told, gaps }
 }
 
@@ -266,6 +300,7 @@ fn whole(container: &Entity) -> Entity {
 fn told(
     mut reads: Vec<Read>,
     (sources, resolvers): (&Sources, &Resolvers),
+    earlier: &Earlier<'_>,
 ) -> Result<Output, Failure> {
     reads.sort_by(|a, b| {
         (std::cmp::Reverse(a.told.new_harm), &a.subject)
@@ -276,6 +311,7 @@ fn told(
     let mut of_workload: BTreeMap<(Option<Entity>, String), usize> = BTreeMap::new();
     let mut facts = Vec::new();
     let mut gaps = sources.gaps.clone();
+    gaps.extend(earlier.gap());
     let mut relations = Vec::new();
     for read in reads {
         gaps.extend(read.gaps);
@@ -292,7 +328,8 @@ fn told(
         relations.extend(asks_its_node(&facts, (sources, resolvers)));
     }
     let findings: Vec<String> = facts.iter().map(|f| f.as_wire().statement.clone()).collect();
-    let answer = Answer { containers, containers_left_out: sources.left_out, lines, findings };
+    let (containers_left_out, store) = (sources.left_out, earlier.used());
+    let answer = Answer { containers, containers_left_out, lines, findings, store };
     let mut output = Output::new(&answer)?
         .summary(summary(&facts, containers))
         .relate_all(owners(&facts, sources))

@@ -1,18 +1,21 @@
 //! The tool `get_logs`: the lines of one container's log, the newest last, with the facts found in
-//! them.
+//! them. Where the API server has no such log, or does not give it, the store beside it is asked.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use agent_sdk::{CallCx, Entity, Failure, Output, Spec, Tool};
-use jiff::Timestamp;
-use plugin_cluster::{Cluster, Kind, LogFile, LogReader, Object, Peers, Span, pod};
+use jiff::{SignedDuration, Timestamp};
+use plugin_cluster::{Cluster, Kind, LogFile, Object, Peers, Span, pod};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    earlier::{Earlier, Missing, Used},
     facts::{self, Whose},
     peer::Speaker,
     rate::Window,
+    reading::{self, Lines},
+    store::Store,
     tally::Tally,
 };
 
@@ -25,10 +28,16 @@ const MAX_TEXT: usize = 160 * 1024;
 /// Longest line shown, bytes.
 const MAX_LINE: usize = 4 * 1024;
 
+/// How far back a store is asked: it is for the last words of who is gone.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+/// The time of a call that a store may take.
+const STORE_SHARE: f64 = 0.6;
+
 /// See [`Tool`].
 #[derive(Debug, Clone)]
 pub struct GetLogs {
     cluster: Cluster,
+    store: Option<Arc<Store>>,
 }
 
 /// Arguments of the tool.
@@ -62,15 +71,17 @@ struct Answer {
     other_containers: Vec<String>,
     lines_in_all: u64,
     lines: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<Used>,
 }
 
 // === impl GetLogs ===
 
 impl GetLogs {
-    /// The tool over `cluster`.
+    /// The tool over `cluster` and the store beside it.
     #[must_use]
-    pub fn new(cluster: Cluster) -> Self {
-        Self { cluster }
+    pub fn new(cluster: Cluster, store: Option<Arc<Store>>) -> Self {
+        Self { cluster, store }
     }
 }
 
@@ -103,28 +114,101 @@ impl Tool for GetLogs {
         // Addresses in lines are looked up around this namespace.
         cluster.resolve(&args.namespace, "").await;
         let pod = pod(&cluster, &args).await?;
-        let (container, others) = container(&args, pod.as_ref(), &cluster).await?;
-        let file = LogFile {
-            namespace: args.namespace.clone(),
-            pod: args.pod.clone(),
-            container,
-            previous: args.previous,
-        };
         let wanted = wanted.min(MAX_LINES);
         let span = Span { lines: Some(wanted), since };
-        let Some(reader) = cluster.logs(&file, span).await? else {
-            let resource = format!("v1/Pod {}/{}", file.namespace, file.pod);
-            return Err(Failure::not_found(resource, format!("there is no log of {file}")));
+        let earlier =
+            Earlier::new(self.store.as_deref(), cluster.now(), cx.timeout().mul_f64(STORE_SHARE));
+        let found = match found(&args, pod.as_ref(), &cluster, span).await {
+            Ok(found) => found,
+            Err(failure) => stored(&args, pod.as_ref(), &earlier, span, cluster.now())
+                .await
+                .ok_or_else(|| unfound(failure, &earlier))?,
         };
         let peers = Peers::read(&cluster).await;
-        let now = cluster.now();
+        let (now, used) = (cluster.now(), earlier.used());
         let reading = tokio::task::spawn_blocking(move || {
-            read(reader, &file, (&peers, &others), Bounds { wanted, since, now }, &cx)
+            read(found, (&peers, used), Bounds { wanted, since, now }, &cx)
         });
         let output = reading.await.map_err(|error| {
             Failure::bug("READING_FAILED", format!("reading the log ended early: {error}"))
         })??;
         Ok(output.observed_at(now))
+    }
+}
+
+/// A log, open.
+struct Found {
+    file: LogFile,
+    /// The pod's other containers.
+    others: Vec<String>,
+    lines: Lines,
+    gap: Option<Failure>,
+}
+
+/// The log that the API server has.
+async fn found(
+    args: &Args,
+    pod: Option<&Object>,
+    cluster: &Cluster,
+    span: Span,
+) -> Result<Found, Failure> {
+    let (container, others) = container(args, pod, cluster).await?;
+    let file = file(args, container);
+    match cluster.logs(&file, span).await? {
+        Some(reader) => Ok(Found { file, others, lines: Box::new(reader), gap: None }),
+        None => {
+            let resource = format!("v1/Pod {}/{}", file.namespace, file.pod);
+            Err(Failure::not_found(resource, format!("there is no log of {file}")))
+        }
+    }
+}
+
+/// The log that the store has.
+async fn stored(
+    args: &Args,
+    pod: Option<&Object>,
+    earlier: &Earlier<'_>,
+    span: Span,
+    now: Timestamp,
+) -> Option<Found> {
+    let asked = Entity::new("Pod", &*args.namespace, &*args.pod).container(&*args.container);
+    let from = span.since.or_else(|| now.checked_sub(REMEMBERED).ok())?;
+    let to = if args.previous { run_began(pod, &args.container).unwrap_or(now) } else { now };
+    let missing = Missing { from, to };
+    let mut all = earlier.of_pod(&asked, missing, span.lines.unwrap_or(MAX_LINES)).await;
+    // Where several spoke and none is named, the one that spoke most.
+    all.sort_by_key(|(_, had)| had.lines.len());
+    let (container, had) = all.pop()?;
+    let others = all.into_iter().map(|(container, _)| container).collect();
+    let lines = reading::lines(had.lines);
+    Some(Found { file: file(args, container), others, lines, gap: had.gap })
+}
+
+/// When the current run of a container began: what was before is of earlier runs.
+fn run_began(pod: Option<&Object>, container: &str) -> Option<Timestamp> {
+    let all = pod::containers(pod?);
+    let named = all.iter().find(|c| container.is_empty() || c.name == container)?;
+    match named.state() {
+        pod::State::Running { since } => since,
+        pod::State::Terminated { started, .. } => started,
+        pod::State::Waiting { .. } | pod::State::Unknown => None,
+    }
+}
+
+/// Why there is no log; that the store failed as well is said with it.
+fn unfound(mut failure: Failure, earlier: &Earlier<'_>) -> Failure {
+    if let Some((what, why)) = earlier.gap() {
+        failure.message = format!("{}; {what}: {}", failure.message, why.message);
+    }
+    failure
+}
+
+fn file(args: &Args, container: String) -> LogFile {
+    LogFile {
+        namespace: args.namespace.clone(),
+        pod: args.pod.clone(),
+        container,
+        previous: args.previous,
     }
 }
 
@@ -172,18 +256,18 @@ struct Bounds {
 }
 
 fn read(
-    reader: LogReader,
-    file: &LogFile,
-    (peers, others): (&Peers, &[String]),
+    found: Found,
+    (peers, store): (&Peers, Option<Used>),
     bounds: Bounds,
     cx: &CallCx,
 ) -> Result<Output, Failure> {
+    let Found { file, others, lines, gap } = found;
     let speaker = Speaker {
         namespace: file.namespace.clone(),
         names: [file.container.clone(), file.pod.clone()].into(),
         ..Speaker::default()
     };
-    let mut reader = reader.peekable();
+    let mut reader = lines.peekable();
     let first = match reader.peek() {
         Some(Ok(line)) => {
             line.time.or_else(|| crate::line::understand(&line.text, bounds.now).time)
@@ -194,7 +278,7 @@ fn read(
     let window = Window { from, to: bounds.now, lead: jiff::SignedDuration::ZERO };
     let mut tally = Tally::new(window, &speaker, peers);
     let mut kept: VecDeque<String> = VecDeque::new();
-    let mut unread = None;
+    let mut unread = gap;
     for line in reader {
         let line = match line {
             Ok(line) => line,
@@ -224,9 +308,10 @@ fn read(
         pod: file.pod.clone(),
         container: file.container.clone(),
         previous: file.previous,
-        other_containers: others.to_vec(),
+        other_containers: others,
         lines_in_all: tally.lines(),
         lines: kept.into(),
+        store,
     };
     let summary = told.facts.iter().map(|f| f.as_wire().statement.as_str()).take(10);
     let summary = summary.collect::<Vec<_>>().join("\n");

@@ -3,7 +3,9 @@
 //! settings taken over, lines that began or ended. One container at a time; causes across objects
 //! are not looked for.
 
+pub mod access;
 pub mod database;
+pub mod earlier;
 pub mod exception;
 pub mod facts;
 pub mod find_error_patterns;
@@ -13,30 +15,42 @@ pub mod line;
 pub mod origin;
 pub mod peer;
 pub mod rate;
+pub mod reading;
 pub mod record;
 pub mod refused;
 pub mod resolvers;
 pub mod signals;
 pub mod sources;
+pub mod store;
 pub mod tally;
 pub mod template;
 pub mod time;
 pub mod waiting;
 
+use std::sync::Arc;
+
 use agent_sdk::{Plugin, Tool as _};
 use plugin_cluster::{CheckAccess, Cluster};
 
-use crate::{find_error_patterns::FindErrorPatterns, get_logs::GetLogs};
+use crate::{
+    access::LogAccess, find_error_patterns::FindErrorPatterns, get_logs::GetLogs, store::Store,
+};
 
 /// The plugin with all its tools over `cluster`.
 #[must_use]
 pub fn plugin(cluster: &Cluster) -> Plugin {
-    let (lines, patterns) =
-        (GetLogs::new(cluster.clone()), FindErrorPatterns::new(cluster.clone()));
+    beside(cluster, None)
+}
+
+/// The plugin over `cluster` and a store of logs beside it.
+#[must_use]
+pub fn beside(cluster: &Cluster, store: Option<Arc<Store>>) -> Plugin {
+    let lines = GetLogs::new(cluster.clone(), store.clone());
+    let patterns = FindErrorPatterns::new(cluster.clone(), store.clone());
     let access = CheckAccess::new(cluster.clone(), &[lines.spec(), patterns.spec()]);
     Plugin::new("logs", env!("CARGO_PKG_VERSION"))
         .title("Logs of containers")
         .tool(lines)
         .tool(patterns)
-        .tool(access)
+        .tool(LogAccess::new(access, store))
 }

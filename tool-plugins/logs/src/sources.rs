@@ -4,26 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_sdk::{Entity, Failure};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use plugin_cluster::{
-    Clients, Cluster, Container, Kind, LogFile, LogReader, Object, Owners, Peers, Resolution, Span,
-    State, clients,
+    Clients, Cluster, Container, Kind, LogFile, Object, Owners, Peers, Resolution, State, clients,
     credential::{self, Credential},
     pod, selector,
 };
 
 use crate::{
+    earlier::{Earlier, Former, Stored},
     origin,
     peer::Speaker,
-    rate::{PAST, Window},
     resolvers,
-    tally::Tally,
 };
 
 /// Containers at most whose logs one call reads.
 const MAX_CONTAINERS: usize = 60;
-/// Bytes at most of one container's logs.
-const MAX_BYTES: usize = 24 * 1024 * 1024;
 
 /// One container and its logs.
 #[derive(Debug)]
@@ -39,8 +35,12 @@ pub struct Stream {
     /// Which Secrets its pod proves itself with.
     pub credentials: Vec<Credential>,
     /// The last words of runs that ended, with when.
-    last_words: Vec<(Option<Timestamp>, String)>,
-    files: Vec<LogFile>,
+    pub(crate) last_words: Vec<(Option<Timestamp>, String)>,
+    pub(crate) files: Vec<LogFile>,
+    /// Where its log ends for good: its pod is gone.
+    pub(crate) ended: Option<Timestamp>,
+    /// Lines that are there already.
+    pub(crate) stored: Option<Stored>,
     /// The smaller, the sooner it is read.
     health: u8,
 }
@@ -71,8 +71,9 @@ pub struct Sources {
 // === impl Sources ===
 
 impl Sources {
-    /// The logs of what `resolution` found; of its whole namespace when it found nothing.
-    pub async fn find(cluster: &Cluster, resolution: &Resolution) -> Self {
+    /// The logs of what `resolution` found; of its whole namespace when it found nothing. Of pods
+    /// that are gone as `earlier` tells them.
+    pub async fn find(cluster: &Cluster, resolution: &Resolution, earlier: &Earlier<'_>) -> Self {
         let namespace = resolution.namespace.as_deref();
         let mut sources = Self { gaps: resolution.gaps.clone(), ..Self::default() };
         let mut list = async |kind: Kind| match cluster.list(kind, namespace).await {
@@ -87,6 +88,8 @@ impl Sources {
         let configs = cluster.list(Kind::ConfigMap, namespace).await.unwrap_or_default();
         let files = match cluster.log_files(namespace).await {
             Ok(files) => files,
+            // Each is tried, and sought in the store then.
+            Err(_) if earlier.has_store() => Cluster::logs_of(&pods),
             Err(failure) => {
                 sources.gaps.push(("logs".to_owned(), failure));
                 Vec::new()
@@ -107,7 +110,12 @@ impl Sources {
             configs: &configs,
             resolver: sources.resolver.as_ref(),
         };
-        let streams = around.streams(files, &pods, resolution);
+        let mut streams = around.streams(files, &pods, resolution);
+        let present: BTreeSet<&str> = pods.iter().map(Object::name).collect();
+        for former in earlier.former(resolution, &present).await {
+            let subject = former.subject.clone();
+            streams.entry(subject).or_insert_with(|| around.former(former));
+        }
         let mut streams: Vec<Stream> = streams.into_values().collect();
         streams.sort_by(|a, b| (a.health, &a.subject).cmp(&(b.health, &b.subject)));
         sources.left_out = streams.len().saturating_sub(MAX_CONTAINERS);
@@ -182,12 +190,23 @@ impl Around<'_> {
             credentials: pod.map(credential::of).unwrap_or_default(),
             last_words: Vec::new(),
             files: Vec::new(),
+            ended: None,
+            stored: None,
             health: 2,
         };
         if let Some(pod) = pod {
             self.tell(&mut stream, pod);
         }
         stream
+    }
+
+    /// A container of a pod that is gone. It matters as much as one in trouble.
+    fn former(&self, former: Former) -> Stream {
+        let Former { subject, owner, had } = former;
+        let mut stream = self.stream(subject, None);
+        stream.speaker.names.insert(owner.name.clone());
+        stream.ended = had.lines.last().and_then(|line| line.time);
+        Stream { owner: Some(owner), stored: Some(had), health: 0, ..stream }
     }
 
     fn tell(&self, stream: &mut Stream, pod: &Object) {
@@ -227,118 +246,4 @@ fn last_words(container: &Container<'_>) -> Vec<(Option<Timestamp>, String)> {
         (exit_code != 0 && !message.is_empty()).then(|| (finished, message.to_owned()))
     });
     said.collect()
-}
-
-/// A stream with its logs open.
-#[derive(Debug)]
-pub struct Opened {
-    /// The container.
-    pub stream: Stream,
-    readers: Vec<LogReader>,
-    gaps: Vec<(String, Failure)>,
-}
-
-/// An opened stream whose first line was read for its time.
-#[derive(Debug)]
-pub struct Begun {
-    /// The container.
-    pub stream: Stream,
-    readers: Vec<LogReader>,
-    first: Option<Timestamp>,
-    head: Option<(Option<Timestamp>, String)>,
-    gaps: Vec<(String, Failure)>,
-}
-
-/// Opens a stream's logs, the run before first.
-pub async fn open(cluster: &Cluster, mut stream: Stream) -> Opened {
-    stream.files.sort_by_key(|file| !file.previous);
-    let mut opened = Opened { readers: Vec::new(), gaps: Vec::new(), stream };
-    for file in &opened.stream.files {
-        match cluster.logs(file, Span::default()).await {
-            Ok(Some(reader)) => opened.readers.push(reader),
-            Ok(None) => {}
-            Err(failure) => opened.gaps.push((format!("log of {file}"), failure)),
-        }
-    }
-    opened
-}
-
-// === impl Opened ===
-
-impl Opened {
-    /// Reads the first line. Blocks, as all reading of logs does.
-    #[must_use]
-    pub fn begin(self, now: Timestamp) -> Begun {
-        let Self { stream, mut readers, gaps } = self;
-        let mut begun = Begun { stream, readers: Vec::new(), first: None, head: None, gaps };
-        match readers.first_mut().and_then(Iterator::next) {
-            Some(Ok(line)) => {
-                let inside = || crate::line::understand(&line.text, now).time;
-                begun.first = line.time.or_else(inside);
-                begun.head = Some((line.time, line.text));
-            }
-            Some(Err(failure)) => begun.gaps.push((named(&begun.stream.subject), failure)),
-            None => {}
-        }
-        begun.readers = readers;
-        begun
-    }
-}
-
-// === impl Begun ===
-
-impl Begun {
-    /// The window of this log. A container whose log reaches back to its beginning has a lead.
-    #[must_use]
-    pub fn window(&self, now: Timestamp) -> Window {
-        let spoken = || self.stream.last_words.iter().filter_map(|(time, _)| *time).min();
-        let from = self.first.or_else(spoken).unwrap_or(now).min(now);
-        let whole = self
-            .stream
-            .began
-            .is_some_and(|began| from.duration_since(began).abs() <= SignedDuration::from_mins(3));
-        let lead = if whole { PAST - now.duration_since(from) } else { SignedDuration::ZERO };
-        Window { from, to: now, lead: lead.max(SignedDuration::ZERO) }
-    }
-
-    /// Feeds all lines to `tally`; answers what could not be read. `stop` is asked now and then.
-    pub fn feed(self, tally: &mut Tally<'_>, stop: impl Fn() -> bool) -> Vec<(String, Failure)> {
-        let mut gaps = self.gaps;
-        // Said before the log that is there, or all there is; a log that is there says it itself.
-        let told = if self.readers.is_empty() { &self.stream.last_words[..] } else { &[] };
-        for (time, text) in told {
-            for line in text.lines() {
-                tally.line(*time, line);
-            }
-            tally.end_of_log();
-        }
-        if let Some((time, text)) = &self.head {
-            tally.line(*time, text);
-        }
-        let mut bytes = 0;
-        for reader in self.readers {
-            for (number, line) in reader.enumerate() {
-                match line {
-                    Ok(line) => {
-                        bytes += line.text.len();
-                        tally.line(line.time, &line.text);
-                    }
-                    Err(failure) => gaps.push((named(&self.stream.subject), failure)),
-                }
-                if bytes > MAX_BYTES || number % 256 == 0 && stop() {
-                    let says = format!("only its first {} lines were read", tally.lines());
-                    let cut = Failure::external("LOG_TOO_LONG", says);
-                    gaps.push((named(&self.stream.subject), cut));
-                    tally.end_of_log();
-                    return gaps;
-                }
-            }
-            tally.end_of_log();
-        }
-        gaps
-    }
-}
-
-fn named(subject: &Entity) -> String {
-    format!("log of {}/{}/{}", subject.namespace, subject.name, subject.container)
 }

@@ -128,12 +128,14 @@ impl Tool for FindAnomalies {
     }
 
     async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
-        let cluster = self.recording.cluster();
+        let cluster = self.recording.cluster().view();
         let time = Remaining::of(&cx);
+        // Names are looked up around the namespace that is asked about.
+        cluster.resolve(&args.namespace, "").await;
         let namespace = args.namespace.trim().to_owned();
         let about = About { namespace: namespace.clone(), pods: Vec::new() };
         let measured = self.recording.measured(&about, Purpose::Anomalies, time.left()).await?;
-        let peers = Arc::new(Peers::read(cluster).await);
+        let peers = Arc::new(Peers::read(&cluster).await);
         let (series, objects, live) = (measured.clone(), peers.clone(), cx);
         let (looked_at, mut found) =
             blocking(move || search((&series.store, series.frame), (&namespace, &objects), &live))

@@ -157,10 +157,10 @@ impl Tool for GetMetrics {
     }
 
     async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
-        let cluster = self.recording.cluster();
+        let cluster = self.recording.cluster().view();
         let now = cluster.now();
         let time = Remaining::of(&cx);
-        let world = World::read(cluster, &args.namespace, &args.service).await;
+        let world = World::read(&cluster, &args.namespace, &args.service).await;
         let about = reach::about(&world);
         let measured = self.recording.measured(&about, Purpose::Recipes, time.left()).await?;
         let measured = if self.recording.is_live() {

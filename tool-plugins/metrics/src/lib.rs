@@ -2,6 +2,7 @@
 //! says in the words of the signal catalogue how services, calls between them and containers fare. Numbers become facts
 //! about single objects here; causes across objects are not looked for.
 
+pub mod access;
 pub mod ask_query;
 pub mod change;
 pub mod families;
@@ -29,19 +30,28 @@ pub mod world;
 
 use std::sync::Arc;
 
-use agent_sdk::Plugin;
+use agent_sdk::{Plugin, Tool as _};
+use plugin_cluster::CheckAccess;
 
 use crate::{
-    ask_query::AskQuery, find_anomalies::FindAnomalies, get_metrics::GetMetrics,
-    recording::Recording,
+    access::MetricAccess, ask_query::AskQuery, find_anomalies::FindAnomalies,
+    get_metrics::GetMetrics, recording::Recording,
 };
 
 /// The plugin with all its tools over `recording`.
 #[must_use]
 pub fn plugin(recording: &Arc<Recording>) -> Plugin {
+    let (metrics, anomalies, query) = (
+        GetMetrics::new(recording.clone()),
+        FindAnomalies::new(recording.clone()),
+        AskQuery::new(recording.clone()),
+    );
+    let specs = [metrics.spec(), anomalies.spec(), query.spec()];
+    let access = CheckAccess::new(recording.cluster().clone(), &specs);
     Plugin::new("metrics", env!("CARGO_PKG_VERSION"))
         .title("Metrics of a cluster")
-        .tool(GetMetrics::new(recording.clone()))
-        .tool(FindAnomalies::new(recording.clone()))
-        .tool(AskQuery::new(recording.clone()))
+        .tool(metrics)
+        .tool(anomalies)
+        .tool(query)
+        .tool(MetricAccess::new(access, recording.clone()))
 }

@@ -2,7 +2,7 @@
 //! there are for a namespace, takes those that recipes look at into a [`Store`], and from there on
 //! all is as with a recording.
 //!
-//! Invariant: what a call asks for and keeps is bounded by constants ([`session::Bounds`],
+//! Invariant: what a call asks for and keeps is bounded by constants ([`BOUNDS`],
 //! [`select`]), and depends on nothing that lies in namespaces the call is not about. What could not
 //! be had is a named gap, never silence.
 
@@ -12,24 +12,20 @@ mod places;
 mod questions;
 mod round;
 mod select;
-mod session;
 pub mod settings;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use agent_sdk::Failure;
 use jiff::Timestamp;
+use plugin_http::Server;
 use tokio::sync::OnceCell;
 
-pub use self::session::Bounds;
-use self::{
-    answer::Kind,
-    round::Round,
-    session::Server,
-    settings::{Settings, config},
-};
+pub use plugin_http::Bounds;
+
+use self::{answer::Kind, round::Round, settings::Settings};
 use crate::{
-    query::{Grid, Query, Track, promql},
+    query::{Condition, Grid, Query, Selector, Track, promql},
     store::{Limits, Store, gathering::Gathering},
 };
 
@@ -85,6 +81,19 @@ pub struct Live {
     clock: fn() -> Timestamp,
 }
 
+/// What a call asks of a server and takes from it.
+pub const BOUNDS: Bounds = Bounds {
+    connect: Duration::from_secs(3),
+    request: Duration::from_secs(8),
+    // Under the 25 s that the tools promise, with time left to judge.
+    call: Duration::from_secs(20),
+    // Twice what the largest namespace seen needs.
+    requests: 60,
+    // A batch is made to hold 250,000 samples at about 26 bytes each; four times as much is a server
+    // that means something else.
+    body: 24 * 1024 * 1024,
+};
+
 /// A present that is this near to the machine's clock is the present; else a recording's.
 const PRESENT: i64 = 24 * 3600;
 
@@ -96,7 +105,7 @@ impl Live {
     /// # Errors
     /// CONFIG when the settings cannot be used.
     pub fn of(settings: &Settings, clock: fn() -> Timestamp) -> Result<Option<Self>, Failure> {
-        Self::bounded(settings, Bounds::default(), clock)
+        Self::bounded(settings, BOUNDS, clock)
     }
 
     /// The same with other bounds.
@@ -108,13 +117,10 @@ impl Live {
         bounds: Bounds,
         clock: fn() -> Timestamp,
     ) -> Result<Option<Self>, Failure> {
-        let Some(base) = settings.base()? else { return Ok(None) };
+        let Some(server) = Server::of(settings.settings(), bounds, clock)? else {
+            return Ok(None);
+        };
         let limits = Limits { max_series: select::MAX_SERIES, max_samples: select::MAX_SAMPLES };
-        // Without a provider of cryptography the client would panic; a second installation is none.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(config("no provider of cryptography is installed"));
-        }
-        let server = Server::new(base, settings.clone(), bounds, clock)?;
         Ok(Some(Self { server, limits, kinds: OnceCell::new(), clock }))
     }
 
@@ -187,6 +193,28 @@ impl Live {
         let times = [grid.start_ms, end_ms, grid.step_ms].map(questions::seconds);
         let answered = questions::ranged(&session, &promql::render(query), times).await?;
         Ok(answered.data.into_iter().map(|fetched| fetched.track(grid)).collect())
+    }
+
+    /// How many series there are of late of each of `names`.
+    ///
+    /// # Errors
+    /// As for [`Self::measured`].
+    pub async fn series(
+        &self,
+        names: &[&str],
+        (now, within): (Timestamp, Duration),
+    ) -> Result<BTreeMap<String, usize>, Failure> {
+        let session = self.server.session(within)?;
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let condition = Condition::OneOf(names);
+        let called = Selector::new("").matching("__name__", condition);
+        questions::counts(&session, &called, &questions::seconds(now.as_millisecond())).await
+    }
+
+    /// Kind and address, for people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.server.shown()
     }
 
     fn is_present(&self, now: Timestamp) -> bool {

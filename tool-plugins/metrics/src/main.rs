@@ -22,8 +22,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // Fails only where one is installed already.
-    _ = rustls::crypto::ring::default_provider().install_default();
+    plugin_http::prepare();
     let arguments = Arguments::parse();
     let cluster = arguments.source.open().await?;
     let recording = match Live::of(&arguments.prometheus, jiff::Timestamp::now)? {

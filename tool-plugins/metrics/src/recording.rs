@@ -186,6 +186,35 @@ impl Recording {
         }
     }
 
+    /// How many series there are of late of each of `names`.
+    ///
+    /// # Errors
+    /// As for [`Self::measured`].
+    pub async fn series(
+        &self,
+        names: &[&str],
+        within: Duration,
+    ) -> Result<BTreeMap<String, usize>, Failure> {
+        match &self.source {
+            Source::Recorded { limits, measured } => {
+                let measured =
+                    measured.get_or_init(|| read(&self.cluster, *limits)).await.clone()?;
+                let count = |name: &&str| (name.to_string(), measured.store.named(name).count());
+                Ok(names.iter().map(count).filter(|(_, count)| *count > 0).collect())
+            }
+            Source::Live(live, _) => live.series(names, (self.cluster.now(), within)).await,
+        }
+    }
+
+    /// Which server answers, for people; nothing for a recording.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        match &self.source {
+            Source::Recorded { .. } => None,
+            Source::Live(live, _) => Some(live.shown()),
+        }
+    }
+
     /// The metrics called `names`, `season` before what `measured` shows, and how many requests that
     /// took; no store where there is nothing to compare with.
     pub async fn earlier(

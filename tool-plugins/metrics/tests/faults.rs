@@ -13,7 +13,7 @@ use agent_sdk::{
 };
 use plugin_cluster::kit;
 use plugin_metrics::{
-    live::{Bounds, Live, settings::Settings},
+    live::{BOUNDS, Bounds, Live, settings::Settings},
     recording::Recording,
 };
 use serde_json::json;
@@ -26,11 +26,7 @@ fn clock() -> jiff::Timestamp {
 
 /// Bounds that a test need not wait for.
 fn bounds() -> Bounds {
-    Bounds {
-        request: Duration::from_millis(400),
-        call: Duration::from_secs(4),
-        ..Bounds::default()
-    }
+    Bounds { request: Duration::from_millis(400), call: Duration::from_secs(4), ..BOUNDS }
 }
 
 async fn plugin(settings: Settings, bounds: Bounds) -> (TempDir, Harness) {
@@ -45,7 +41,7 @@ async fn plugin(settings: Settings, bounds: Bounds) -> (TempDir, Harness) {
 }
 
 fn at(server: &StandIn) -> Settings {
-    Settings { prometheus_url: Some(server.url.clone()), ..Settings::default() }
+    Settings { url: Some(server.url.clone()), ..Settings::default() }
 }
 
 async fn asked(server: &StandIn) -> Result<CallResult, Failure> {
@@ -76,7 +72,7 @@ fn text(status: u16, body: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_prometheus_that_is_well_is_read_with_few_requests() {
+async fn a_that_is_well_is_read_with_few_requests() {
     let server = StandIn::serve(|_, _| Reply::Well).await;
     let result = asked(&server).await.unwrap();
     assert!(tells_of_errors(&result));
@@ -199,7 +195,7 @@ async fn an_answer_that_is_too_large_is_not_kept() {
     let outcome = harness.call("get_metrics", json!({"namespace": "shop"})).await;
     let result = outcome.result().unwrap();
     assert!(tells_of_errors(result), "what was small enough is used");
-    assert_eq!(reasons(result), ["PROMETHEUS_TOO_MANY_SAMPLES"]);
+    assert_eq!(reasons(result), ["PROMETHEUS_TOO_MUCH"]);
     assert_eq!(result.gaps[0].subject, "queue_messages_ready");
 }
 
@@ -233,7 +229,7 @@ async fn warnings_odd_values_and_copies_are_borne() {
         }
         let right = stand_in::right(asked);
         let mut copy = stand_in::matrix(asked).replace(r#""namespace":"shop""#,
-            r#""namespace":"shop","prometheus_replica":"b""#);
+            r#""namespace":"shop","replica":"b""#);
         copy = copy.split_once("\"result\":[").unwrap().1.strip_suffix("]}").unwrap().to_owned();
         let odd = r#"{"metric":{"__name__":"odd","namespace":"shop","service":"front"},"values":[[1735812000,"NaN"],[1735812030,"+Inf"],[1735812060,"-Inf"]]}"#;
         let body = right.strip_suffix("]}}").unwrap();
@@ -270,9 +266,9 @@ async fn secrets_are_sent_and_told_to_nobody() {
     fs::write(&file, "t0psecret\n").unwrap();
     let server = StandIn::serve(|_, _| text(403, "not with t0psecret")).await;
     let settings = Settings {
-        prometheus_token_file: Some(file.clone()),
-        prometheus_tenant: Some("team-a".to_owned()),
-        prometheus_tenant_header: "X-Scope-OrgID".to_owned(),
+        token_file: Some(file.clone()),
+        tenant: Some("team-a".to_owned()),
+        tenant_header: Some("X-Scope-OrgID".to_owned()),
         ..at(&server)
     };
     let (_dir, harness) = plugin(settings, bounds()).await;

@@ -343,8 +343,8 @@ async fn a_private_authority_is_believed_when_it_is_named_and_not_else() {
     assert_eq!(failure.reason, "PROMETHEUS_UNREACHABLE");
     assert!(failure.message.contains("UnknownIssuer"), "{}", failure.message);
     let settings = Settings {
-        prometheus_url: Some(url),
-        prometheus_ca_file: Some(keys.path().join("ca.pem")),
+        url: Some(url),
+        ca_file: Some(keys.path().join("ca.pem")),
         ..Settings::default()
     };
     let known = real::with(dir.path(), &settings).await;

@@ -9,11 +9,10 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor},
 };
 
-use super::session::Body;
-use crate::store::{Sample, gathering::Fetched};
+use plugin_http::{Body, short};
 
-/// Most of a server's own words that is repeated.
-const MAX_SAID: usize = 200;
+use super::settings::PROMETHEUS;
+use crate::store::{Sample, gathering::Fetched};
 
 /// What each answer is wrapped in.
 #[derive(Debug, Deserialize)]
@@ -74,9 +73,10 @@ pub(super) struct Kind {
 /// # Errors
 /// The class of failure that the answer tells of.
 pub(super) fn read<T: DeserializeOwned>(body: &Body) -> Result<Answered<T>, Failure> {
-    let envelope: Envelope<T> = match serde_json::from_slice(&body.bytes) {
+    let envelope: Envelope<T> = match body.json(PROMETHEUS) {
         Ok(envelope) => envelope,
-        Err(error) => return Err(unreadable(body, &error)),
+        Err(_) if body.is_refusal() => return Err(refused(body.status, "", &body.said())),
+        Err(failure) => return Err(failure),
     };
     let Envelope { status, data, error_type, error, warnings, infos } = envelope;
     if let (true, Some(data)) = (status == "success", data) {
@@ -131,32 +131,11 @@ pub(super) fn refused(status: u16, error_type: &str, error: &str) -> Failure {
 }
 
 /// The reason of an answer that would be too large, here or there.
-pub(super) const TOO_MANY: &str = "PROMETHEUS_TOO_MANY_SAMPLES";
+pub(super) const TOO_MANY: &str = "PROMETHEUS_TOO_MUCH";
 
-/// A body that is no JSON of this form: an error page, a login page, the torn end of an answer.
-fn unreadable(body: &Body, error: &serde_json::Error) -> Failure {
-    let start = body.bytes.trim_ascii_start();
-    if body.status >= 400 {
-        let text = String::from_utf8_lossy(start.get(..start.len().min(400)).unwrap_or_default());
-        let text = if start.first() == Some(&b'<') { "a page of HTML".into() } else { text };
-        return refused(body.status, "", text.trim());
-    }
-    if start.first() == Some(&b'<') {
-        return Failure::external(
-            "PROMETHEUS_NOT_JSON",
-            "a page of HTML came in place of an answer: most likely a proxy or login page stands \
-             before Prometheus",
-        );
-    }
-    if error.is_eof() {
-        let says = format!("the answer of Prometheus ends after {} bytes", body.bytes.len());
-        return Failure::external("PROMETHEUS_TRUNCATED", says);
-    }
-    Failure::external("PROMETHEUS_NOT_JSON", format!("the answer is not as expected: {error}"))
-}
-
-fn short(text: &str) -> String {
-    agent_sdk::limits::cut_middle(&text.replace(['\n', '\r'], " "), MAX_SAID)
+/// Whether a status says that there is no such way to ask.
+pub(super) fn is_missing(body: &Body) -> bool {
+    matches!(body.status, 404 | 405)
 }
 
 // === impl Queried ===

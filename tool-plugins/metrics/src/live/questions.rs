@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use agent_sdk::Failure;
+use plugin_http::Session;
 
 use super::{
     Purpose,
     answer::{self, Queried},
     select::{self, Item, Place, Rank},
-    session::Session,
 };
 use crate::{
     query::{Fold, Function, Query, Selector, promql},

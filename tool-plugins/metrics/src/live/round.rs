@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent_sdk::{Failure, FailureClass};
 use futures_util::StreamExt as _;
+use plugin_http::{Body, Session};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -16,7 +17,6 @@ use super::{
     fold, places,
     questions::{called, items, listed, ranged, raw, seconds},
     select::{self, Batch, Item, Place, Plan},
-    session::{Body, Session},
 };
 use crate::{
     flow::Frame,

@@ -2,7 +2,9 @@
 //! escaped, or nowhere: a word that is no identifier is refused where only an identifier can be.
 //! Grammar: <https://prometheus.io/docs/prometheus/latest/querying/basics/>.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
+
+use plugin_http::quote::{literal, quoted};
 
 use super::{Condition, Fold, Function, Matcher, Query, Selector};
 
@@ -76,24 +78,6 @@ pub fn span(window: Duration) -> String {
     if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
 }
 
-/// A text as a PromQL string.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            c if c.is_control() => _ = write!(quoted, "\\U{:08x}", u32::from(c)),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
 /// A regular expression that matches exactly one of `values`.
 fn one_of(values: &[String]) -> String {
     values.iter().map(|value| literal(value)).collect::<Vec<_>>().join("|")
@@ -103,18 +87,6 @@ fn one_of(values: &[String]) -> String {
 fn host_in(namespace: &str) -> String {
     let namespace = literal(namespace);
     format!("([a-z+]+://)?[^/:.]+[.]{namespace}([.]svc([.][^/:]*)?)?(:[0-9]+)?(/.*)?")
-}
-
-/// A text as a regular expression of RE2 that matches only it.
-fn literal(text: &str) -> String {
-    let mut literal = String::with_capacity(text.len());
-    for character in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(character) {
-            literal.push('\\');
-        }
-        literal.push(character);
-    }
-    literal
 }
 
 /// Whether a word may stand as a metric name.

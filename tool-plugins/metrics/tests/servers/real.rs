@@ -133,7 +133,7 @@ async fn ready(port: u16) -> bool {
 
 /// A plugin over `snapshot`, its metrics from `url`.
 pub async fn over(snapshot: &Path, url: &str) -> agent_sdk::kit::Harness {
-    let settings = Settings { prometheus_url: Some(url.to_owned()), ..Settings::default() };
+    let settings = Settings { url: Some(url.to_owned()), ..Settings::default() };
     with(snapshot, &settings).await
 }
 

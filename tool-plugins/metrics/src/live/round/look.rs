@@ -7,11 +7,11 @@ use super::{AT_ONCE, Round};
 use crate::{
     live::{
         About, Purpose,
+        answer::is_missing,
         answer::{self, Queried},
         places,
         questions::{items, seconds, whole},
         select::{self, Item, Place},
-        session::is_missing,
     },
     query::{Fold, Function, Query, promql},
 };
