@@ -174,17 +174,18 @@ fn page(found: &[Found], target: &Target, style: Style) -> String {
 }
 
 fn told(access: &Access) -> String {
-    let mut text = wrapped("  reads: ", &access.source);
+    let line = |head: &str, words: &str| format!("{}\n", wrapped(head, words));
+    let mut text = line("  reads: ", &access.source);
     if access.reads_whole_cluster == Some(false) {
         let says = "a large cluster: the alerted namespace and those it names are read, not all";
-        text.push_str(&wrapped("  note:  ", says));
+        text.push_str(&line("  note:  ", says));
     }
     if access.clock_ahead_seconds.abs() > 5 {
         let says = format!(
             "the server's clock is {} s ahead of this machine's; its time is taken",
             access.clock_ahead_seconds
         );
-        text.push_str(&wrapped("  note:  ", &says));
+        text.push_str(&line("  note:  ", &says));
     }
     let row = |p: &Permission| {
         let mark = match p.allowed.as_str() {
@@ -196,11 +197,11 @@ fn told(access: &Access) -> String {
     };
     let rows: Vec<Vec<String>> = access.permissions.iter().map(row).collect();
     if !rows.is_empty() {
-        text.push_str(&columns(&["  RIGHT", "", "NEEDED BY"], &rows));
+        text.push_str(&columns(&["  ", "RIGHT", "NEEDED BY"], &rows));
     }
     for (head, lines) in [("  found: ", &access.found), ("  blind: ", &access.blind)] {
-        for line in lines {
-            text.push_str(&wrapped(head, line));
+        for words in lines {
+            text.push_str(&line(head, words));
         }
     }
     text

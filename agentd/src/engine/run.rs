@@ -248,7 +248,9 @@ impl Run<'_> {
                     self.reasoning.facts.absorb(&call.tool, seq, &output);
                     for gap in &output.gaps {
                         if gap.failure.class != FailureClass::NotFound {
-                            self.reasoning.facts.blind(&call.tool, self.limits.emits(&call.tool));
+                            let emits =
+                                untold::hidden_by(&gap.failure, self.limits.emits(&call.tool));
+                            self.reasoning.facts.blind(&call.tool, emits);
                         }
                     }
                 }

@@ -60,3 +60,26 @@ pub(super) fn gap(families: &[Blind]) -> Option<(Kind, String)> {
     };
     Some((Kind::GapRecorded(gap), said))
 }
+
+/// Which signals of a tool a gap in its answer may hide: all, unless the tool says which
+/// (`blinds` of the failure: patterns with commas). It can only name fewer of its own.
+pub(super) fn hidden_by(failure: &Failure, emits: Vec<String>) -> Vec<String> {
+    let Some(said) = failure.metadata.get("blinds") else { return emits };
+    let patterns: Vec<String> = said.split(',').map(|p| p.trim().to_owned()).collect();
+    emits.into_iter().filter(|signal| matches_any(&patterns, signal)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_that_says_what_it_hides_leaves_the_rest_of_the_answer_standing() {
+        let emits =
+            || ["pod.pending", "certificate.valid", "config.missing"].map(str::to_owned).to_vec();
+        let mut failure = Failure::ours(FailureClass::Permission, "FORBIDDEN", "secrets");
+        assert_eq!(hidden_by(&failure, emits()), emits(), "one that says nothing hides all");
+        failure.metadata.insert("blinds".to_owned(), "config.missing, certificate.*".to_owned());
+        assert_eq!(hidden_by(&failure, emits()), ["certificate.valid", "config.missing"]);
+    }
+}

@@ -120,6 +120,30 @@ async fn unused_rights(plane: &ControlPlane, mark: Mark) -> BTreeSet<String> {
     unused
 }
 
+/// The rights that a plugin's tools name, as roles spell them.
+async fn declared(fleet: &Fleet, plugin: &str) -> BTreeSet<String> {
+    let tools = fleet.client().unwrap().tools().await.unwrap();
+    let own = tools.into_iter().filter(|tool| tool.name.starts_with(&format!("tools/{plugin}.")));
+    let named = own.flat_map(|tool| tool.descriptor.unwrap_or_default().permissions);
+    let right = |name: String| {
+        let name = name.strip_prefix("k8s:")?.to_owned();
+        Some(name.strip_suffix("/list").map_or(name.clone(), str::to_owned))
+    };
+    named.filter_map(right).collect()
+}
+
+#[tokio::test]
+async fn what_tools_say_they_need_is_what_their_accounts_may() {
+    let Some(plane) = ControlPlane::shared().await.unwrap() else { return };
+    let fleet = live::fleet(plane, "").await.unwrap();
+    for plugin in ["pods", "events", "logs"] {
+        let mut declared = declared(&fleet, plugin).await;
+        // Given by a component of its own, not by default.
+        declared.remove("secrets");
+        assert_eq!(declared, live::granted(plane, plugin).await.unwrap(), "{plugin}");
+    }
+}
+
 #[tokio::test]
 async fn incidents_of_a_real_cluster_are_explained_by_plugins_that_only_read() {
     let Some(plane) = ControlPlane::shared_with_node().await.unwrap() else { return };

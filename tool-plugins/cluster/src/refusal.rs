@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use agent_sdk::{Failure, FailureClass};
 
+/// Signals that rest on Secrets, as patterns.
+const OF_SECRETS: &str = "config.missing,config.key_missing,config.credential,certificate.*";
+
 /// What was asked of which source.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
@@ -59,6 +62,11 @@ pub(crate) fn refused(
     failure.retry_after = retry_after;
     failure.metadata.insert("target".to_owned(), target.to_owned());
     failure.metadata.insert("status".to_owned(), shown);
+    if target == "secrets" {
+        // Of Secrets little is read, and few installations grant them: what is not seen then is
+        // this, and the rest of the tool's answer stands.
+        failure.metadata.insert("blinds".to_owned(), OF_SECRETS.to_owned());
+    }
     if class == FailureClass::Permission {
         failure.metadata.insert("permission".to_owned(), needs);
         if !namespace.is_empty() {

@@ -71,6 +71,26 @@ pub fn plugin(cluster: Cluster) -> Plugin {
     Plugin::new("events", env!("CARGO_PKG_VERSION")).title("Events").tool(events).tool(access)
 }
 
+/// Which rights it uses; every tool begins by finding out what a name stands for. A test holds them
+/// against `k8s/base/rights.yaml`.
+const RIGHTS: [&str; 15] = [
+    "k8s:configmaps/list",
+    "k8s:cronjobs/list",
+    "k8s:daemonsets/list",
+    "k8s:deployments/list",
+    "k8s:events/list",
+    "k8s:jobs/list",
+    "k8s:limitranges/list",
+    "k8s:mutatingwebhookconfigurations/list",
+    "k8s:namespaces/list",
+    "k8s:pods/list",
+    "k8s:replicasets/list",
+    "k8s:resourcequotas/list",
+    "k8s:services/list",
+    "k8s:statefulsets/list",
+    "k8s:validatingwebhookconfigurations/list",
+];
+
 /// `events.check_events`.
 #[derive(Debug, Clone)]
 pub struct CheckEvents(pub Cluster);
@@ -85,7 +105,7 @@ impl Tool for CheckEvents {
             kept for about an hour; use it early. It names when things began, which pods do not.";
         Spec::read_only("check_events", description)
             .title("Check events")
-            .permissions(&["k8s:events/list", "k8s:pods/list"])
+            .permissions(&RIGHTS)
             .timeout(Duration::from_secs(20))
             .typical_latency(Duration::from_millis(200))
             .rate_limit(RateLimit {

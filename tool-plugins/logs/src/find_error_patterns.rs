@@ -153,7 +153,7 @@ impl Tool for FindErrorPatterns {
              crashes, settings) and to whom, since when, and whether they are new.",
         )
         .title("Error patterns in logs")
-        .permissions(&["k8s:pods/log", "k8s:pods/list"])
+        .permissions(&crate::RIGHTS)
         .timeout(Duration::from_secs(25))
         .typical_latency(Duration::from_millis(900))
         .example("One service", r#"{"namespace":"market","service":"web"}"#)

@@ -95,7 +95,7 @@ impl Tool for GetLogs {
              previous run. Use it to read the exact words once you know which pod matters.",
         )
         .title("Log of a container")
-        .permissions(&["k8s:pods/log"])
+        .permissions(&crate::RIGHTS)
         .timeout(Duration::from_secs(25))
         .typical_latency(Duration::from_millis(200))
         .example("The last lines", r#"{"namespace":"market","pod":"web-0","tail_lines":50}"#)

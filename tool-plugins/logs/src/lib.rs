@@ -36,6 +36,22 @@ use crate::{
     access::LogAccess, find_error_patterns::FindErrorPatterns, get_logs::GetLogs, store::Store,
 };
 
+/// Which rights its tools use. A test holds them against `k8s/base/rights.yaml`.
+const RIGHTS: [&str; 12] = [
+    "k8s:configmaps/list",
+    "k8s:cronjobs/list",
+    "k8s:daemonsets/list",
+    "k8s:deployments/list",
+    "k8s:jobs/list",
+    "k8s:namespaces/list",
+    "k8s:nodes/list",
+    "k8s:pods/list",
+    "k8s:pods/log",
+    "k8s:replicasets/list",
+    "k8s:services/list",
+    "k8s:statefulsets/list",
+];
+
 /// The plugin with all its tools over `cluster`.
 #[must_use]
 pub fn plugin(cluster: &Cluster) -> Plugin {

@@ -1,5 +1,6 @@
 //! What the tools are called, what they need and when they are worth asking.
 
+mod rights;
 mod signals;
 
 use std::time::Duration;
@@ -117,7 +118,7 @@ impl Tool for CheckPods {
              workloads are healthy, who owns, uses and calls what. Use it first.",
         );
         spec.title("Check pods")
-            .permissions(&["k8s:pods/list", "k8s:replicasets/list", "k8s:deployments/list"])
+            .permissions(&rights::PODS)
             .example(
                 "Pods behind a service",
                 r#"{"namespace":"my-namespace","service":"my-service"}"#,
@@ -144,16 +145,8 @@ impl Tool for CheckRollouts {
              are stuck, replicas that are missing and Jobs that failed. Use it to find what \
              happened shortly before the trouble.",
         );
-        let needs = [
-            "k8s:deployments/list",
-            "k8s:replicasets/list",
-            "k8s:statefulsets/list",
-            "k8s:daemonsets/list",
-            "k8s:jobs/list",
-            "k8s:configmaps/list",
-        ];
         spec.title("Check rollouts and changes")
-            .permissions(&needs)
+            .permissions(&rights::ROLLOUTS)
             .example(
                 "Changes around a service",
                 r#"{"namespace":"my-namespace","service":"my-service"}"#,
@@ -180,7 +173,7 @@ impl Tool for CheckService {
              paths, backends, certificates. Use it when calls fail although pods are well.",
         );
         spec.title("Check Services and endpoints")
-            .permissions(&["k8s:services/list", "k8s:pods/list", "k8s:ingresses/list"])
+            .permissions(&rights::SERVICE)
             .example("Services of a namespace", r#"{"namespace":"my-namespace"}"#)
             .applies(Applies::from_start(ALERTED).emits(&SERVICE_SIGNALS))
             .applies(Applies::after(&AFTER, &OBJECTS, OTHER).emits(&SERVICE_SIGNALS))
@@ -203,7 +196,7 @@ impl Tool for CheckNodes {
              evicted, pending or lost.",
         );
         spec.title("Check nodes")
-            .permissions(&["k8s:nodes/list", "k8s:pods/list"])
+            .permissions(&rights::NODES)
             .example("All nodes", "{}")
             .applies(Applies::from_start("{}").emits(&NODE_SIGNALS))
             .applies(
@@ -228,23 +221,8 @@ impl Tool for CheckPolicies {
              disruption budgets, certificates that are no longer valid, and which of them were \
              edited lately. Use it when something is refused, times out or is not scaled.",
         );
-        let needs = [
-            "k8s:pods/list",
-            "k8s:pods/log",
-            "k8s:networkpolicies/list",
-            "k8s:roles/list",
-            "k8s:clusterroles/list",
-            "k8s:rolebindings/list",
-            "k8s:clusterrolebindings/list",
-            "k8s:validatingwebhookconfigurations/list",
-            "k8s:mutatingwebhookconfigurations/list",
-            "k8s:resourcequotas/list",
-            "k8s:horizontalpodautoscalers/list",
-            "k8s:secrets/list",
-            "k8s:certificates/list",
-        ];
         spec.title("Check policies")
-            .permissions(&needs)
+            .permissions(&rights::POLICIES)
             .example(
                 "Policies around a service",
                 r#"{"namespace":"my-namespace","service":"my-service"}"#,
@@ -274,17 +252,9 @@ impl Tool for CheckStorage {
              is down. Also volumes that lie where no node takes the pod, and volumes that another \
              node still holds (Multi-Attach). Use it when pods wait for volumes.",
         );
-        let needs = [
-            "k8s:persistentvolumeclaims/list",
-            "k8s:persistentvolumes/list",
-            "k8s:storageclasses/list",
-            "k8s:volumeattachments/list",
-            "k8s:pods/list",
-            "k8s:nodes/list",
-        ];
         let kinds = ["Pod", "PersistentVolumeClaim", "StatefulSet", "Deployment", "Job"];
         spec.title("Check claims and volumes")
-            .permissions(&needs)
+            .permissions(&rights::STORAGE)
             .example("Claims of a namespace", r#"{"namespace":"my-namespace"}"#)
             .applies(
                 Applies::from_start(ALERTED).for_alerts(&STORAGE_ALERTS).emits(&STORAGE_SIGNALS),

@@ -95,7 +95,23 @@ async fn refusals_come_with_code_reason_and_all_violations() {
     assert_eq!(unknown.code(), Code::NotFound);
     assert_eq!(unknown.get_details_error_info().unwrap().reason, "LEASE_UNKNOWN");
     assert!(services.deregister(Request::new(Default::default())).await.is_ok());
-    let later = services.call_tool(Request::new(Default::default())).await.unwrap_err();
+    let later = services.set_tool_status(Request::new(Default::default())).await.unwrap_err();
     assert_eq!(later.code(), Code::Unimplemented);
+    let call = |name: &str, arguments: &str| {
+        Request::new(pb::CallToolRequest {
+            name: name.to_owned(),
+            arguments_json: arguments.to_owned(),
+            ..Default::default()
+        })
+    };
+    for (name, arguments, code) in [
+        ("", "{}", Code::InvalidArgument),
+        ("tools/pods.check_pods", "[1]", Code::InvalidArgument),
+        ("tools/pods.check_pods", "{", Code::InvalidArgument),
+        ("tools/pods.check_pods", "", Code::NotFound),
+    ] {
+        let refused = services.call_tool(call(name, arguments)).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{name} {arguments}");
+    }
     assert!(later.message().contains("once"), "{}", later.message());
 }

@@ -18,6 +18,7 @@ async fn the_plugin_offers_all_its_tools_and_answers_a_call() {
         "check_nodes",
         "check_policies",
         "check_storage",
+        "check_access",
     ];
     assert_eq!(names, all);
     let outcome = harness.call("check_pods", json!({"namespace": "shop"})).await;
