@@ -256,7 +256,8 @@ fn shared(
 
 async fn read(cluster: &Cluster, limits: Limits) -> Result<Arc<Measured>, Failure> {
     let Some(source) = cluster.metrics().await? else {
-        return Err(none("no metrics were recorded with this cluster"));
+        let says = "no Prometheus is named (--prometheus-url), and no metrics were recorded with this cluster";
+        return Err(none(says));
     };
     let until_ms = cluster.now().as_millisecond();
     blocking(move || {
