@@ -14,8 +14,7 @@ use agent_tests::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
-/// Requests that one investigation may send, whatever lies elsewhere. Seen: README, "Large
-/// clusters".
+/// Requests that one investigation may send, whatever lies elsewhere. Seen: 128.
 const REQUESTS: usize = 250;
 /// Requests at once while the cluster is filled.
 const AT_ONCE: usize = 32;
