@@ -1,6 +1,6 @@
 //! A real Alertmanager on the loopback, from Debian's package. Killed with whoever holds it.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -10,11 +10,8 @@ use crate::{
     environment,
     process::{self, Program},
     prometheus, rung,
-    wait::wait_until,
     web::Web,
 };
-
-const SOON: Duration = Duration::from_secs(60);
 
 /// A running Alertmanager.
 #[derive(Debug)]
@@ -52,13 +49,7 @@ impl Alertmanager {
         command.args(["--cluster.listen-address=", "--web.listen-address=127.0.0.1:0"]);
         command.arg("--log.format=json");
         let mut program = Program::leashed(command, &dir.path().join("log"))?;
-        let address = prometheus::listening(&mut program, "alertmanager").await?;
-        let web = Web::plain(&address);
-        let ready = wait_until("/-/ready of Alertmanager", SOON, async || {
-            let answer = web.get("/-/ready").await.map_err(|error| format!("{error:#}"))?;
-            if answer.status.is_success() { Ok(()) } else { Err(answer.text) }
-        });
-        ready.await.with_context(|| program.log())?;
+        let address = prometheus::ready(&mut program, "alertmanager").await?;
         Ok(Some(Self { _program: program, address, _dir: dir }))
     }
 

@@ -60,13 +60,7 @@ impl Prometheus {
         command.arg("--storage.tsdb.retention.time=100y");
         command.args(["--web.listen-address=127.0.0.1:0", "--log.format=json"]);
         let mut program = Program::leashed(command, &dir.path().join("log"))?;
-        let address = listening(&mut program, "prometheus").await?;
-        let web = Web::plain(&address);
-        let ready = wait_until("/-/ready of Prometheus", SOON, async || {
-            let answer = web.get("/-/ready").await.map_err(|error| format!("{error:#}"))?;
-            if answer.status.is_success() { Ok(()) } else { Err(answer.text) }
-        });
-        ready.await.with_context(|| program.log())?;
+        let address = ready(&mut program, "prometheus").await?;
         Ok(Some(Self { _program: program, address, _dir: dir }))
     }
 
@@ -109,9 +103,22 @@ fn beside(program: &Path, name: &str) -> PathBuf {
     program.with_file_name(name)
 }
 
+/// Where a program of Prometheus' house listens, once it says that it is ready.
+pub(crate) async fn ready(program: &mut Program, name: &str) -> Result<String> {
+    let address = listening(program, name).await?;
+    let web = Web::plain(&address);
+    let what = format!("/-/ready of {name}");
+    let ready = wait_until(&what, SOON, async || {
+        let answer = web.get("/-/ready").await.map_err(|error| format!("{error:#}"))?;
+        if answer.status.is_success() { Ok(()) } else { Err(answer.text) }
+    });
+    ready.await.with_context(|| program.log())?;
+    Ok(address)
+}
+
 /// Where a program that was told to take any port says that it listens: a line of JSON with the
 /// key `address`.
-pub(crate) async fn listening(program: &mut Program, name: &str) -> Result<String> {
+async fn listening(program: &mut Program, name: &str) -> Result<String> {
     wait_until(&format!("where {name} listens"), SOON, async || {
         let over = program.over();
         let log = program.log();

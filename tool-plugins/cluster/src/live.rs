@@ -194,7 +194,6 @@ impl Live {
         let which = Which {
             namespace: Some("default".to_owned()),
             fields: "involvedObject.kind=Node".to_owned(),
-            labels: String::new(),
         };
         let listed = self.listed(Kind::Event, which, MOST).await;
         listed.map(|listed| listed.objects.clone()).unwrap_or_default()
@@ -242,7 +241,7 @@ fn which(kind: Kind, namespace: Option<&str>) -> Which {
     // Helm keeps whole releases in Secrets: large, and of no use here.
     let fields = if kind == Kind::Secret { "type!=helm.sh/release.v1" } else { "" };
     let namespace = namespace.filter(|_| kind.is_namespaced()).map(str::to_owned);
-    Which { namespace, fields: fields.to_owned(), labels: String::new() }
+    Which { namespace, fields: fields.to_owned() }
 }
 
 fn found(listed: Arc<Listed>) -> Found {

@@ -112,15 +112,8 @@ impl<'a> Earlier<'a> {
 
     /// The lines of a container that are missing; `None` where nothing was had.
     pub async fn of(&self, container: &Entity, missing: Missing, lines: usize) -> Option<Stored> {
-        let wanted = Wanted {
-            namespace: container.namespace.clone(),
-            whose: Whose::Pod(container.name.clone()),
-            container: container.container.clone(),
-            from: missing.from,
-            to: missing.to,
-            lines,
-        };
-        let (_, _, stored) = self.ask(&wanted).await.into_iter().next()?;
+        let (_, _, stored) =
+            self.ask(&of_pod(container, missing, lines)).await.into_iter().next()?;
         Some(stored)
     }
 
@@ -160,15 +153,8 @@ impl<'a> Earlier<'a> {
         missing: Missing,
         lines: usize,
     ) -> Vec<(String, Stored)> {
-        let wanted = Wanted {
-            namespace: pod.namespace.clone(),
-            whose: Whose::Pod(pod.name.clone()),
-            container: pod.container.clone(),
-            from: missing.from,
-            to: missing.to,
-            lines,
-        };
-        self.ask(&wanted).await.into_iter().map(|(_, container, had)| (container, had)).collect()
+        let asked = self.ask(&of_pod(pod, missing, lines)).await;
+        asked.into_iter().map(|(_, container, had)| (container, had)).collect()
     }
 
     async fn ask(&self, wanted: &Wanted) -> Vec<(String, String, Stored)> {
@@ -223,6 +209,18 @@ impl<'a> Earlier<'a> {
     #[must_use]
     pub fn title(&self) -> &'static str {
         self.title
+    }
+}
+
+/// The lines of a pod, or of one container of it when the entity names one.
+fn of_pod(pod: &Entity, missing: Missing, lines: usize) -> Wanted {
+    Wanted {
+        namespace: pod.namespace.clone(),
+        whose: Whose::Pod(pod.name.clone()),
+        container: pod.container.clone(),
+        from: missing.from,
+        to: missing.to,
+        lines,
     }
 }
 

@@ -35,8 +35,6 @@ pub(super) struct Which {
     pub(super) namespace: Option<String>,
     /// A field selector, or all.
     pub(super) fields: String,
-    /// A label selector, or all.
-    pub(super) labels: String,
 }
 
 #[derive(Deserialize)]
@@ -120,9 +118,7 @@ fn read(body: &[u8]) -> Result<Page, Trouble> {
 
 fn path(kind: Kind, which: &Which, limit: usize, go_on: &str) -> String {
     let mut path = format!("{}?limit={limit}", kind.path(which.namespace.as_deref()));
-    for (key, value) in
-        [("continue", go_on), ("fieldSelector", &which.fields), ("labelSelector", &which.labels)]
-    {
+    for (key, value) in [("continue", go_on), ("fieldSelector", &which.fields)] {
         if !value.is_empty() {
             path.push_str(&format!("&{key}={}", escaped(value)));
         }
@@ -183,7 +179,6 @@ mod tests {
         let which = Which {
             namespace: Some("a".to_owned()),
             fields: "type!=helm.sh/release.v1".to_owned(),
-            labels: String::new(),
         };
         assert_eq!(
             path(Kind::Secret, &which, 5, "x=/+"),
