@@ -45,6 +45,9 @@ pub enum Outcome {
     Works,
     /// It is broken.
     Broken,
+    /// It works, but what it asks is away: it opens as for a broken tool and stays open no longer
+    /// than the first time, since a source that is back is worth an answer at once.
+    SourceAway,
     /// Nothing.
     Silent,
 }
@@ -129,7 +132,7 @@ impl Breaker {
         let next = match (*state, probe, outcome) {
             (State::Closed { .. }, _, Outcome::Works)
             | (State::HalfOpen { .. }, true, Outcome::Works) => State::Closed { broken: 0 },
-            (State::Closed { broken }, _, Outcome::Broken) => {
+            (State::Closed { broken }, _, Outcome::Broken | Outcome::SourceAway) => {
                 let broken = broken.saturating_add(1);
                 if broken < self.config.trip_after {
                     State::Closed { broken }
@@ -140,6 +143,7 @@ impl Breaker {
             (State::HalfOpen { span, .. }, true, Outcome::Broken) => {
                 self.open(span.saturating_mul(2).min(self.config.open_at_most))
             }
+            (State::HalfOpen { .. }, true, Outcome::SourceAway) => self.open(self.config.open_for),
             (State::HalfOpen { span, .. }, true, Outcome::Silent) => {
                 State::HalfOpen { span, probing: false }
             }
@@ -326,6 +330,19 @@ mod tests {
             breaker.enter().unwrap().settle(Outcome::Broken);
         }
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_is_away_is_looked_for_again_after_the_first_pause_each_time() {
+        let breaker = breaker();
+        for _ in 0..3 {
+            breaker.enter().unwrap().settle(Outcome::SourceAway);
+        }
+        for _ in 0..4 {
+            assert_eq!(breaker.standing(), Standing::Open(Duration::from_secs(5)));
+            advance(Duration::from_secs(5)).await;
+            breaker.enter().unwrap().settle(Outcome::SourceAway);
+        }
     }
 
     #[tokio::test(start_paused = true)]

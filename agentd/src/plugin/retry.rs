@@ -53,8 +53,10 @@ impl Rule {
         // must not come back in the same moment.
         let jitter = Duration::try_from_secs_f64(span * luck).unwrap_or_default();
         let pause = failure.retry_after.unwrap_or_default().saturating_add(jitter);
-        // A breaker that stays open for long is a gap now: other tools may answer meanwhile.
-        if !fault.sent && counts && failure.retry_after.is_some_and(|after| after > PATIENCE) {
+        // A breaker is waited for once, and not when it stays open for long: that is a gap now.
+        let waited = tried.attempt > 1;
+        let open_for = failure.retry_after.filter(|_| !fault.sent && counts);
+        if open_for.is_some_and(|after| waited || after > PATIENCE) {
             return None;
         }
         // An attempt that would have no time left is not worth waiting for.
@@ -62,8 +64,9 @@ impl Rule {
     }
 }
 
-/// Longest wait for a breaker of our own.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest wait for a breaker of our own: as long as one is open the first time. What came back
+/// meanwhile, a source that was restarted, is worth it to somebody who asks now.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was tried so far.
 #[derive(Debug, Clone, Copy)]
@@ -183,6 +186,18 @@ mod tests {
         fault.failure.retry_after = Some(Duration::from_secs(3));
         assert!(rule.pause(first(), &fault, LONG, 0.9).unwrap() >= Duration::from_secs(3));
         assert_eq!(rule.pause(first(), &fault, Duration::from_secs(3), 0.0), None);
+    }
+
+    #[test]
+    fn a_breaker_is_waited_for_once_and_not_for_long() {
+        let rule = rule(SideEffect::ReadOnly, Idempotency::Natural);
+        let mut open: Fault = Failure::ours(FailureClass::Transient, "CIRCUIT_OPEN", "x").into();
+        open.failure.retry_after = Some(Duration::from_secs(5));
+        assert_eq!(rule.pause(first(), &open, LONG, 0.0), Some(Duration::from_secs(5)));
+        let again = Tried { attempt: 2, refusals: 0 };
+        assert_eq!(rule.pause(again, &open, LONG, 0.0), None, "no better after a wait");
+        open.failure.retry_after = Some(Duration::from_secs(10));
+        assert_eq!(rule.pause(first(), &open, LONG, 0.0), None);
     }
 
     #[test]

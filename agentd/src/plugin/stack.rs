@@ -128,10 +128,8 @@ fn health(fault: &Fault) -> Outcome {
         return Outcome::Silent;
     }
     match fault.failure.class {
-        FailureClass::Transient
-        | FailureClass::Timeout
-        | FailureClass::Bug
-        | FailureClass::External => Outcome::Broken,
+        FailureClass::Transient | FailureClass::Timeout | FailureClass::Bug => Outcome::Broken,
+        FailureClass::External => Outcome::SourceAway,
         FailureClass::InvalidArgument
         | FailureClass::NotFound
         | FailureClass::Permission

@@ -26,8 +26,10 @@ const ATTEMPT: Duration = Duration::from_secs(6);
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The first pause between attempts; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
-/// As long as a server that did not answer is not asked anything else: what a call asks next
-/// would only wait again, and an answer in part is worth more than none.
+/// As long as a server that was away is not waited for again: what a call asks next would only
+/// wait as long once more, and an answer in part is worth more than none. One that refuses
+/// connections is asked once each time, so that its return is seen at once; one that keeps silent
+/// is not asked, since each attempt costs a whole [`ATTEMPT`].
 const SPARED: Duration = Duration::from_secs(4);
 /// Bytes at most of one answer.
 pub(super) const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -95,18 +97,22 @@ impl Asker {
     where
         F: Future<Output = Result<T, Trouble>>,
     {
-        if let Some(trouble) = self.is_spared() {
-            return Err(trouble);
+        let spared = self.is_spared();
+        if let Some(silent @ Trouble::Silent(_)) = spared {
+            return Err(silent);
         }
         let ends = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
         loop {
             let trouble = match ask().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.spared.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    return Ok(answer);
+                }
                 Err(trouble) => trouble,
             };
             let wait = match &trouble {
-                Trouble::Unreached(_) => Some(pause),
+                Trouble::Unreached(_) => spared.is_none().then_some(pause),
                 Trouble::Refused(Refused { status: 429 | 500..=599, retry_after, .. }) => {
                     Some(retry_after.unwrap_or(pause))
                 }

@@ -188,6 +188,19 @@ async fn a_silent_server_costs_one_wait_and_the_next_questions_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_was_waited_for_in_vain_is_asked_once_and_seen_when_it_is_back() {
+    let away = std::iter::repeat_with(|| Does::Reset).take(7);
+    let back = [Does::Answer(503, status(503, "starting")), Does::Answer(200, list(&["a"], ""))];
+    let (cluster, asked) = cluster(away.chain(back));
+    assert_eq!(pods(&cluster).await.unwrap_err().class, FailureClass::External);
+    assert_eq!(asked.lock().unwrap().len(), 6, "until its time is over");
+    let ended = Instant::now();
+    assert!(cluster.list(Kind::Service, Some("shop")).await.is_err());
+    assert_eq!(ended.elapsed(), Duration::ZERO, "nobody waits a second time");
+    assert_eq!(pods(&cluster).await.unwrap(), ["a"], "one that is starting is waited for");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_stops_half_way_ends_with_the_attempt() {
     let (cluster, _) = cluster([Does::HalfOpen("{\"kind\":\"PodList\",\"items\":[")]);
     assert_eq!(pods(&cluster).await.unwrap_err().reason, "SOURCE_SILENT");
