@@ -52,7 +52,8 @@ pub(crate) struct Attempt {
 pub(crate) struct Fault {
     /// What the engine will see.
     pub(crate) failure: Failure,
-    /// True when an instance was asked; false when a layer of ours refused before.
+    /// True when an instance was asked, or the only one could not be; false when a layer of ours
+    /// refused before, or another instance is there to ask. What was not sent counts for no breaker.
     pub(crate) sent: bool,
     /// True when the wire to the instance broke, so that another one is the better choice.
     pub(crate) broken_wire: bool,

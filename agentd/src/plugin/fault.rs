@@ -10,6 +10,9 @@ use tonic_types::StatusExt as _;
 use super::{attempt::Fault, stack::TOO_LARGE};
 use crate::tool::{Effects, Failure, FailureClass, SideEffect, ToolSpec, Violation};
 
+/// Reason of attempts at an instance that no connection could be made to.
+pub(crate) const CONNECT_FAILED: &str = "CONNECT_FAILED";
+
 /// What `status` means when it ends a call to the tool of `spec`.
 pub(crate) fn read(status: &Status, spec: &ToolSpec) -> Fault {
     let mut fault = told(status, spec).unwrap_or_else(|| bare(status, spec));
@@ -54,7 +57,7 @@ fn told(status: &Status, spec: &ToolSpec) -> Option<Fault> {
 fn bare(status: &Status, spec: &ToolSpec) -> Fault {
     use FailureClass as C;
     let (class, reason, what) = match status.code() {
-        _ if never_sent(status) => (C::Transient, "CONNECT_FAILED", "cannot be reached"),
+        _ if never_sent(status) => (C::Transient, CONNECT_FAILED, "cannot be reached"),
         Code::Unavailable => (C::Transient, "UNAVAILABLE", "is unavailable"),
         // Made on this side, from a broken connection.
         Code::Internal | Code::Unknown if status.source().is_some() => {

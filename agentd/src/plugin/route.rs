@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     attempt::{Ask, Attempt, Fault},
+    fault::CONNECT_FAILED,
     instance::{Bell, Instance, Place},
     luck,
     stack::KEPT,
@@ -71,6 +72,14 @@ impl Pool {
     pub(crate) fn ready(&self, now: Instant) -> usize {
         let tool = &self.spec.id.tool;
         self.lock().instances.iter().filter(|one| one.ready_for(tool, now)).count()
+    }
+
+    /// Whether an instance takes calls now that has not just been unreachable.
+    fn has_sound_one(&self) -> bool {
+        let (tool, now) = (&self.spec.id.tool, Instant::now());
+        let sound =
+            |one: &Arc<Instance>| one.burden(tool, now).is_some_and(|(shunned, _)| !shunned);
+        self.lock().instances.iter().any(sound)
     }
 
     /// The most recent failure of a call that was sent.
@@ -211,10 +220,14 @@ where
             let attempt = Attempt { ask, call_id, place: held, timeout };
             let instance = place.instance();
             attempt.ask.record.started(attempt.call_id, attempt.ask.attempt, &instance.id).await;
-            let result = inner.oneshot(attempt).await;
+            let mut result = inner.oneshot(attempt).await;
             let broken_wire = result.as_ref().is_err_and(|fault| fault.broken_wire);
             instance.note(result.is_err(), broken_wire, Instant::now());
-            if let Err(fault) = &result {
+            if let Err(fault) = &mut result {
+                // An instance that is gone says nothing about the tool while another is there.
+                if fault.failure.reason == CONNECT_FAILED && pool.has_sound_one() {
+                    fault.sent = false;
+                }
                 pool.note(fault.failure.clone());
             }
             result

@@ -4,6 +4,7 @@
 use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{ControlPlane, SOON, free_port, programs::Programs};
@@ -85,6 +86,26 @@ impl ControlPlane {
             ready.with_context(|| self.log("kwok"))?;
         }
         Ok(true)
+    }
+
+    /// Waits until the cluster has heard of a node after `since`, and takes it for ready again: an
+    /// API server that comes back has not heard of any for as long as it was away.
+    ///
+    /// # Errors
+    /// When that does not happen.
+    pub async fn node_heard_of(&self, name: &str, since: Timestamp) -> Result<()> {
+        let api = self.api()?;
+        let lease =
+            format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}");
+        wait_until(&format!("node {name} that is heard of"), SOON, async || {
+            let answer = api.get(&lease).await.and_then(|answer| answer.good());
+            let lease = answer.map_err(|error| format!("{error:#}"))?;
+            let renewed = lease.pointer("/spec/renewTime").and_then(Value::as_str);
+            let renewed = renewed.and_then(|at| at.parse::<Timestamp>().ok());
+            if renewed.is_some_and(|at| at > since) { Ok(()) } else { Err(lease.to_string()) }
+        })
+        .await?;
+        self.node_ready(name).await
     }
 
     async fn node_ready(&self, name: &str) -> Result<()> {

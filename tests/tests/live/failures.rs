@@ -64,6 +64,7 @@ async fn an_api_server_that_dies_in_the_middle_is_waited_for_or_becomes_a_gap() 
     assert!(said.contains("no answer"), "{said}");
 
     plane.start_apiserver().await.unwrap();
+    plane.node_heard_of(nodes::NODE, jiff::Timestamp::now()).await.unwrap();
     world.visible().await.unwrap();
     let found = client.investigate(world.truth.alert(), LONG).await.unwrap();
     let causes = found.report.clone().unwrap_or_default().root_causes;

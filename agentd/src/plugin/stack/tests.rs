@@ -37,6 +37,8 @@ enum Does {
     Fails(FailureClass),
     /// Never answers.
     Hangs,
+    /// Cannot be reached at instance "i", and succeeds at others.
+    Gone,
 }
 
 /// A client that plays a script, then repeats its last line.
@@ -73,6 +75,7 @@ impl Service<Attempt> for Script {
         let line = self.lines[at.min(self.lines.len() - 1)];
         let script = self.clone();
         Box::pin(async move {
+            let at_first = attempt.place.instance().id == "i";
             let _attempt = attempt;
             let running = script.running.fetch_add(1, Ordering::Relaxed) + 1;
             script.most.fetch_max(running, Ordering::Relaxed);
@@ -83,6 +86,12 @@ impl Service<Attempt> for Script {
                 }
                 Does::Fails(class) => Err(Fault::sent(Failure::ours(class, "SCRIPT", "as told"))),
                 Does::Hangs => std::future::pending().await,
+                Does::Gone if at_first => Err(Fault::broken(Failure::ours(
+                    FailureClass::Transient,
+                    crate::plugin::fault::CONNECT_FAILED,
+                    "no route",
+                ))),
+                Does::Gone => Ok(CallOutput::default()),
             };
             script.running.fetch_sub(1, Ordering::Relaxed);
             result
@@ -93,11 +102,31 @@ impl Service<Attempt> for Script {
 struct Rig {
     stack: ToolStack,
     spec: Arc<ToolSpec>,
+    pool: Arc<Pool>,
     instance: Arc<Instance>,
     script: Script,
     cancel: CancellationToken,
     updates: mpsc::Sender<CallUpdate>,
     told: Mutex<mpsc::Receiver<CallUpdate>>,
+}
+
+/// An instance of the tool's plugin that serves.
+fn instance(id: &str, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Instance> {
+    let made = Made {
+        id: id.to_owned(),
+        plugin: spec.id.plugin.clone(),
+        version: "1.0.0".to_owned(),
+        endpoint: "127.0.0.1:1".to_owned(),
+        channel: client::channel("127.0.0.1:1").unwrap(),
+        authorization: None,
+        max_calls: 100,
+        offers: vec![spec.id.clone()],
+        catalog_digest: String::new(),
+    };
+    let hour = Instant::now() + Duration::from_secs(3600);
+    let instance = Arc::new(Instance::new(made, bell, hour));
+    instance.serves();
+    instance
 }
 
 impl Rig {
@@ -110,27 +139,14 @@ impl Rig {
         change(&mut spec);
         let (spec, bell) = (Arc::new(spec), Arc::new(Bell::default()));
         let pool = Arc::new(Pool::new(Arc::clone(&spec), Arc::clone(&bell)));
-        let made = Made {
-            id: "i".to_owned(),
-            plugin: spec.id.plugin.clone(),
-            version: "1.0.0".to_owned(),
-            endpoint: "127.0.0.1:1".to_owned(),
-            channel: client::channel("127.0.0.1:1").unwrap(),
-            authorization: None,
-            max_calls: 100,
-            offers: vec![spec.id.clone()],
-            catalog_digest: String::new(),
-        };
-        let hour = Instant::now() + Duration::from_secs(3600);
-        let instance = Arc::new(Instance::new(made, bell, hour));
-        instance.serves();
+        let instance = instance("i", &spec, bell);
         pool.join(Arc::clone(&instance));
         let script = Script::new(lines);
         let breaker = Breaker::new(breaker::Config::default());
-        let stack = build(pool, breaker, script.clone());
+        let stack = build(Arc::clone(&pool), breaker, script.clone());
         let (updates, told) = mpsc::channel(1000);
         let (cancel, told) = (CancellationToken::new(), Mutex::new(told));
-        Self { stack, spec, instance, script, cancel, updates, told }
+        Self { stack, spec, pool, instance, script, cancel, updates, told }
     }
 
     /// One call with so many milliseconds to its deadline.
@@ -293,6 +309,20 @@ async fn the_breaker_sees_attempts_and_stops_even_the_retries() {
     advance(Duration::from_secs(6)).await;
     let _ = rig.call(3000).await;
     assert_eq!(rig.script.sent(), 4, "one probe");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_gone_does_not_close_the_tool_while_another_is_there() {
+    let rig = Rig::new(&[Does::Gone]);
+    let other = instance("other", &rig.spec, Arc::default());
+    rig.pool.join(Arc::clone(&other));
+    // As when all questions of a round are asked at once, before any has failed.
+    let results = join_all((0..40).map(|_| rig.call(30_000))).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+
+    rig.pool.leave(&other);
+    let reasons = join_all((0..5).map(|_| rig.reason(4000))).await;
+    assert!(reasons.contains(&"CIRCUIT_OPEN".to_owned()), "the only one counts: {reasons:?}");
 }
 
 #[tokio::test(start_paused = true)]
