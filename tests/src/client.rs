@@ -179,6 +179,23 @@ impl Client {
         Ok(self.catalog.list_tools(request).await?.into_inner().tools)
     }
 
+    /// Calls a tool by hand, `plugin.tool`.
+    ///
+    /// # Errors
+    /// As the daemon answers; a failure of the tool is in the answer.
+    pub async fn call_tool(
+        &mut self,
+        tool: &str,
+        arguments: &serde_json::Value,
+    ) -> Result<v1::CallToolResponse, Refusal> {
+        let request = v1::CallToolRequest {
+            name: format!("tools/{tool}"),
+            arguments_json: arguments.to_string(),
+            ..v1::CallToolRequest::default()
+        };
+        Ok(self.catalog.call_tool(request).await?.into_inner())
+    }
+
     /// All plugins.
     ///
     /// # Errors

@@ -59,6 +59,12 @@ pub fn alertmanager() -> Option<PathBuf> {
     variable("AGENTD_TEST_ALERTMANAGER").map(PathBuf::from)
 }
 
+/// The OpenSearch of tests/opensearch, when one was named.
+#[must_use]
+pub fn opensearch() -> Option<PathBuf> {
+    variable("AGENTD_TEST_OPENSEARCH").map(PathBuf::from)
+}
+
 /// Where `.ci/run` puts programs that it installs.
 #[must_use]
 pub fn cache() -> Option<PathBuf> {

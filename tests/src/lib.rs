@@ -17,6 +17,7 @@ pub mod incidents;
 pub mod live;
 pub mod manifests;
 pub mod measure;
+pub mod opensearch;
 pub mod process;
 pub mod prometheus;
 pub mod python;

@@ -118,7 +118,7 @@ pub(crate) async fn ready(program: &mut Program, name: &str) -> Result<String> {
 
 /// Where a program that was told to take any port says that it listens: a line of JSON with the
 /// key `address`.
-async fn listening(program: &mut Program, name: &str) -> Result<String> {
+pub(crate) async fn listening(program: &mut Program, name: &str) -> Result<String> {
     wait_until(&format!("where {name} listens"), SOON, async || {
         let over = program.over();
         let log = program.log();

@@ -112,7 +112,23 @@ impl Web {
     /// # Errors
     /// When there is no answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(Method::POST, path, Some(("application/json", body))).await
+        self.send(Method::POST, path, Some(("application/json", body.to_string()))).await
+    }
+
+    /// Posts text of this media type.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post_text(&self, path: &str, kind: &str, text: String) -> Result<Answer> {
+        self.send(Method::POST, path, Some((kind, text))).await
+    }
+
+    /// Puts `body`.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(Method::PUT, path, Some(("application/json", body.to_string()))).await
     }
 
     /// Merges `body` into what is at `path`.
@@ -120,7 +136,8 @@ impl Web {
     /// # Errors
     /// When there is no answer.
     pub async fn merge(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(Method::PATCH, path, Some(("application/merge-patch+json", body))).await
+        self.send(Method::PATCH, path, Some(("application/merge-patch+json", body.to_string())))
+            .await
     }
 
     /// Deletes what is at `path`.
@@ -135,7 +152,7 @@ impl Web {
         &self,
         method: Method,
         path: &str,
-        body: Option<(&str, &Value)>,
+        body: Option<(&str, String)>,
     ) -> Result<Answer> {
         let what = format!("{method} {path} at {}", self.address);
         let mut request = Request::builder().method(method).uri(path);
@@ -145,9 +162,9 @@ impl Web {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let bytes = match body {
-            Some((kind, value)) => {
+            Some((kind, text)) => {
                 request = request.header(header::CONTENT_TYPE, kind);
-                Bytes::from(value.to_string())
+                Bytes::from(text)
             }
             None => Bytes::new(),
         };

@@ -1,4 +1,4 @@
-//! The README shows what is there: the plugin and the table of keys are the project's own.
+//! The documents show what is there: the plugin, the table of keys and the rest are the project's own.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -17,19 +17,26 @@ fn the_smallest_plugin_of_the_readme_is_the_one_that_is_tested() {
 }
 
 #[test]
-fn the_check_of_signatures_in_the_readme_is_the_one_that_is_tested() {
-    assert!(read("README.md").contains(read("tests/python/verify_signature.py").trim_end()));
+fn the_check_of_signatures_that_is_shown_is_the_one_that_is_tested() {
+    assert!(read("OPERATING.md").contains(read("tests/python/verify_signature.py").trim_end()));
 }
 
 #[test]
-fn the_keys_of_the_readme_are_those_of_the_program() {
-    assert!(read("README.md").contains(agentd::config::show::markdown().trim_end()));
+fn the_readme_is_short_enough_to_be_read() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 260, "{lines} lines: details belong to OPERATING.md and EVALUATION.md");
 }
 
 #[test]
-fn the_cause_of_ones_own_in_the_readme_is_a_sound_document() {
-    let readme = read("README.md");
-    let (_, block) = readme.split_once("```yaml\n").unwrap();
+fn the_keys_that_are_shown_are_those_of_the_program() {
+    assert!(read("OPERATING.md").contains(agentd::config::show::markdown().trim_end()));
+}
+
+#[test]
+fn the_cause_of_ones_own_that_is_shown_is_a_sound_document() {
+    let shown = read("OPERATING.md");
+    let (_, section) = shown.split_once("## Your own causes\n").unwrap();
+    let (_, block) = section.split_once("```yaml\n").unwrap();
     let (document, _) = block.split_once("```").unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("tariff.yaml"), document).unwrap();

@@ -1,5 +1,5 @@
 //! Every key once: its path, what it means, how it is read and shown. File, environment, flags,
-//! `config show` and the reference in the README all go through this table.
+//! `config show` and the reference in OPERATING.md all go through this table.
 
 mod reading;
 

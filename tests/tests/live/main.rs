@@ -1,5 +1,5 @@
 //! The rungs that need more than Rust, on the real thing: a control plane, kubelets over a
-//! simulated runtime, Prometheus, Alertmanager. These stories prove the ground that others stand
+//! simulated runtime, Prometheus, Alertmanager, OpenSearch. These stories prove the ground that others stand
 //! on. What is not installed is skipped aloud.
 
 #![allow(
@@ -22,4 +22,5 @@ mod pods;
 mod replayed;
 mod scale;
 mod secrets;
+mod stores;
 mod worlds;

@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::{
     answer::{Refused, Trouble},
     asker::Asker,
-    cache::Lists,
+    cache::Recent,
     logs::Span,
     pages::{Listed, MOST, Which},
 };
@@ -43,7 +43,9 @@ const SMALL: usize = 500;
 #[derive(Debug)]
 pub(crate) struct Live {
     asker: Arc<Asker>,
-    lists: Arc<Lists>,
+    lists: Arc<Recent<(Kind, Which), Listed>>,
+    /// How many objects of a kind there are in the cluster.
+    counts: Recent<Kind, usize>,
     /// Server and context, for people.
     source: String,
     _sweeper: AbortOnDropHandle<()>,
@@ -62,10 +64,11 @@ pub(crate) struct Found {
 
 impl Live {
     pub(crate) fn new(client: kube::Client, source: String) -> Self {
-        let lists = Arc::new(Lists::default());
-        let swept = Arc::clone(&lists);
+        let lists = Arc::new(Recent::default());
+        let swept: Arc<Recent<(Kind, Which), Listed>> = Arc::clone(&lists);
         let sweeper = AbortOnDropHandle::new(tokio::spawn(async move { swept.sweep().await }));
-        Self { asker: Arc::new(Asker::new(client)), lists, source, _sweeper: sweeper }
+        let counts = Recent::default();
+        Self { asker: Arc::new(Asker::new(client)), lists, counts, source, _sweeper: sweeper }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -148,14 +151,8 @@ impl Live {
 
     /// Whether [`Self::around`] tells of the whole cluster.
     pub(crate) async fn is_small(&self) -> bool {
-        let key = (Kind::Pod, Which { fields: "count".to_owned(), ..Which::default() });
-        let counted = self.lists.get(key, || async {
-            let count = pages::count(&self.asker, Kind::Pod).await?;
-            // The count is held as a list that is cut or not.
-            let cut = (count > SMALL).then(|| Failure::external("LARGE", "a large cluster"));
-            Ok(Listed { cut, ..Listed::default() })
-        });
-        counted.await.is_ok_and(|listed| listed.cut.is_none())
+        let counted = self.counts.get(Kind::Pod, || pages::count(&self.asker, Kind::Pod)).await;
+        counted.is_ok_and(|pods| *pods <= SMALL)
     }
 
     /// The containers of a namespace that have a log.

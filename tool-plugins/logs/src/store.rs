@@ -10,6 +10,7 @@ mod elasticsearch;
 mod loki;
 mod pages;
 pub mod settings;
+mod shipped;
 
 use std::{
     collections::BTreeMap,

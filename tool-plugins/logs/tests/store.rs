@@ -1,5 +1,6 @@
 //! Logs that live elsewhere, asked over the wire as agentd asks. The servers are stand-ins that answer
-//! in the shapes their documentation gives: NOTHING HERE RAN AGAINST A REAL LOKI OR ELASTICSEARCH.
+//! in the shapes their documentation gives, since real ones do not fail at will: a real OpenSearch is
+//! asked in tests/tests/live/stores.rs, a real Loki nowhere.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "servers/stand_in.rs"]

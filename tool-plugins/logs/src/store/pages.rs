@@ -8,7 +8,7 @@ use agent_sdk::Failure;
 use jiff::Timestamp;
 use plugin_cluster::LogLine;
 
-use super::{Entry, Had, MAX_BYTES, MAX_LINES, Page, Wanted};
+use super::{Entry, Had, MAX_BYTES, MAX_LINES, Page, Wanted, shipped::unwrapped};
 
 /// Lines of the first page: most questions are about the last words.
 const FIRST: usize = 1_000;
@@ -100,7 +100,7 @@ impl<'a> Pages<'a> {
         let mut had = Had { gap, ..Had::default() };
         let older = seen.len().saturating_sub(most);
         for entry in seen.into_iter().skip(older) {
-            let line = LogLine { time: Some(entry.time), text: entry.text };
+            let line = LogLine { time: Some(entry.time), text: unwrapped(entry.text) };
             had.lines.entry(entry.speaker).or_default().push(line);
         }
         had
