@@ -84,12 +84,9 @@ pub(crate) async fn check(
     check_catalog(&catalog, &mut wrong);
     let direct = transport(request.transport, &mut wrong);
     let endpoint = direct.as_ref().and_then(|direct| endpoint(direct, caller, &mut wrong));
-    let way = endpoint.as_ref().map(|target| {
-        config.secured.way(&catalog.plugin, (target.secure, &target.host), elsewhere)
-    });
-    let way = way.transpose().unwrap_or_else(|fault| {
-        wrong.push(fault);
-        None
+    let way = endpoint.as_ref().and_then(|target| {
+        let way = config.secured.way(&catalog.plugin, (target.secure, &target.host), elsewhere);
+        way.map_err(|fault| wrong.push(fault)).ok().flatten()
     });
     // Permission before everything else that would tell a stranger something.
     if plugin_name(&catalog.plugin).is_ok() {
@@ -111,7 +108,7 @@ pub(crate) async fn check(
         plugin: catalog.plugin,
         version: catalog.version,
         address,
-        way: way.flatten(),
+        way,
         caller_token: direct.caller_token,
         max_calls: match u32::try_from(request.max_concurrent_calls).unwrap_or_default() {
             0 => DEFAULT_CALLS,
