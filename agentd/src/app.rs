@@ -3,6 +3,7 @@
 //! holds all that was acknowledged.
 
 mod certificates;
+mod children;
 mod shown;
 mod tokens;
 
@@ -29,11 +30,12 @@ use crate::{
     plugin::{
         Tools,
         registry::{self, Registry},
+        secured::Secured,
     },
     reasoner::catalogue::{self, Catalogue},
     rpc::{self, Services, convert, investigations::Investigations, plugins::Plugins},
     telemetry::metrics::Metrics,
-    transport::{self, Listener, Tls},
+    transport::{self, Listener, Tls, dial::Dialler},
 };
 
 /// Namespaces that only the plugins of a supervised run may use.
@@ -45,6 +47,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Running {
     grpc: SocketAddr,
     http: Option<SocketAddr>,
+    children: SocketAddr,
     engine: Engine,
     tools: Tools,
     stop: CancellationToken,
@@ -119,10 +122,11 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
         Some(address) => Some(listen(address, certificates.http.clone()).await?),
         None => None,
     };
+    let children = children::listen(&config, token.as_deref()).await?;
     let metrics = Metrics::new();
     let journal = open_journal(&config).await?;
     let memory = Memory::open(config.memory(), journal.clone(), clock()).await?;
-    let registry = registry(&config, token)?;
+    let registry = registry(&config, token, certificates.plugins.clone())?;
     let tools = Tools::new(registry.clone(), agent_redact::redact_cow);
     let parts = Parts {
         journal: journal.clone(),
@@ -146,8 +150,13 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
         investigations: Investigations::new(engine.clone(), journal.clone(), clock),
         plugins: Plugins::new(registry.clone(), (tools.clone(), Policy::default()), clock),
     };
+    let inner = children.as_ref().map_or(grpc.address(), |door| door.listener.address());
+    let plugins = services.plugins.clone();
     let doors = Doors { grpc, http, services, metrics, registry, engine, tools, alerts, clerk };
-    let mut running = serve(doors);
+    let mut running = Running { children: inner, ..serve(doors) };
+    if let Some(door) = children {
+        running.tasks.spawn(door.serve(plugins, running.stop.clone()));
+    }
     running.keep(certificates.keep());
     for courier in couriers {
         running.keep(courier.run());
@@ -195,7 +204,7 @@ fn serve(doors: Doors) -> Running {
             Ok(())
         });
     }
-    Running { grpc, http, engine: doors.engine, tools: doors.tools, stop, tasks }
+    Running { grpc, http, children: grpc, engine: doors.engine, tools: doors.tools, stop, tasks }
 }
 
 impl Running {
@@ -209,6 +218,12 @@ impl Running {
     #[must_use]
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Where the plugins of a supervised run register, as they dial it.
+    #[must_use]
+    pub fn url_for_children(&self) -> String {
+        format!("http://{}", self.children)
     }
 
     /// The tools of the plugins that are registered.
@@ -267,13 +282,23 @@ fn engine_config(config: &Config) -> engine::Config {
     }
 }
 
-fn registry(config: &Config, token: Option<String>) -> Result<Registry, Error> {
+fn registry(
+    config: &Config,
+    token: Option<String>,
+    dialler: Option<Dialler>,
+) -> Result<Registry, Error> {
+    let secured = Secured {
+        dialler,
+        server_name: config.plugins.server_name.clone(),
+        demanded: !config.tls.insecure_allow_plaintext,
+    };
     let folder = config.investigation.causes_dir.as_deref();
     Ok(Registry::new(registry::Config {
         lease_ttl: config.plugins.lease_ttl,
         renew_interval: config.plugins.renew_interval,
         reserved: RESERVED.map(str::to_owned).into(),
         networks: config.plugins.networks.clone(),
+        secured,
         supervised_token: token,
         catalogue: Arc::new(Catalogue::with_folder(folder)?),
         server_id: uuid::Uuid::new_v4().to_string(),

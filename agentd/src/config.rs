@@ -13,7 +13,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use jiff::SignedDuration;
 
-use crate::{intake, memory, notify::Webhook, plugin::network::Network, telemetry, transport};
+use crate::{
+    intake, memory,
+    notify::Webhook,
+    plugin::network::Network,
+    telemetry,
+    transport::{self, dial},
+};
 
 pub use environment::Environment;
 pub use load::{Fault, Faults, Flag, Loaded, Origin, Sources};
@@ -70,6 +76,15 @@ pub struct Plugins {
     pub renew_interval: Duration,
     /// Where plugins may call from, beside this machine.
     pub networks: Vec<Network>,
+    /// Authorities that vouch for plugins that serve TLS; none lets no plugin serve it.
+    pub ca_file: Option<PathBuf>,
+    /// What is shown to plugins that ask for a certificate.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+    /// Name that the certificate of a plugin must be for, with `{plugin}` for its own; none means the
+    /// host that it registers with.
+    pub server_name: Option<String>,
 }
 
 /// Bounds of the work. A caller may ask for less, never for more.
@@ -146,6 +161,10 @@ impl Config {
                 lease_ttl: Duration::from_secs(30),
                 renew_interval: Duration::from_secs(10),
                 networks: Vec::new(),
+                ca_file: None,
+                cert_file: None,
+                key_file: None,
+                server_name: None,
             },
             investigation: Investigation {
                 max_duration: Duration::from_secs(300),
@@ -210,6 +229,7 @@ impl Config {
             let said = "is needed where clients are asked for certificates";
             found.push(("tls.cert_file", said.to_owned()));
         }
+        found.extend(self.plugins.contradictions(self.tls.insecure_allow_plaintext));
         found.extend(self.exposed("grpc.listen", Some(self.grpc.listen), &self.tls.client_ca_file));
         found.extend(self.exposed("http.listen", self.http.listen, &self.tls.http_client_ca_file));
         found
@@ -263,6 +283,35 @@ impl Config {
     }
 }
 
+// === impl Plugins ===
+
+impl Plugins {
+    /// The files for dialling plugins by TLS; none where none may serve it.
+    #[must_use]
+    pub fn tls(&self) -> Option<dial::Files> {
+        let identity = self.cert_file.clone().zip(self.key_file.clone());
+        self.ca_file.clone().map(|ca| dial::Files { ca, identity })
+    }
+
+    fn contradictions(&self, plaintext: bool) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            let said = "and plugins.key_file go together; give both";
+            found.push(("plugins.cert_file", said.to_owned()));
+        }
+        if self.ca_file.is_none() && (self.cert_file.is_some() || self.server_name.is_some()) {
+            let said = "is needed where plugins are dialled by TLS";
+            found.push(("plugins.ca_file", said.to_owned()));
+        }
+        if self.ca_file.is_none() && !self.networks.is_empty() && !plaintext {
+            let said = "plugins elsewhere would be called in plain text: give plugins.ca_file and let \
+                        them serve TLS, or say --insecure-allow-plaintext where a mesh encrypts";
+            found.push(("plugins.networks", said.to_owned()));
+        }
+        found
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +344,25 @@ mod tests {
         config.auth.insecure_allow_anonymous = true;
         assert_eq!(said(&config), Vec::<String>::new());
         assert!(!config.demands_tokens());
+    }
+
+    #[test]
+    fn plugins_elsewhere_are_called_by_tls_or_told_in_so_many_words() {
+        let mut config = Config::with_data_dir(PathBuf::from("data"));
+        let paths = |config: &Config| -> Vec<&'static str> {
+            config.contradictions().into_iter().map(|(path, _)| path).collect()
+        };
+        config.plugins.networks = vec!["10.0.0.0/8".parse().expect("a range")];
+        assert_eq!(paths(&config), ["plugins.networks"]);
+        config.tls.insecure_allow_plaintext = true;
+        assert_eq!(paths(&config), Vec::<&str>::new());
+        config.tls.insecure_allow_plaintext = false;
+        config.plugins.ca_file = Some("ca".into());
+        assert_eq!(paths(&config), Vec::<&str>::new());
+        config.plugins.cert_file = Some("c".into());
+        assert_eq!(paths(&config), ["plugins.cert_file"]);
+        config.plugins.ca_file = None;
+        assert_eq!(paths(&config), ["plugins.cert_file", "plugins.ca_file", "plugins.networks"]);
     }
 
     #[test]

@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plugin::registry::Registry;
 
+/// Variables of this process that no plugin of ours gets: what they would serve TLS with. They are
+/// called over the loopback, by the process that started them.
+const SERVING: [&str; 3] = ["PLUGIN_TLS_CERT", "PLUGIN_TLS_KEY", "PLUGIN_TLS_CLIENT_CA"];
 /// Pause before a plugin that died is started again; doubled each time within a minute.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Restarts of one plugin within [`WINDOW`] after which it is left alone.
@@ -198,7 +201,8 @@ impl Berth {
     fn launch(&self) -> io::Result<Running> {
         let (stdout, stderr) = self.output()?;
         let mut command = Command::new(&self.program);
-        for name in &self.config.withheld {
+        let withheld = self.config.withheld.iter().map(String::as_str);
+        for name in withheld.chain(SERVING) {
             command.env_remove(name);
         }
         let mut child = command

@@ -21,6 +21,7 @@ mod reading;
 pub mod registry;
 mod retry;
 mod route;
+pub mod secured;
 pub mod semver;
 mod stack;
 pub mod wire;

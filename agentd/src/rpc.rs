@@ -84,13 +84,10 @@ pub async fn serve(
     let catalog = CatalogServiceServer::new(services.plugins.clone())
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
-    let registry = PluginRegistryServiceServer::new(services.plugins)
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
     let reflection = |error| Error::Reflection(Box::new(error));
     let routes = Routes::new(agent)
         .add_service(catalog)
-        .add_service(registry)
+        .add_service(registration(services.plugins))
         .add_service(health)
         .add_service(described().build_v1().map_err(reflection)?)
         .add_service(described().build_v1alpha().map_err(reflection)?);
@@ -101,6 +98,31 @@ pub async fn serve(
         .serve_with_incoming_shutdown(Connections(listener), shutdown)
         .await?;
     Ok(())
+}
+
+/// Serves the registration of plugins alone, until `shutdown` resolves: for those that this process
+/// supervises, where the door for others asks for what they do not have.
+///
+/// # Errors
+/// When the server ends by itself.
+pub async fn serve_children(
+    listener: Listener,
+    plugins: Plugins,
+    tokens: Tokens,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    Server::builder()
+        .layer(Gate::new(tokens))
+        .add_service(registration(plugins))
+        .serve_with_incoming_shutdown(Connections(listener), shutdown)
+        .await?;
+    Ok(())
+}
+
+fn registration(plugins: Plugins) -> PluginRegistryServiceServer<Plugins> {
+    PluginRegistryServiceServer::new(plugins)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE)
 }
 
 /// Connections as tonic takes them.

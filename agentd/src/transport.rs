@@ -1,6 +1,8 @@
-//! How connections come in: in plain text or by TLS, with client certificates where an authority for
+//! How connections come in, and go out by TLS ([`dial`]): in plain text or by TLS, with client certificates where an authority for
 //! them is named. Handshakes run beside each other and within a limit, so that a stranger who never
 //! finishes one holds up nobody. Certificates can be exchanged while connections live.
+
+pub mod dial;
 
 use std::{
     io,
@@ -76,7 +78,7 @@ pub enum Error {
         /// Why not.
         source: rustls::Error,
     },
-    /// The authorities for clients cannot be used.
+    /// The authorities for the other side cannot be used.
     #[error("the authorities in {} cannot be used", path.display())]
     Authority {
         /// The file.

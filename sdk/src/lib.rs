@@ -50,7 +50,8 @@
 //! ```
 //!
 //! `main` reads `AGENTD_URL` (`http://127.0.0.1:50051`), `AGENTD_PLUGIN_TOKEN` or
-//! `AGENTD_PLUGIN_TOKEN_FILE`, `PLUGIN_LISTEN` (`127.0.0.1:0`) and `PLUGIN_ADVERTISE`.
+//! `AGENTD_PLUGIN_TOKEN_FILE`, `PLUGIN_LISTEN` (`127.0.0.1:0`) and `PLUGIN_ADVERTISE`; for TLS
+//! `AGENTD_CA_FILE`, `PLUGIN_TLS_CERT`, `PLUGIN_TLS_KEY` and `PLUGIN_TLS_CLIENT_CA`, see [`Options`].
 
 mod arguments;
 pub mod call;
@@ -72,6 +73,7 @@ pub mod plugin;
 /// Masks the common shapes of secrets; applied to everything that leaves a plugin.
 pub use agent_redact as redact;
 mod running;
+mod secure;
 mod server;
 pub mod tool;
 
@@ -81,7 +83,7 @@ pub use call::{CallCx, Severity};
 pub use error::Error;
 pub use failure::{Effects, Failure, FailureClass};
 pub use observation::{Entity, Observation, Relation, RelationKind};
-pub use options::Options;
+pub use options::{Options, TlsFiles};
 pub use output::Output;
 pub use plugin::{Plugin, Polarity};
 pub use tool::{Applies, RateLimit, Risk, SideEffect, Spec, Tool};

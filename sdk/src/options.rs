@@ -1,13 +1,28 @@
 //! Settings of a plugin process, and where they come from. The only place of the SDK that reads
 //! the environment. All faults are reported together; tokens are never printed.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::error::Error;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:50051";
 const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
 const DEFAULT_CALLS: u16 = 8;
+
+/// How an endpoint says that TLS is served there.
+const HTTPS: &str = "https://";
+
+/// Files in PEM for serving TLS. They are looked at for each connection, and read again when they
+/// changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our certificates, the own one first.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Authorities of the certificate that agentd must show; none asks it for no certificate.
+    pub client_ca: Option<PathBuf>,
+}
 
 /// Settings of one plugin process. Start from [`Options::default`] and change what differs.
 #[derive(Clone)]
@@ -18,11 +33,14 @@ pub struct Options {
     pub ca: Option<Vec<u8>>,
     /// Our certificate and its key in PEM, where agentd asks for one.
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// What TLS is served with; none serves plain text.
+    pub tls: Option<TlsFiles>,
     /// Registration token; empty means none.
     pub token: String,
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// What agentd dials: `host:port` or `:port`; unset derives it from `listen`.
+    /// What agentd dials: `host:port` or `:port`, with `https://` before it where a proxy serves TLS
+    /// for the plugin; unset derives it from `listen`.
     pub advertise: Option<String>,
     /// Calls taken at once; one more is told to come back later.
     pub max_concurrent_calls: u16,
@@ -36,6 +54,7 @@ impl Default for Options {
             agentd_url: DEFAULT_URL.to_owned(),
             ca: None,
             identity: None,
+            tls: None,
             token: String::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
@@ -51,6 +70,7 @@ impl fmt::Debug for Options {
             .field("agentd_url", &self.agentd_url)
             .field("ca", &self.ca.is_some())
             .field("identity", &self.identity.is_some())
+            .field("tls", &self.tls)
             .field("token", &if self.token.is_empty() { "none" } else { "set" })
             .field("listen", &self.listen)
             .field("advertise", &self.advertise)
@@ -61,7 +81,8 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// Reads `AGENTD_URL`, `AGENTD_CA_FILE`, `PLUGIN_TLS_CERT` and `PLUGIN_TLS_KEY` (files),
+    /// Reads `AGENTD_URL`, `AGENTD_CA_FILE`, `PLUGIN_TLS_CERT` and `PLUGIN_TLS_KEY` (files: what is
+    /// shown to agentd, and what TLS is served with), `PLUGIN_TLS_CLIENT_CA` (a file),
     /// `AGENTD_PLUGIN_TOKEN` or `AGENTD_PLUGIN_TOKEN_FILE`, `PLUGIN_LISTEN` and `PLUGIN_ADVERTISE`.
     ///
     /// # Errors
@@ -95,6 +116,14 @@ impl Options {
             faults.push("PLUGIN_TLS_CERT: goes with PLUGIN_TLS_KEY; give both".to_owned());
         }
         options.identity = cert.zip(key);
+        let file = |name: &str| variable(name).map(PathBuf::from);
+        options.tls = file("PLUGIN_TLS_CERT")
+            .zip(file("PLUGIN_TLS_KEY"))
+            .map(|(cert, key)| TlsFiles { cert, key, client_ca: file("PLUGIN_TLS_CLIENT_CA") });
+        if options.tls.is_none() && variable("PLUGIN_TLS_CLIENT_CA").is_some() {
+            let said = "PLUGIN_TLS_CLIENT_CA: wants PLUGIN_TLS_CERT and PLUGIN_TLS_KEY beside it";
+            faults.push(said.to_owned());
+        }
         match (variable("AGENTD_PLUGIN_TOKEN"), variable("AGENTD_PLUGIN_TOKEN_FILE")) {
             (Some(token), _) => options.token = token.trim().to_owned(),
             (None, Some(path)) => match std::fs::read_to_string(&path) {
@@ -140,13 +169,15 @@ pub(crate) fn check_url(url: &str) -> Result<(), String> {
 }
 
 /// What agentd is told to dial: an explicit setting, the very address when it names one
-/// interface, else the port alone, so that agentd takes the address it sees.
-pub(crate) fn advertised(setting: Option<&str>, bound: SocketAddr) -> String {
-    match setting {
+/// interface, else the port alone, so that agentd takes the address it sees. Where it is `secure`,
+/// with `https://` before it.
+pub(crate) fn advertised(setting: Option<&str>, bound: SocketAddr, secure: bool) -> String {
+    let place = match setting {
         Some(endpoint) => endpoint.to_owned(),
         None if bound.ip().is_unspecified() => format!(":{}", bound.port()),
         None => bound.to_string(),
-    }
+    };
+    if secure && !place.starts_with(HTTPS) { format!("{HTTPS}{place}") } else { place }
 }
 
 #[cfg(test)]
@@ -199,8 +230,29 @@ mod tests {
             (None, "[::]:7001", ":7001"),
             (None, "127.0.0.1:7001", "127.0.0.1:7001"),
             (Some("pods.tools:9"), "0.0.0.0:7001", "pods.tools:9"),
+            (Some("https://pods.tools:9"), "0.0.0.0:7001", "https://pods.tools:9"),
         ] {
-            assert_eq!(advertised(setting, bound.parse().unwrap()), expected);
+            let bound = bound.parse().unwrap();
+            assert_eq!(advertised(setting, bound, false), expected);
+            let secure = format!("https://{}", expected.trim_start_matches("https://"));
+            assert_eq!(advertised(setting, bound, true), secure);
         }
+    }
+
+    #[test]
+    fn a_certificate_is_shown_and_served_and_an_authority_alone_serves_nothing() {
+        let alone = read(&[("PLUGIN_TLS_CLIENT_CA", "authority")]).unwrap_err().to_string();
+        assert!(alone.contains("PLUGIN_TLS_CERT and PLUGIN_TLS_KEY"), "{alone}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let options = read(&[
+            ("PLUGIN_TLS_CERT", path),
+            ("PLUGIN_TLS_KEY", path),
+            ("PLUGIN_TLS_CLIENT_CA", "authority"),
+        ])
+        .unwrap();
+        assert!(options.identity.is_some());
+        let tls = options.tls.unwrap();
+        assert_eq!((tls.key, tls.client_ca), (path.into(), Some("authority".into())));
     }
 }

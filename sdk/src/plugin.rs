@@ -7,7 +7,8 @@ use agent_proto::tool::v1 as wire;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::transport::{
-    Certificate, Channel, ClientTlsConfig, Endpoint, Identity, server::TcpIncoming,
+    Certificate, Channel, ClientTlsConfig, Endpoint, Identity,
+    server::{Router, TcpIncoming},
 };
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     lease::{Announcement, Dial, Keeper},
     offered::Offered,
     options::{self, Options},
+    secure::{self, Certificates},
     server::{Readiness, router},
     tool::Tool,
 };
@@ -202,21 +204,25 @@ impl Plugin {
     ) -> Result<(), Error> {
         let instance = Arc::new(self.into_instance(options.max_concurrent_calls)?);
         let dial = dial(&options)?;
+        let certificates = options.tls.map(Certificates::load).transpose()?;
         let unbound = |source| Error::Listen { address: options.listen.to_string(), source };
         let listener = TcpListener::bind(options.listen).await.map_err(unbound)?;
         let bound = listener.local_addr().map_err(unbound)?;
-        tracing::info!(plugin = instance.catalog.plugin, address = %bound, "listening");
+        let tls = certificates.is_some();
+        tracing::info!(plugin = instance.catalog.plugin, address = %bound, tls, "listening");
         let announcement = Announcement {
-            endpoint: options::advertised(options.advertise.as_deref(), bound),
+            endpoint: options::advertised(
+                options.advertise.as_deref(),
+                bound,
+                certificates.is_some(),
+            ),
             agentd_url: options.agentd_url,
             token: options.token,
         };
         let readiness = Readiness::new().await;
         let closing = CancellationToken::new();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let served = router(Arc::clone(&instance), &readiness)?
-            .serve_with_incoming_shutdown(incoming, closing.clone().cancelled_owned());
-        let mut server = AbortOnDropHandle::new(tokio::spawn(served));
+        let router = router(Arc::clone(&instance), &readiness)?;
+        let mut server = served(router, (listener, certificates), closing.clone());
         let mut keeper = Keeper::new(Arc::clone(&instance), readiness.clone(), announcement, dial);
         let (ended, drain_timeout) = tokio::select! {
             drain_timeout = shutdown => (Ok(()), drain_timeout),
@@ -231,6 +237,25 @@ impl Plugin {
         let _ = tokio::time::timeout(CLOSING, server).await;
         ended
     }
+}
+
+/// Serves on `listener`, by TLS where there are certificates, until `closing` is cancelled.
+fn served(
+    router: Router,
+    (listener, certificates): (TcpListener, Option<Certificates>),
+    closing: CancellationToken,
+) -> AbortOnDropHandle<Result<(), tonic::transport::Error>> {
+    let closing = closing.cancelled_owned();
+    AbortOnDropHandle::new(match certificates {
+        None => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            tokio::spawn(router.serve_with_incoming_shutdown(incoming, closing))
+        }
+        Some(certificates) => tokio::spawn(async move {
+            let (incoming, _taking) = secure::incoming(listener, certificates);
+            router.serve_with_incoming_shutdown(incoming, closing).await
+        }),
+    })
 }
 
 /// Says goodbye in the order of the contract: no new calls, running ones finish, gone.

@@ -120,7 +120,10 @@ impl Local {
         let dir = tempfile::Builder::new().prefix("agentd-").tempdir().map_err(Error::Temporary)?;
         config.data_dir = wanted.data_dir.unwrap_or_else(|| dir.path().join("data"));
         config.http.listen = Some(any());
-        if wanted.port == Port::Any {
+        // Nobody but this process and its plugins comes in: certificates that the environment names
+        // for a daemon of others are not for this one.
+        config.tls = config::Tls::default();
+        if wanted.port == Port::Any || !config.grpc.listen.ip().is_loopback() {
             config.grpc.listen = any();
         }
         let plugin_dir = wanted.plugin_dir.or_else(|| config.plugins.dir.clone());
@@ -191,7 +194,7 @@ impl Local {
             names: PLUGINS.map(str::to_owned).into(),
             plugin_dir: self.plugin_dir.clone(),
             path: self.environment.get("PATH").map(OsString::from),
-            url: self.url(),
+            url: self.running.url_for_children(),
             token: self.token.clone(),
             arguments: Vec::new(),
             variables: Vec::new(),

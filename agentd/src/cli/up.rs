@@ -60,7 +60,7 @@ async fn served(
         names: PLUGINS.map(str::to_owned).into(),
         plugin_dir: args.target.plugin_dir.clone().or_else(|| config.plugins.dir.clone()),
         path: environment.get("PATH").map(OsString::from),
-        url: format!("http://{grpc}"),
+        url: running.url_for_children(),
         token: token.to_owned(),
         arguments: args.target.arguments(),
         variables: args.target.variables(),
@@ -79,8 +79,11 @@ async fn served(
         out::aside("no --prometheus-url: metrics will be a gap of each report");
     }
     out::aside("plugins are ready; from another terminal:");
-    let server =
-        if grpc.port() == 50051 { String::new() } else { format!(" --server http://{grpc}") };
+    let server = match (config.tls.cert_file.is_some(), grpc.port()) {
+        (true, port) => format!(" --server https://NAME_IN_THE_CERTIFICATE:{port} --ca-file FILE"),
+        (false, 50051) => String::new(),
+        (false, _) => format!(" --server http://{grpc}"),
+    };
     out::aside(&format!(
         "  agentd investigate --service my-service --namespace my-namespace{server}"
     ));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reading::{
     address, address_or_off, duration, duration_between, file, list, number, path, ranges,
-    shown_duration, spelled_ranges, switch, text, words,
+    server_name, shown_duration, spelled_ranges, switch, text, words,
 };
 pub(super) use reading::{kind, quoted};
 pub use reading::{parse_duration, spelled};
@@ -43,7 +43,7 @@ pub struct Key {
 }
 
 /// All keys, by section.
-pub static KEYS: [Key; 27] = [
+pub static KEYS: [Key; 31] = [
     Key {
         path: "grpc.listen",
         meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
@@ -96,6 +96,36 @@ pub static KEYS: [Key; 27] = [
         also: &[],
         read: |c, raw| ranges(raw).map(|v| c.plugins.networks = v),
         show: |c| Some(list(&spelled_ranges(&c.plugins.networks))),
+    },
+    Key {
+        path: "plugins.ca_file",
+        meaning: "Authorities of plugins that serve TLS; needed with plugins.networks, where no plain \
+                  text is allowed. Unset: plugins serve plain text",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.plugins.ca_file = Some(v)),
+        show: |c| file(&c.plugins.ca_file),
+    },
+    Key {
+        path: "plugins.cert_file",
+        meaning: "Certificates that are shown to plugins that ask for one, the own one first",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.plugins.cert_file = Some(v)),
+        show: |c| file(&c.plugins.cert_file),
+    },
+    Key {
+        path: "plugins.key_file",
+        meaning: "Its private key in PEM",
+        also: &[],
+        read: |c, raw| path(raw).map(|v| c.plugins.key_file = Some(v)),
+        show: |c| file(&c.plugins.key_file),
+    },
+    Key {
+        path: "plugins.server_name",
+        meaning: "Name that a plugin's certificate must be for, such as \"plugin-{plugin}.agentd.svc\"; \
+                  unset: the host that it registers with",
+        also: &[],
+        read: |c, raw| server_name(raw).map(|v| c.plugins.server_name = Some(v)),
+        show: |c| c.plugins.server_name.as_deref().map(quoted),
     },
     Key {
         path: "investigation.max_duration",

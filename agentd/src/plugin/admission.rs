@@ -14,6 +14,7 @@ use uuid::Uuid;
 use self::descriptor::Checked;
 use super::{
     registry::{Caller, Config, Error},
+    secured::{self, Way},
     semver::Version,
 };
 use crate::{
@@ -45,6 +46,8 @@ pub(crate) struct Admitted {
     pub(crate) version: String,
     /// Where to dial: an address, looked up once and for all.
     pub(crate) address: SocketAddr,
+    /// How to dial by TLS; none in plain text.
+    pub(crate) way: Option<Way>,
     pub(crate) caller_token: String,
     pub(crate) max_calls: u32,
     pub(crate) tools: Vec<Checked>,
@@ -81,6 +84,10 @@ pub(crate) async fn check(
     check_catalog(&catalog, &mut wrong);
     let direct = transport(request.transport, &mut wrong);
     let endpoint = direct.as_ref().and_then(|direct| endpoint(direct, caller, &mut wrong));
+    let way = endpoint.as_ref().and_then(|target| {
+        let way = config.secured.way(&catalog.plugin, (target.secure, &target.host), elsewhere);
+        way.map_err(|fault| wrong.push(fault)).ok().flatten()
+    });
     // Permission before everything else that would tell a stranger something.
     if plugin_name(&catalog.plugin).is_ok() {
         config.may_register(&catalog.plugin, caller)?;
@@ -89,7 +96,7 @@ pub(crate) async fn check(
         return Err(Error::Invalid { violations: wrong });
     }
     protocol(&catalog)?;
-    let Some(Target { host, port }) = endpoint else { return Err(Error::RelayUnserved) };
+    let Some(Target { host, port, .. }) = endpoint else { return Err(Error::RelayUnserved) };
     let Some(direct) = direct else { return Err(Error::RelayUnserved) };
     let address = resolve(&host, port, elsewhere).await?;
     let guest = catalogue.admit(&offered(&catalog));
@@ -101,6 +108,7 @@ pub(crate) async fn check(
         plugin: catalog.plugin,
         version: catalog.version,
         address,
+        way,
         caller_token: direct.caller_token,
         max_calls: match u32::try_from(request.max_concurrent_calls).unwrap_or_default() {
             0 => DEFAULT_CALLS,
@@ -188,6 +196,8 @@ fn transport(given: Option<Transport>, wrong: &mut Vec<Violation>) -> Option<pb:
 struct Target {
     host: String,
     port: u16,
+    /// By TLS.
+    secure: bool,
 }
 
 fn endpoint(
@@ -207,9 +217,11 @@ fn endpoint(
         wrong.push(violation(FIELD, "UNIX_UNSERVED", said));
         return None;
     }
-    let split = direct.endpoint.rsplit_once(':');
+    let (secure, place) = secured::split(&direct.endpoint);
+    let split = place.rsplit_once(':').filter(|_| !place.contains("://"));
     let Some((host, Some(port))) = split.map(|(host, port)| (host, port.parse().ok())) else {
-        let said = "give \"host:port\", or \":port\" for the address the plugin calls from";
+        let said = "give \"host:port\", or \":port\" for the address the plugin calls from; \
+                    with \"https://\" before it where TLS is served";
         wrong.push(violation(FIELD, "BAD_ENDPOINT", said));
         return None;
     };
@@ -224,7 +236,7 @@ fn endpoint(
         wrong.push(violation(FIELD, "BAD_ENDPOINT", "give the port it listens on, and a host"));
         return None;
     }
-    Some(Target { host, port })
+    Some(Target { host, port, secure })
 }
 
 /// The address to dial: this machine, or for a plugin elsewhere the very address that it calls from,

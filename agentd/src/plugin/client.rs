@@ -3,12 +3,14 @@
 //! left unread: four unread ones stop a connection.
 
 use std::{
+    net::SocketAddr,
     task::{Context, Poll},
     time::Duration,
 };
 
 use agent_proto::tool::v1::{self as pb, tool_service_client::ToolServiceClient};
 use futures_util::future::BoxFuture;
+use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tonic::{
     Request, Streaming,
@@ -20,6 +22,7 @@ use super::{
     attempt::{Attempt, Fault},
     clean, fault,
     reading::{MAX_RESULT, Reading, Said},
+    secured::{HTTPS, Way},
     wire,
 };
 use crate::tool::CallOutput;
@@ -41,19 +44,29 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// How long the end of the stream may follow the last update.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// A connection to `host:port`, made when first used and again when it broke. No HTTP/2 keepalive:
-/// common servers take it for an attack.
+/// A connection to `address`, made when first used and again when it broke, by TLS where there is
+/// a `way`. No HTTP/2 keepalive: common servers take it for an attack.
 ///
 /// # Errors
 /// When it is not an address.
-pub(crate) fn channel(endpoint: &str) -> Result<Channel, tonic::transport::Error> {
-    Ok(Endpoint::from_shared(format!("http://{endpoint}"))?
+pub(crate) fn channel(
+    address: SocketAddr,
+    way: Option<Way>,
+) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(TCP_PROBE))
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .connect_lazy())
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    let Some(Way { dialler, name }) = way else { return Ok(endpoint.connect_lazy()) };
+    // Not tonic's own TLS: that keeps the certificates it began with over all reconnections.
+    let origin = Endpoint::from_shared(format!("{HTTPS}{address}"))?.uri().clone();
+    let dial = tower::service_fn(move |_| {
+        let (dialler, name) = (dialler.clone(), name.clone());
+        async move { dialler.connect(address, name).await.map(TokioIo::new) }
+    });
+    Ok(endpoint.origin(origin).connect_with_connector_lazy(dial))
 }
 
 /// The innermost service of the stack.

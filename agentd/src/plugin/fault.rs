@@ -80,12 +80,9 @@ fn bare(status: &Status, spec: &ToolSpec) -> Fault {
         | Code::DataLoss
         | Code::Unauthenticated => (C::Bug, "LEAKED_STATUS", "passed on a status of another"),
     };
-    let said = format!(
-        "plugin {} {what}: {} ({:?})",
-        spec.id.plugin,
-        first_line(status.message()),
-        status.code()
-    );
+    let why = cause(status).unwrap_or_else(|| status.message().to_owned());
+    let said =
+        format!("plugin {} {what}: {} ({:?})", spec.id.plugin, first_line(&why), status.code());
     let mut failure = Failure::ours(class, reason, said);
     failure.effects = Effects::Maybe;
     if status.code() == Code::Unavailable || status.source().is_some() {
@@ -93,6 +90,15 @@ fn bare(status: &Status, spec: &ToolSpec) -> Fault {
     } else {
         Fault::sent(failure)
     }
+}
+
+/// What broke a connection on this side, in the words of whoever knows most: of TLS, or the system.
+pub(crate) fn cause(status: &Status) -> Option<String> {
+    let mut deepest = status.source()?;
+    while let Some(below) = deepest.source() {
+        deepest = below;
+    }
+    Some(deepest.to_string())
 }
 
 /// The class that a code stands for (PROTOCOL 4.9).

@@ -4,12 +4,12 @@
 use std::{sync::Weak, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{instance::Instance, luck};
+use super::{fault, instance::Instance, luck};
 
 /// Pause after the first answer that was not SERVING; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -17,6 +17,18 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Tells, once for each reason, that no connection comes about. Never true.
+fn unreached(instance: &Weak<Instance>, status: &Status) -> bool {
+    if let Some(held) = instance.upgrade()
+        && let Some(why) = fault::cause(status)
+        && held.cannot_be_reached(&why)
+    {
+        let (plugin, endpoint) = (&held.plugin, &held.endpoint);
+        tracing::warn!(plugin, endpoint, why, "plugin cannot be reached; trying on");
+    }
+    false
+}
 
 /// Asks until the instance serves, its lease ran out, or nobody holds it any more.
 pub(crate) async fn await_serving(instance: Weak<Instance>) {
@@ -33,7 +45,9 @@ pub(crate) async fn await_serving(instance: Weak<Instance>) {
         let serving = match timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => answer.get_ref().status() == ServingStatus::Serving,
             // A plugin without the health service is taken at its word.
-            Ok(Err(status)) => status.code() == Code::Unimplemented,
+            Ok(Err(status)) => {
+                status.code() == Code::Unimplemented || unreached(&instance, &status)
+            }
             Err(_) => false,
         };
         if serving {

@@ -54,7 +54,7 @@ pub(crate) struct Instance {
     pub(crate) plugin: String,
     /// Version of the plugin software.
     pub(crate) version: String,
-    /// Where it is dialled, `host:port`.
+    /// Where it is dialled, `host:port`, with `https://` before it by TLS.
     pub(crate) endpoint: String,
     /// The connection, made when first used.
     pub(crate) channel: Channel,
@@ -76,6 +76,8 @@ struct Live {
     lease_until: Instant,
     /// Its health answered SERVING.
     serving: bool,
+    /// Why it cannot be reached, until it is; and whether the plugin was told so.
+    trouble: Option<(String, bool)>,
     wish: Readiness,
     unready_tools: BTreeSet<String>,
     /// Deregistered or replaced.
@@ -139,6 +141,7 @@ impl Instance {
             live: Mutex::new(Live {
                 lease_until,
                 serving: false,
+                trouble: None,
                 wish: Readiness::Ready,
                 unready_tools: BTreeSet::new(),
                 departed: false,
@@ -166,8 +169,38 @@ impl Instance {
 
     /// Its health answered SERVING.
     pub(crate) fn serves(&self) {
-        self.live().serving = true;
+        let mut live = self.live();
+        live.serving = true;
+        live.trouble = None;
+        drop(live);
         self.bell.ring();
+    }
+
+    /// It cannot be reached, for this reason. True when that is news.
+    pub(crate) fn cannot_be_reached(&self, why: &str) -> bool {
+        let mut live = self.live();
+        let news = live.trouble.as_ref().is_none_or(|(known, _)| known != why);
+        if news {
+            live.trouble = Some((why.to_owned(), false));
+        }
+        news
+    }
+
+    /// Why it cannot be reached, if it cannot.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.live().trouble.as_ref().map(|(why, _)| self.unreached(why))
+    }
+
+    /// The same, once, for the plugin itself.
+    pub(crate) fn untold(&self) -> Option<String> {
+        let mut live = self.live();
+        let (why, told) = live.trouble.as_mut().filter(|(_, told)| !told)?;
+        *told = true;
+        Some(self.unreached(why))
+    }
+
+    fn unreached(&self, why: &str) -> String {
+        format!("agentd cannot reach the plugin at {}: {why}", self.endpoint)
     }
 
     /// It gave a sign of life.

@@ -35,6 +35,7 @@ use super::{
     instance::{Bell, Instance, Made},
     luck,
     network::Network,
+    secured::{HTTPS, Secured},
     wire,
 };
 use crate::{
@@ -53,6 +54,8 @@ pub struct Config {
     pub reserved: Vec<String>,
     /// Where plugins may call from, beside this machine.
     pub networks: Vec<Network>,
+    /// Which plugins are called by TLS.
+    pub secured: Secured,
     /// What supervised plugins present as bearer token; none in a daemon that supervises nothing.
     pub supervised_token: Option<String>,
     /// The daemon's own signals and causes, to which plugins add theirs.
@@ -100,6 +103,7 @@ impl Default for Config {
             renew_interval: Duration::from_secs(10),
             reserved: Vec::new(),
             networks: Vec::new(),
+            secured: Secured::default(),
             supervised_token: None,
             catalogue: Arc::default(),
             server_id: "agentd".to_owned(),
@@ -201,8 +205,8 @@ impl Registry {
             id: id.clone(),
             plugin: plugin.clone(),
             version: admitted.version.clone(),
-            endpoint: admitted.address.to_string(),
-            channel: client::channel(&admitted.address.to_string())
+            endpoint: shown(&admitted),
+            channel: client::channel(admitted.address, admitted.way.clone())
                 .map_err(|_| Error::EndpointNotAllowed { host: admitted.address.to_string() })?,
             authorization: bearer(&admitted.caller_token),
             max_calls: admitted.max_calls,
@@ -243,6 +247,8 @@ impl Registry {
         let unready: BTreeSet<String> = request.unready_tools.iter().take(200).cloned().collect();
         instance.renew(now + config.lease_ttl, wish, unready);
         let known = request.catalog_digest == instance.catalog_digest;
+        let mut warnings = self.shared.heard.untold(&instance.plugin);
+        warnings.extend(instance.untold());
         let directive =
             if known { pb::InstanceDirective::Continue } else { pb::InstanceDirective::Reregister };
         Ok(pb::RenewResponse {
@@ -250,7 +256,7 @@ impl Registry {
             renew_interval: Some(wire::duration_to(config.next_renewal())),
             directive: directive.into(),
             server_time: None,
-            warnings: self.shared.heard.untold(&instance.plugin),
+            warnings,
         })
     }
 
@@ -351,6 +357,12 @@ fn new_lease() -> String {
     let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
     let digest = Sha256::new().chain_update(one).chain_update(two).finalize();
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where an instance is dialled, as people see it.
+fn shown(admitted: &Admitted) -> String {
+    let scheme = if admitted.way.is_some() { HTTPS } else { "" };
+    format!("{scheme}{}", admitted.address)
 }
 
 fn bearer(token: &str) -> Option<MetadataValue<tonic::metadata::Ascii>> {

@@ -49,10 +49,10 @@ pub(crate) fn check(response: &RegisterResponse, url: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// Logs what agentd advises on signals and causes.
+/// Logs what agentd advises: on signals and causes, and on what keeps it from calling.
 pub(crate) fn advise(warnings: &[String]) {
     for warning in warnings {
-        tracing::warn!(warning, "agentd has advice on signals and causes");
+        tracing::warn!(warning, "agentd has advice");
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn refusal(status: &Status, url: &str) -> Option<Error> {
         Code::FailedPrecondition => {
             "use an agentd and an agent-sdk that speak the same revision of agentd.tool.v1"
         }
-        Code::InvalidArgument => "mend what it names in the plugin's name, version or tools",
+        Code::InvalidArgument => "mend what it names, in the plugin or in its settings",
         Code::AlreadyExists => {
             "raise the version of what was changed, or stop the plugin that holds the name"
         }

@@ -21,6 +21,7 @@ mod grpcurl;
 mod hostile;
 mod memory;
 mod own_words;
+mod plugins_by_tls;
 mod python;
 mod registration;
 mod renamed;

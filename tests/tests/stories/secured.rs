@@ -48,11 +48,13 @@ async fn command_line_and_plugin_come_in_by_mutual_tls_with_their_tokens_and_str
     std::fs::write(at("caller"), "caller-t0ken\n").unwrap();
     std::fs::write(at("plugin"), "plugin-t0ken\n").unwrap();
     let config = format!(
-        "[tls]\ncert_file = {:?}\nkey_file = {:?}\nclient_ca_file = {:?}\n[auth]\ntokens_file = {:?}\n",
+        "[tls]\ncert_file = {:?}\nkey_file = {:?}\nclient_ca_file = {:?}\n[auth]\ntokens_file = {:?}\n\
+         [plugins]\nca_file = {:?}\n",
         at("server"),
         at("server.key"),
         at("ca"),
-        at("tokens")
+        at("tokens"),
+        at("ca")
     );
     let fleet = Fleet::start(&config).await.unwrap();
     let url = format!("https://{}", fleet.grpc());

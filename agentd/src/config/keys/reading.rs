@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::Raw;
-use crate::plugin::network::{Network, NotANetwork};
+use crate::{
+    plugin::network::{Network, NotANetwork},
+    transport::dial::Name,
+};
 
 pub(super) fn text(raw: Raw<'_>) -> Result<String, String> {
     match raw {
@@ -67,6 +70,15 @@ pub(super) fn words(raw: Raw<'_>) -> Result<Vec<String>, String> {
 pub(super) fn ranges(raw: Raw<'_>) -> Result<Vec<Network>, String> {
     let read = |word: &String| word.parse().map_err(|fault: NotANetwork| fault.to_string());
     words(raw)?.iter().map(read).collect()
+}
+
+/// A name that certificates can be for, which may hold `{plugin}`.
+pub(super) fn server_name(raw: Raw<'_>) -> Result<String, String> {
+    let text = text(raw)?;
+    match Name::read(&text.replace("{plugin}", "name")) {
+        Some(_) => Ok(text),
+        None => Err(format!("{text:?} is no name of a certificate, such as \"pods.example.org\"")),
+    }
 }
 
 pub(super) fn spelled_ranges(ranges: &[Network]) -> Vec<String> {

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use super::*;
-use crate::plugin::fake::{announcement, descriptor};
+use crate::{
+    plugin::fake::{announcement, descriptor},
+    transport::dial::{Dialler, Files, Name},
+};
 
 fn good() -> pb::RegisterRequest {
     announcement("127.0.0.1:4000".parse().unwrap(), vec![descriptor("look")])
@@ -251,4 +254,58 @@ fn advice_comes_as_warnings_and_an_empty_version_is_the_first() {
     assert!(!said.contains("log.timeout"), "{said}");
     let silent = verdicts(vec![descriptor("look")]).remove(0);
     assert!(silent.warnings[0].contains("no applies"), "{:?}", silent.warnings);
+}
+
+/// A caller on another machine, in a network that plugins may call from.
+fn elsewhere() -> (Caller, Config) {
+    let config = Config { networks: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
+    (Caller { peer: Some("10.0.0.9:999".parse().unwrap()), bearer: None }, config)
+}
+
+fn reasons(refused: Result<Admitted, Error>) -> Vec<String> {
+    let Err(Error::Invalid { violations }) = refused else { panic!("{refused:?}") };
+    violations.into_iter().map(|one| one.reason).collect()
+}
+
+#[tokio::test]
+async fn tls_without_an_authority_and_plain_text_from_elsewhere_are_told_with_what_to_do() {
+    let (caller, mut config) = elsewhere();
+    let request = |endpoint| pb::RegisterRequest { transport: direct(endpoint), ..good() };
+    let local = check(request("https://127.0.0.1:4000"), &Caller::default(), &config).await;
+    let Err(Error::Invalid { violations }) = local else { panic!("{local:?}") };
+    assert_eq!(violations[0].reason, "TLS_UNTRUSTED");
+    assert!(violations[0].description.contains("plugins.ca_file"), "{violations:?}");
+    assert!(check(request(":4000"), &caller, &config).await.is_ok());
+    config.secured.demanded = true;
+    let plain = check(request(":4000"), &caller, &config).await;
+    assert_eq!(reasons(plain), ["TLS_REQUIRED"]);
+    assert!(check(request(":4000"), &Caller::default(), &config).await.is_ok());
+    let strange = check(request("ftp://127.0.0.1:4000"), &Caller::default(), &config).await;
+    assert_eq!(reasons(strange), ["BAD_ENDPOINT"]);
+}
+
+#[tokio::test]
+async fn a_certificate_is_for_the_host_of_the_endpoint_or_for_the_name_that_is_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca");
+    let own = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
+    std::fs::write(&ca, own.cert.pem()).unwrap();
+    let (caller, mut config) = elsewhere();
+    config.secured.dialler = Some(Dialler::load(Files { ca, identity: None }).unwrap());
+    config.secured.demanded = true;
+    for (server_name, endpoint, expected) in [
+        (None, "https://:4000", "10.0.0.9"),
+        (None, "https://10.0.0.9:4000", "10.0.0.9"),
+        (Some("plugin-{plugin}.agentd.svc"), "https://10.0.0.9:4000", "plugin-probe.agentd.svc"),
+        (Some("plugins.test"), "https://:4000", "plugins.test"),
+    ] {
+        config.secured.server_name = server_name.map(str::to_owned);
+        let request = pb::RegisterRequest { transport: direct(endpoint), ..good() };
+        let admitted = check(request, &caller, &config).await.unwrap();
+        assert_eq!(admitted.address.to_string(), "10.0.0.9:4000");
+        assert_eq!(admitted.way.unwrap().name, Name::read(expected).unwrap());
+    }
+    config.secured.server_name = None;
+    let request = pb::RegisterRequest { transport: direct("https://a b:4000"), ..good() };
+    assert_eq!(reasons(check(request, &caller, &config).await), ["BAD_ENDPOINT"]);
 }

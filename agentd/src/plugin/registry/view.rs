@@ -1,7 +1,11 @@
 //! What people may see of the registry: tools and instances as they stand now. Copies, taken under
 //! the lock and shown without it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use agent_proto::tool::v1 as pb;
 use tokio::time::Instant;
@@ -120,14 +124,18 @@ impl Registry {
         let words = self.catalogue();
         let state = self.swept(now);
         let mut by_name: BTreeMap<&str, Vec<InstanceView>> = BTreeMap::new();
+        let mut troubles: BTreeSet<(&str, String)> = BTreeSet::new();
         for held in state.instances() {
             by_name.entry(&held.plugin).or_default().push(instance(held, now));
+            troubles.extend(held.trouble().map(|why| (held.plugin.as_str(), why)));
         }
         by_name
             .into_iter()
             .map(|(name, instances)| {
                 let mut warnings: Vec<String> = state.warnings(name).into_iter().collect();
                 warnings.extend(self.shared.heard.advice(name, &words));
+                let own = troubles.iter().filter(|(plugin, _)| *plugin == name);
+                warnings.extend(own.map(|(_, why)| why.clone()));
                 PluginView { name: name.to_owned(), instances, warnings }
             })
             .collect()

@@ -117,7 +117,7 @@ fn instance(id: &str, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Instance> {
         plugin: spec.id.plugin.clone(),
         version: "1.0.0".to_owned(),
         endpoint: "127.0.0.1:1".to_owned(),
-        channel: client::channel("127.0.0.1:1").unwrap(),
+        channel: client::channel("127.0.0.1:1".parse().unwrap(), None).unwrap(),
         authorization: None,
         max_calls: 100,
         offers: vec![spec.id.clone()],
