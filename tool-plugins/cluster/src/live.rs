@@ -9,6 +9,8 @@ mod answer;
 mod asker;
 mod cache;
 pub(crate) mod connect;
+mod door;
+mod login;
 pub(crate) mod logs;
 mod near;
 mod pages;
@@ -25,6 +27,7 @@ use self::{
     answer::{Refused, Trouble},
     asker::Asker,
     cache::Lists,
+    door::Door,
     logs::Span,
     pages::{Listed, MOST, Which},
 };
@@ -61,11 +64,11 @@ pub(crate) struct Found {
 // === impl Live ===
 
 impl Live {
-    pub(crate) fn new(client: kube::Client, source: String) -> Self {
+    fn new(door: Door, source: String) -> Self {
         let lists = Arc::new(Lists::default());
         let swept = Arc::clone(&lists);
         let sweeper = AbortOnDropHandle::new(tokio::spawn(async move { swept.sweep().await }));
-        Self { asker: Arc::new(Asker::new(client)), lists, source, _sweeper: sweeper }
+        Self { asker: Arc::new(Asker::new(door)), lists, source, _sweeper: sweeper }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
