@@ -30,6 +30,8 @@ const SERVING: [&str; 3] = ["PLUGIN_TLS_CERT", "PLUGIN_TLS_KEY", "PLUGIN_TLS_CLI
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Restarts of one plugin within [`WINDOW`] after which it is left alone.
 const MAX_RESTARTS: usize = 5;
+/// Restarts after which a plugin that nobody has seen ready is not waited for: it cannot start.
+const HOPELESS: usize = 2;
 /// See [`MAX_RESTARTS`].
 const WINDOW: Duration = Duration::from_secs(60);
 /// How long a plugin may take to end once its stdin is closed.
@@ -112,6 +114,7 @@ pub enum Error {
 pub struct Fleet {
     names: Vec<String>,
     stop: CancellationToken,
+    failing: CancellationToken,
     keepers: JoinSet<()>,
 }
 
@@ -128,6 +131,13 @@ struct Berth {
 struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
+}
+
+/// What a keeper hears and tells.
+#[derive(Debug)]
+struct Told {
+    stop: CancellationToken,
+    failing: CancellationToken,
 }
 
 // === impl Fleet ===
@@ -153,14 +163,16 @@ impl Fleet {
         if !missing.is_empty() {
             return Err(Error::Missing { programs: missing, looked });
         }
-        let (stop, mut keepers) = (CancellationToken::new(), JoinSet::new());
+        let (stop, failing) = (CancellationToken::new(), CancellationToken::new());
+        let mut keepers = JoinSet::new();
         for berth in berths {
             let running = berth
                 .launch()
                 .map_err(|source| Error::Start { program: berth.program.clone(), source })?;
-            keepers.spawn(keep(berth, running, stop.clone()));
+            let told = Told { stop: stop.clone(), failing: failing.clone() };
+            keepers.spawn(keep(berth, running, told));
         }
-        Ok(Self { names: config.names.clone(), stop, keepers })
+        Ok(Self { names: config.names.clone(), stop, failing, keepers })
     }
 
     /// Waits until each plugin has registered and takes calls.
@@ -170,6 +182,11 @@ impl Fleet {
     pub async fn wait_ready(&self, registry: &Registry, deadline: Instant) -> Result<(), Error> {
         let ready = registry.wait_ready(&self.names, deadline).await;
         ready.map_err(|names| Error::NotReady { names })
+    }
+
+    /// Waits until a plugin has ended by itself again and again: what it was told is wrong.
+    pub async fn failing(&self) {
+        self.failing.cancelled().await;
     }
 
     /// Ends all plugins: their stdin is closed, and what has not ended within 5 s is killed.
@@ -234,7 +251,8 @@ impl Berth {
 }
 
 /// Keeps one plugin running until it is told to stop, or gives it up.
-async fn keep(berth: Berth, mut running: Running, stop: CancellationToken) {
+async fn keep(berth: Berth, mut running: Running, told: Told) {
+    let Told { stop, failing } = told;
     let mut died: VecDeque<Instant> = VecDeque::new();
     loop {
         tokio::select! {
@@ -244,6 +262,9 @@ async fn keep(berth: Berth, mut running: Running, stop: CancellationToken) {
         let now = Instant::now();
         died.retain(|then| now.duration_since(*then) < WINDOW);
         died.push_back(now);
+        if died.len() > HOPELESS {
+            failing.cancel();
+        }
         let Some(pause) = pause(died.len()) else {
             tracing::error!(plugin = berth.name, "plugin died too often and is left alone");
             return;

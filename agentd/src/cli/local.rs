@@ -51,7 +51,7 @@ pub enum Error {
     #[error("a temporary directory cannot be made")]
     Temporary(#[source] std::io::Error),
     /// Plugins that started and cannot be called.
-    #[error("plugins are not ready after {} s: {}{}", READY.as_secs(), names.join(", "), last_words(said))]
+    #[error("plugins do not become ready: {}{}", names.join(", "), last_words(said))]
     NotReady {
         /// Which.
         names: Vec<String>,
@@ -245,7 +245,13 @@ pub(super) async fn staff(
     logs: &Path,
 ) -> Result<Fleet, Failed> {
     let fleet = Fleet::start(config).map_err(Error::from)?;
-    match running.tools().wait_ready(&config.names, Instant::now() + READY).await {
+    let tools = running.tools();
+    let ready = tokio::select! {
+        ready = tools.wait_ready(&config.names, Instant::now() + READY) => ready,
+        // What is wrong is in their last words: nobody should wait for them.
+        () = fleet.failing() => tools.wait_ready(&config.names, Instant::now()).await,
+    };
+    match ready {
         Ok(()) => Ok(fleet),
         Err(names) => {
             fleet.stop().await;
@@ -255,12 +261,14 @@ pub(super) async fn staff(
     }
 }
 
-/// The end of what the plugins wrote.
+/// Why the plugins ended, or the end of what they wrote.
 fn end_of_output(names: &[String], logs: &Path) -> String {
     let last = |name: &String| {
         let text = std::fs::read_to_string(logs.join(format!("plugin-{name}.log")));
         let text = text.unwrap_or_default();
-        text.lines().last().map(|line| format!("  {name}: {line}"))
+        // With RUST_BACKTRACE frames come after it.
+        let why = text.lines().rfind(|line| line.starts_with("Error: "));
+        why.or_else(|| text.lines().last()).map(|line| format!("  {name}: {line}"))
     };
     names.iter().filter_map(last).collect::<Vec<_>>().join("\n")
 }

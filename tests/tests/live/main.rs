@@ -10,6 +10,7 @@
     reason = "tests: what is not there is a failed test"
 )]
 
+mod access;
 mod accounts;
 mod backends;
 mod cluster;

@@ -6,6 +6,7 @@ use agent_tests::{
     client::decoded,
     control_plane::{ControlPlane, namespace::container},
     fleet::Fleet,
+    http::{Message, Receiver},
     live,
 };
 use serde_json::json;
@@ -66,12 +67,33 @@ fn left_behind(folder: &Path, all: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
+/// What a receiver of a template is sent about the investigation `name`, headers and all.
+async fn sent(receiver: &mut Receiver, template: &str, name: &str) -> (String, Vec<u8>) {
+    let Message { head, body } = receiver.next(LONG).await.unwrap();
+    // It is the message that the secrets would be in.
+    assert!(body.contains(name) && body.contains("cart"), "{body}");
+    (format!("the {template} message to a receiver"), format!("{head}\n{body}").into_bytes())
+}
+
+fn receivers(json: &Receiver, slack: &Receiver) -> String {
+    let one = |name: &str, port: u16| {
+        format!(
+            "[[notify.webhooks]]\nname = \"{name}\"\ntemplate = \"{name}\"\n\
+             url = \"http://127.0.0.1:{port}/{name}\"\n"
+        )
+    };
+    format!("{}{}", one("json", json.port()), one("slack", slack.port()))
+}
+
 #[tokio::test]
-async fn a_secret_in_any_place_comes_out_in_no_report_event_log_or_file_of_ours() {
+async fn a_secret_in_any_place_comes_out_in_no_report_event_message_log_or_file_of_ours() {
     let Some(plane) = ControlPlane::shared_with_node().await.unwrap() else { return };
     let here = plane.namespace("leaks").await.unwrap();
     happen(&here).await;
-    let fleet: Fleet = live::fleet(plane, "[log]\nlevel = \"debug\"\n").await.unwrap();
+    let mut json = Receiver::open(0, 0).await.unwrap();
+    let mut slack = Receiver::open(0, 0).await.unwrap();
+    let config = format!("[log]\nlevel = \"debug\"\n{}", receivers(&json, &slack));
+    let fleet: Fleet = live::fleet(plane, &config).await.unwrap();
     let mut client = fleet.client().unwrap();
     let alert = agent_proto::v1::Alert {
         r#type: "pod_crash_looping".to_owned(),
@@ -84,7 +106,11 @@ async fn a_secret_in_any_place_comes_out_in_no_report_event_log_or_file_of_ours(
     let told = format!("{found:?}{:?}", decoded(&events).unwrap());
     // The places were really looked at.
     assert!(told.contains("was refused") && told.contains("cannot log in"), "{told}");
-    let mut all = vec![("what clients are told".to_owned(), told.into_bytes())];
+    let mut all = vec![
+        ("what clients are told".to_owned(), told.into_bytes()),
+        sent(&mut json, "json", &found.name).await,
+        sent(&mut slack, "slack", &found.name).await,
+    ];
     left_behind(fleet.dir(), &mut all);
     for (place, secret) in PLACES {
         let core = core(secret).as_bytes();
@@ -93,4 +119,6 @@ async fn a_secret_in_any_place_comes_out_in_no_report_event_log_or_file_of_ours(
             assert!(!found, "the secret of the {place} is in {wherever}");
         }
     }
+    // All that was sent has been looked at.
+    assert!(json.is_quiet() && slack.is_quiet());
 }

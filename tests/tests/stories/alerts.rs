@@ -115,8 +115,8 @@ async fn counted(fleet: &Fleet, series: &str, least: f64) {
 }
 
 #[tokio::test]
-async fn what_the_real_alertmanager_sends_is_investigated_once_and_reaches_a_receiver_that_was_away()
- {
+async fn what_the_real_alertmanager_sends_reaches_a_receiver_that_was_away_and_a_repeat_is_marked()
+{
     let staged = Staged::bundled().unwrap();
     let port = http::free_port().await.unwrap();
     let (mut fleet, _dir) = daemon(&staged, port).await;
@@ -133,13 +133,25 @@ async fn what_the_real_alertmanager_sends_is_investigated_once_and_reaches_a_rec
     fleet.kill_daemon().unwrap();
     fleet.start_daemon().await.unwrap();
     counted(&fleet, "agentd_notifications_total{receiver=\"desk\",outcome=\"failed\"}", 1.0).await;
-    let mut receiver = Receiver::open(port, 0).await.unwrap();
+    // It is back, takes the message, and the daemon is killed before it hears so.
+    let mut receiver = Receiver::open(port, 1).await.unwrap();
     let message = receiver.next(LONG).await.unwrap();
     let told: Value = serde_json::from_str(&message.body).unwrap();
     assert_eq!(told["investigation"]["verdict"], "root_cause_found", "{told}");
     assert_eq!(told["investigation"]["attached_alerts"], 1);
     // No try reached anybody before, and it says so.
     assert_eq!(message.header("agentd-repeat"), Some("false"), "{message:?}");
+    fleet.kill_daemon().unwrap();
+    fleet.start_daemon().await.unwrap();
+    let again = receiver.next(LONG).await.unwrap();
+    let retold: Value = serde_json::from_str(&again.body).unwrap();
+    assert_eq!((again.header("agentd-repeat"), &retold["repeat"]), (Some("true"), &json!(true)));
+    // By its number the receiver knows it, and it tells the same.
+    assert_eq!(again.header("agentd-delivery"), message.header("agentd-delivery"));
+    assert_eq!(retold["investigation"], told["investigation"]);
+    verified(&again).await;
+    counted(&fleet, "agentd_notifications_total{receiver=\"desk\",outcome=\"delivered\"}", 1.0)
+        .await;
     let name = told["agentd_investigation"].as_str().unwrap();
     let shown = fleet.client().unwrap().get(name).await.unwrap();
     assert_eq!(report(&shown).verdict(), Verdict::RootCauseFound);

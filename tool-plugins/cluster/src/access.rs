@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cluster, Kind, Span};
 
+/// Reason of a failure that says that a right lacks, and nothing else.
+const FORBIDDEN: &str = "FORBIDDEN";
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct CheckAccess {
@@ -61,6 +64,29 @@ pub struct Permission {
     pub says: String,
 }
 
+/// Why rights could not be tried: by reason the first message, and how many there are like it.
+#[derive(Default)]
+struct Troubles(BTreeMap<String, (String, usize)>);
+
+// === impl Troubles ===
+
+impl Troubles {
+    /// Notes one and gives its message.
+    fn add(&mut self, failure: Failure) -> String {
+        let known = self.0.entry(failure.reason).or_insert((failure.message.clone(), 0));
+        known.1 += 1;
+        failure.message
+    }
+
+    fn told(self) -> Vec<String> {
+        let line = |(message, count): (String, usize)| match count {
+            1 => message,
+            more => format!("{message} (and so with {} other rights)", more - 1),
+        };
+        self.0.into_values().map(line).collect()
+    }
+}
+
 // === impl CheckAccess ===
 
 impl CheckAccess {
@@ -84,6 +110,7 @@ impl CheckAccess {
         let cluster = self.cluster.view();
         let namespace = Some(args.namespace.as_str()).filter(|namespace| !namespace.is_empty());
         let mut permissions = Vec::new();
+        let mut troubles = Troubles::default();
         for (permission, tools) in &self.needs {
             if cx.is_cancelled() {
                 return Err(Failure::new(FailureClass::Cancelled, "WITHDRAWN", "withdrawn"));
@@ -91,7 +118,9 @@ impl CheckAccess {
             let tried = try_one(&cluster, permission, namespace).await;
             let (allowed, says) = match tried {
                 Some(Ok(())) => ("yes", String::new()),
-                Some(Err(failure)) => ("no", failure.message),
+                Some(Err(failure)) if failure.reason == FORBIDDEN => ("no", failure.message),
+                // Nobody knows what would be permitted once that is mended.
+                Some(Err(failure)) => ("unknown", troubles.add(failure)),
                 None => ("unknown", "there is nothing here to try it on".to_owned()),
             };
             permissions.push(Permission {
@@ -107,7 +136,7 @@ impl CheckAccess {
             reads_whole_cluster: cluster.is_small().await,
             clock_ahead_seconds: cluster.clock_ahead(),
             found: Vec::new(),
-            blind: Vec::new(),
+            blind: troubles.told(),
             mend: Vec::new(),
             now: cluster.now(),
         })

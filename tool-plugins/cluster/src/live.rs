@@ -9,6 +9,8 @@ mod answer;
 mod asker;
 mod cache;
 pub(crate) mod connect;
+mod door;
+mod login;
 pub(crate) mod logs;
 mod near;
 mod pages;
@@ -25,6 +27,7 @@ use self::{
     answer::{Refused, Trouble},
     asker::Asker,
     cache::Recent,
+    door::Door,
     logs::Span,
     pages::{Listed, MOST, Which},
 };
@@ -63,12 +66,12 @@ pub(crate) struct Found {
 // === impl Live ===
 
 impl Live {
-    pub(crate) fn new(client: kube::Client, source: String) -> Self {
+    fn new(door: Door, source: String) -> Self {
         let lists = Arc::new(Recent::default());
         let swept: Arc<Recent<(Kind, Which), Listed>> = Arc::clone(&lists);
         let sweeper = AbortOnDropHandle::new(tokio::spawn(async move { swept.sweep().await }));
         let counts = Recent::default();
-        Self { asker: Arc::new(Asker::new(client)), lists, counts, source, _sweeper: sweeper }
+        Self { asker: Arc::new(Asker::new(door)), lists, counts, source, _sweeper: sweeper }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

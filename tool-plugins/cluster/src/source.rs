@@ -10,6 +10,9 @@ use crate::{
     snapshot::Snapshot,
 };
 
+/// What stands between the files of `KUBECONFIG`.
+const LIST: char = if cfg!(windows) { ';' } else { ':' };
+
 /// Which cluster is meant.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Source {
@@ -19,6 +22,9 @@ pub struct Source {
     /// Kubeconfig of a live cluster; else $KUBECONFIG, ~/.kube/config, or the pod's own account
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// Files that are one kubeconfig together
+    #[arg(long, env = "KUBECONFIG", value_delimiter = LIST, hide = true, value_name = "FILES")]
+    pub merged_kubeconfigs: Vec<PathBuf>,
     /// Context of the kubeconfig; else its current one
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
@@ -47,8 +53,13 @@ impl Source {
                 Ok(Cluster::recorded(Arc::new(snapshot)))
             }
             None => {
-                let account =
-                    Account { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
+                let merged = self.merged_kubeconfigs.iter();
+                let account = Account {
+                    kubeconfig: self.kubeconfig.clone(),
+                    // `a::b` has an empty one.
+                    merged: merged.filter(|file| !file.as_os_str().is_empty()).cloned().collect(),
+                    context: self.context.clone(),
+                };
                 Ok(Cluster::live(Arc::new(connect::connect(&account).await?)))
             }
         }

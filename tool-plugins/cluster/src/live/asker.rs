@@ -18,7 +18,10 @@ use jiff::Timestamp;
 use kube::{Client, client::Body};
 use tokio::time::{Instant, timeout};
 
-use super::answer::{Refused, Trouble};
+use super::{
+    answer::{Refused, Trouble},
+    door::Door,
+};
 
 /// One attempt at most: from sending to the last byte. Tools have 20 s and ask several things.
 const ATTEMPT: Duration = Duration::from_secs(6);
@@ -41,7 +44,7 @@ const SAME_CLOCK: i64 = 5;
 
 /// A connection to one API server.
 pub(crate) struct Asker {
-    client: Client,
+    door: Door,
     /// Requests sent so far.
     sent: AtomicU64,
     /// Seconds by which the server's clock is ahead of ours.
@@ -52,8 +55,8 @@ pub(crate) struct Asker {
 // === impl Asker ===
 
 impl Asker {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, sent: AtomicU64::new(0), ahead: AtomicI64::new(0), spared: Mutex::new(None) }
+    pub(super) fn new(door: Door) -> Self {
+        Self { door, sent: AtomicU64::new(0), ahead: AtomicI64::new(0), spared: Mutex::new(None) }
     }
 
     /// Requests sent since the start.
@@ -78,7 +81,7 @@ impl Asker {
 
     /// The whole answer to GET `path`.
     pub(super) async fn get(&self, path: &str) -> Result<Bytes, Trouble> {
-        self.patiently(|| self.whole(path)).await
+        self.patiently(|client| self.whole(client, path)).await
     }
 
     /// The answer to GET `path` as it comes; only its head is waited for here.
@@ -87,13 +90,15 @@ impl Asker {
         path: &str,
     ) -> Result<impl Stream<Item = Result<Bytes, kube::Error>> + Send + use<>, Trouble> {
         let response = self
-            .patiently(|| async { timeout(ATTEMPT, self.head(path)).await.map_err(|_| silent())? })
+            .patiently(|client| async {
+                timeout(ATTEMPT, self.head(client, path)).await.map_err(|_| silent())?
+            })
             .await?;
         Ok(frames(response.into_body()))
     }
 
     /// Asks until there is an answer that will not change by asking again, or the time is over.
-    async fn patiently<T, F>(&self, mut ask: impl FnMut() -> F) -> Result<T, Trouble>
+    async fn patiently<T, F>(&self, mut ask: impl FnMut(Client) -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, Trouble>>,
     {
@@ -103,14 +108,23 @@ impl Asker {
         }
         let ends = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
+        let mut renewed = false;
         loop {
-            let trouble = match ask().await {
+            // A login has its own time.
+            let (client, number) = self.door.client().await?;
+            let trouble = match ask(client).await {
                 Ok(answer) => {
                     self.spared.lock().unwrap_or_else(PoisonError::into_inner).take();
                     return Ok(answer);
                 }
                 Err(trouble) => trouble,
             };
+            if let Trouble::Refused(Refused { status: 401, .. }) = &trouble
+                && !std::mem::replace(&mut renewed, true)
+                && self.door.renew(number).await
+            {
+                continue;
+            }
             let wait = match &trouble {
                 Trouble::Unreached(_) => spared.is_none().then_some(pause),
                 Trouble::Refused(Refused { status: 429 | 500..=599, retry_after, .. }) => {
@@ -145,21 +159,21 @@ impl Asker {
         }
     }
 
-    async fn whole(&self, path: &str) -> Result<Bytes, Trouble> {
+    async fn whole(&self, client: Client, path: &str) -> Result<Bytes, Trouble> {
         let whole = async {
-            let response = self.head(path).await?;
+            let response = self.head(client, path).await?;
             collect(response, MAX_BODY).await.map(|(_, body)| body)
         };
         timeout(ATTEMPT, whole).await.map_err(|_| silent())?
     }
 
     /// Sends the request; the head of a success, or what else it came to.
-    async fn head(&self, path: &str) -> Result<Response<Body>, Trouble> {
+    async fn head(&self, client: Client, path: &str) -> Result<Response<Body>, Trouble> {
         let request = Request::get(path)
             .body(Body::empty())
             .map_err(|error| Trouble::Unreached(format!("{path} is no request: {error}")))?;
         self.sent.fetch_add(1, Ordering::Relaxed);
-        let response = self.client.send(request).await.map_err(|error| {
+        let response = client.send(request).await.map_err(|error| {
             let says = words(&error);
             if matches!(error, kube::Error::Auth(_)) {
                 Trouble::NoLogin(says)

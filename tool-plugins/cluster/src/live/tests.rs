@@ -48,7 +48,7 @@ fn cluster(does: impl IntoIterator<Item = Does>) -> (Cluster, Asked) {
         let next = script.lock().unwrap().pop_front();
         async move { act(next.unwrap_or_else(|| Does::Answer(200, list(&[], "")))).await }
     });
-    let live = Live::new(kube::Client::new(service, "default"), "test".to_owned());
+    let live = Live::new(Door::of(kube::Client::new(service, "default")), "test".to_owned());
     (Cluster::live(Arc::new(live)), asked)
 }
 
@@ -204,6 +204,14 @@ async fn a_server_that_was_waited_for_in_vain_is_asked_once_and_seen_when_it_is_
 async fn a_body_that_stops_half_way_ends_with_the_attempt() {
     let (cluster, _) = cluster([Does::HalfOpen("{\"kind\":\"PodList\",\"items\":[")]);
     assert_eq!(pods(&cluster).await.unwrap_err().reason, "SOURCE_SILENT");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_that_is_refused_is_no_reason_to_ask_again_when_there_is_no_other() {
+    let refused = || Does::Answer(401, status(401, "Unauthorized"));
+    let (cluster, asked) = cluster([refused(), refused()]);
+    assert_eq!(pods(&cluster).await.unwrap_err().reason, "UNAUTHENTICATED");
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
