@@ -8,10 +8,12 @@ use std::{
 
 use agent_tests::{
     build,
+    control_plane::certificates::Pair,
     fleet::{Fleet, SOON},
     process::{self, Ended, Program},
     staged::Staged,
     wait::wait_until,
+    web::Web,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -48,10 +50,11 @@ async fn command_line_and_plugin_come_in_by_mutual_tls_with_their_tokens_and_str
     std::fs::write(at("caller"), "caller-t0ken\n").unwrap();
     std::fs::write(at("plugin"), "plugin-t0ken\n").unwrap();
     let config = format!(
-        "[tls]\ncert_file = {:?}\nkey_file = {:?}\nclient_ca_file = {:?}\n[auth]\ntokens_file = {:?}\n\
-         [plugins]\nca_file = {:?}\n",
+        "[tls]\ncert_file = {:?}\nkey_file = {:?}\nclient_ca_file = {:?}\n\
+         http_client_ca_file = {:?}\n[auth]\ntokens_file = {:?}\n[plugins]\nca_file = {:?}\n",
         at("server"),
         at("server.key"),
+        at("ca"),
         at("ca"),
         at("tokens"),
         at("ca")
@@ -83,6 +86,14 @@ async fn command_line_and_plugin_come_in_by_mutual_tls_with_their_tokens_and_str
     assert!(!refused.status.success() && refused.stderr.contains("bearer token"), "{refused:?}");
     let without_certificate = agentd(&asked, &known[..2]).await;
     assert!(!without_certificate.status.success(), "{without_certificate:?}");
+
+    // The HTTP door has authorities of its own.
+    let authority = std::fs::read_to_string(at("ca")).unwrap();
+    let pair = Pair { certificate: at("client"), key: at("client.key") };
+    let known = Web::trusting(fleet.http(), &authority, Some(&pair)).unwrap();
+    assert!(known.get("/healthz").await.unwrap().status.is_success());
+    let stranger = Web::trusting(fleet.http(), &authority, None).unwrap();
+    assert!(stranger.get("/healthz").await.is_err());
 }
 
 #[tokio::test]
