@@ -63,6 +63,10 @@ bench-reason *ARGS:
 bench *ARGS:
     cargo run --release -p agent-tests --bin bench_call -- {{ARGS}}
 
+# What the end of a log costs to find, by the size of the log; wants the control plane and root.
+bench-logs *ARGS:
+    cargo run --release -p agent-tests --bin bench_logs -- {{ARGS}}
+
 # The reference of signals and causes, after a change of the catalogues.
 catalogue:
     cargo build --bin agentd && (target/debug/agentd signals --markdown; echo; target/debug/agentd causes --markdown) > CATALOGUE.md

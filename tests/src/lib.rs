@@ -14,6 +14,7 @@ pub mod environment;
 pub mod fleet;
 pub mod http;
 pub mod incidents;
+pub mod large_log;
 pub mod live;
 pub mod manifests;
 pub mod measure;

@@ -221,8 +221,18 @@ pub fn remove_at_the_end(folder: &Path) -> Result<()> {
 /// Memory that a process keeps resident, in bytes; 0 when it is gone.
 #[must_use]
 pub fn resident(pid: u32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+/// The most memory that a process ever kept resident, in bytes; 0 when it is gone.
+#[must_use]
+pub fn peak(pid: u32) -> u64 {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, which: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     number.unwrap_or_default() * 1024
 }

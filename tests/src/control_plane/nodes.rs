@@ -1,7 +1,7 @@
 //! Nodes: real kubelets over the simulated runtime of `tests/controlplane/runtime.go`, whose
 //! containers obey their command (`script.go` has the words), and kwok's, which only look alive.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -48,6 +48,17 @@ impl ControlPlane {
         self.run(&format!("kubelet-{name}"), command)?;
         let ready = self.node_ready(name).await;
         ready.with_context(|| self.log(&format!("kubelet-{name}")))
+    }
+
+    /// The file that the log of a pod's container `main` is in, in the runtime's form; of its first
+    /// run on [`NODE`]. What is appended is part of the log. The kubelet moves the log of a
+    /// container that runs away when it is large.
+    #[must_use]
+    pub fn log_of(&self, pod: &Value) -> PathBuf {
+        let of = |name: &str| pod.pointer(name).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (of("/metadata/namespace"), of("/metadata/name"));
+        let folder = format!("{namespace}_{name}_{}", of("/metadata/uid"));
+        self.file(NODE).join("logs").join(folder).join("main/0.log")
     }
 
     /// Kills the kubelet of a node as `kill -9` does: the node is lost after about 12 seconds.

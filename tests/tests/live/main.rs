@@ -18,6 +18,7 @@ mod failures;
 mod image;
 mod investigations;
 mod kwok;
+mod large_logs;
 mod manifests;
 mod pods;
 mod replayed;

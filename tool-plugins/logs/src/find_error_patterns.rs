@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::{
     earlier::{Earlier, Used},
+    ending::Time,
     facts::{self, Told, Whose},
     reading::{self, Begun},
     resolvers::Resolvers,
@@ -31,6 +32,8 @@ use crate::{
 const MAX_OF_WORKLOAD: usize = 5;
 /// Part of the time allowed that may be spent reading, so that there is an answer in the end.
 const READING_SHARE: f64 = 0.8;
+/// Part of it by which the last lines of logs that were not read whole are there.
+const ENDING_SHARE: f64 = 0.9;
 /// Logs read at once: over a network most of the time is waiting.
 const AT_ONCE: usize = 8;
 
@@ -204,7 +207,8 @@ impl Tool for FindErrorPatterns {
 
     async fn call(&self, cx: CallCx, args: Args) -> Result<Output, Failure> {
         let within = cx.timeout().mul_f64(READING_SHARE);
-        let ends = Instant::now() + within;
+        let began = Instant::now();
+        let ends = (began + within, began + cx.timeout().mul_f64(ENDING_SHARE));
         let cluster = self.cluster.view();
         let now = cluster.now();
         let earlier = Earlier::new(self.store.as_deref(), now, within);
@@ -231,7 +235,8 @@ struct Desk<'a> {
     cluster: Cluster,
     sources: Arc<Sources>,
     earlier: &'a Earlier<'a>,
-    ends: Instant,
+    /// When time is short, and when it is over.
+    ends: (Instant, Instant),
     cx: CallCx,
 }
 
@@ -244,8 +249,13 @@ impl Desk<'_> {
         begun.reach_back(self.earlier, now).await;
         let (sources, cx, ends) = (Arc::clone(&self.sources), self.cx.clone(), self.ends);
         let title = self.earlier.title();
-        let stop = move || cx.is_cancelled() || Instant::now() >= ends;
-        blocking(move || read(begun, (&sources, title), now, stop)).await
+        blocking(move || {
+            let past = |end: Instant| cx.is_cancelled() || Instant::now() >= end;
+            let (is_short, is_over) = (|| past(ends.0), || past(ends.1));
+            let time = Time { is_short: &is_short, is_over: &is_over };
+            read(begun, (&sources, title), now, &time)
+        })
+        .await
     }
 }
 
@@ -258,12 +268,7 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-fn read(
-    log: Begun,
-    (sources, title): (&Sources, &str),
-    now: Timestamp,
-    stop: impl Fn() -> bool,
-) -> Read {
+fn read(log: Begun, (sources, title): (&Sources, &str), now: Timestamp, time: &Time<'_>) -> Read {
     let window = log.window(now);
     let is_from_store = log.is_from_store;
     let (subject, owner) = (log.stream.subject.clone(), log.stream.owner.clone());
@@ -271,7 +276,7 @@ fn read(
     let speaker = log.stream.speaker.clone();
     let credentials = log.stream.credentials.clone();
     let mut tally = Tally::new(window, &speaker, &sources.peers);
-    let gaps = log.feed(&mut tally, stop);
+    let gaps = log.feed(&mut tally, time);
     let workload = owner.clone().unwrap_or_else(|| whole(&subject));
     let whose = Whose {
         subject: &subject,

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod database;
 pub mod earlier;
+pub mod ending;
 pub mod exception;
 pub mod facts;
 pub mod find_error_patterns;

@@ -7,6 +7,7 @@ use plugin_cluster::{Cluster, LogLine, Span};
 
 use crate::{
     earlier::{self, Earlier, MOMENT, Missing, Stored},
+    ending::{End, Time},
     rate::{PAST, Window},
     sources::Stream,
     store::MAX_LINES,
@@ -146,36 +147,45 @@ impl Begun {
         Window { from, to, lead: lead.max(SignedDuration::ZERO) }
     }
 
-    /// Feeds all lines to `tally`; answers what could not be read. `stop` is asked now and then.
-    pub fn feed(self, tally: &mut Tally<'_>, stop: impl Fn() -> bool) -> Vec<(String, Failure)> {
+    /// Feeds all lines to `tally`; answers what could not be read. When the time is up only the
+    /// last lines of what is left are fed.
+    pub fn feed(self, tally: &mut Tally<'_>, time: &Time<'_>) -> Vec<(String, Failure)> {
         let mut gaps = self.gaps;
         // Said before the log that is there, or all there is; a log that is there says it itself.
         let told = if self.readers.is_empty() { &self.stream.last_words[..] } else { &[] };
-        for (time, text) in told {
+        for (at, text) in told {
             for line in text.lines() {
-                tally.line(*time, line);
+                tally.line(*at, line);
             }
             tally.end_of_log();
         }
-        if let Some((time, text)) = &self.head {
-            tally.line(*time, text);
+        if let Some((at, text)) = &self.head {
+            tally.line(*at, text);
         }
-        let mut bytes = 0;
-        for reader in self.readers {
-            for (number, line) in reader.enumerate() {
-                match line {
-                    Ok(line) => {
+        let name = named(&self.stream.subject);
+        let (mut bytes, mut is_short) = (0, false);
+        for mut reader in self.readers {
+            for number in 0_usize.. {
+                is_short |= bytes > MAX_BYTES || number % 256 == 0 && (time.is_short)();
+                if is_short {
+                    break;
+                }
+                match reader.next() {
+                    Some(Ok(line)) => {
                         bytes += line.text.len();
                         tally.line(line.time, &line.text);
                     }
-                    Err(failure) => gaps.push((named(&self.stream.subject), failure)),
+                    Some(Err(failure)) => gaps.push((name.clone(), failure)),
+                    None => break,
                 }
-                if bytes > MAX_BYTES || number % 256 == 0 && stop() {
-                    let says = format!("only its first {} lines were read", tally.lines());
-                    let cut = Failure::external("LOG_TOO_LONG", says);
-                    gaps.push((named(&self.stream.subject), cut));
-                    tally.end_of_log();
-                    return gaps;
+            }
+            if is_short {
+                let first = tally.lines();
+                let end = End::of(reader, time.is_over);
+                gaps.extend(end.gap(first).map(|gap| (name.clone(), gap)));
+                tally.end_of_log();
+                for line in end.lines {
+                    tally.line(line.time, &line.text);
                 }
             }
             tally.end_of_log();

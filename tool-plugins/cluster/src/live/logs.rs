@@ -18,6 +18,8 @@ use crate::{log::LogFile, refusal::Asked};
 const TASTE: usize = 200;
 /// Bytes that one log may come to; about as much as a tool reads of one.
 const MAX_BYTES: usize = 24 * 1024 * 1024;
+/// Bytes that are asked for, by the length of the last lines: those before may be longer.
+const WANTED: usize = MAX_BYTES / 8 * 7;
 /// Lines at most, however short.
 const MAX_LINES: usize = 200_000;
 /// Pieces between the connection and who reads; each is about 16 KiB.
@@ -57,21 +59,25 @@ pub(super) async fn open(
         let _ = sender.try_send(Ok(tasted));
         return Ok(Some(pieces));
     }
-    let fit = MAX_BYTES / (tasted.len() / lines).max(1);
+    let fit = WANTED / (tasted.len() / lines).max(1);
     let asked = path(file, wanted.min(fit.max(first)), span.since, asker.now());
     let stream = asker.stream(&asked).await?;
     let name = file.to_string();
     // Ends with the body, with its reader, or when nothing more comes.
-    tokio::spawn(pass_on(stream, sender, name));
+    tokio::spawn(pass_on(stream, sender, name, tasted));
     Ok(Some(pieces))
 }
 
+/// Passes a log on up to [`MAX_BYTES`]. Of one that comes to more, as its earlier lines are longer
+/// than its last, the middle is left out: `end`, its last lines, are what matters most.
 async fn pass_on(
     stream: impl Stream<Item = Result<Bytes, kube::Error>> + Send,
     sender: mpsc::Sender<Result<Bytes, Failure>>,
     name: String,
+    end: Bytes,
 ) {
     let mut stream = std::pin::pin!(stream);
+    let mut room = MAX_BYTES.saturating_sub(end.len());
     loop {
         let piece = match tokio::time::timeout(PATIENCE, stream.next()).await {
             Ok(None) => return,
@@ -83,7 +89,36 @@ async fn pass_on(
             Failure::external("LOG_BROKE_OFF", format!("log of {name} broke off: {says}"))
         });
         let failed = piece.is_err();
+        if let Ok(piece) = &piece {
+            match room.checked_sub(piece.len()) {
+                Some(left) => room = left,
+                None => return leave_out(piece, sender, &name, end).await,
+            }
+        }
         if sender.send(piece).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Ends a log that is too long: the line that was begun, its last lines, and that some are missing.
+async fn leave_out(
+    piece: &Bytes,
+    sender: mpsc::Sender<Result<Bytes, Failure>>,
+    name: &str,
+    end: Bytes,
+) {
+    let begun = piece.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let says = format!(
+        "log of {name}: its lines are too long for all that was asked for; between the first {} \
+         MiB and the last lines nothing was read",
+        MAX_BYTES / (1024 * 1024)
+    );
+    let middle = Failure::external("LOG_TOO_LONG", says);
+    // A line that does not end here is ended.
+    let begun = if begun == 0 { Bytes::from_static(b"\n") } else { piece.slice(..begun) };
+    for piece in [Ok(begun), Ok(end), Err(middle)] {
+        if sender.send(piece).await.is_err() {
             return;
         }
     }

@@ -310,8 +310,23 @@ async fn a_short_log_is_one_request_and_a_long_one_is_asked_for_by_lines() {
     let (long, asked) = cluster([Does::AnswerText(200, line), Does::AnswerText(200, line)]);
     long.last_lines(&log(), 1_000_000).await.unwrap().unwrap();
     let asked = asked.lock().unwrap().clone();
-    let most = 24 * 1024 * 1024 / 1024;
+    let most = 21 * 1024 * 1024 / 1024;
     assert!(asked.last().unwrap().contains(&format!("tailLines={most}")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn of_a_log_whose_earlier_lines_are_longer_than_its_last_the_end_is_read_all_the_same() {
+    let last: &'static str = Box::leak("2026-01-01T10:00:00Z bye\n".repeat(200).into());
+    let earlier = format!("2026-01-01T09:00:00Z {}\n", "x".repeat(999_978)).repeat(26);
+    let whole: &'static str = Box::leak((earlier + last).into());
+    let (cluster, _) = cluster([Does::AnswerText(200, last), Does::AnswerText(200, whole)]);
+    let reader = cluster.logs(&log(), Span::default()).await.unwrap().unwrap();
+    let read = tokio::task::spawn_blocking(|| reader.collect::<Vec<_>>()).await.unwrap();
+    let bye = read.iter().filter(|line| line.as_ref().is_ok_and(|line| line.text == "bye"));
+    assert_eq!(bye.count(), 200);
+    let failure = read.last().unwrap().as_ref().unwrap_err();
+    assert_eq!(failure.reason, "LOG_TOO_LONG");
+    assert!(failure.message.contains("between the first 24 MiB and the last lines"), "{failure}");
 }
 
 #[tokio::test]
