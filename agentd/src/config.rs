@@ -293,6 +293,15 @@ impl Plugins {
         self.ca_file.clone().map(|ca| dial::Files { ca, identity })
     }
 
+    /// The same for plugins of this machine alone, which prove themselves by the token of the run.
+    #[must_use]
+    pub fn of_this_machine(self) -> Self {
+        let Self { dir, lease_ttl, renew_interval, .. } = self;
+        let (networks, server_name) = (Vec::new(), None);
+        let (ca_file, cert_file, key_file) = (None, None, None);
+        Self { dir, lease_ttl, renew_interval, networks, ca_file, cert_file, key_file, server_name }
+    }
+
     fn contradictions(&self, plaintext: bool) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         if self.cert_file.is_some() != self.key_file.is_some() {

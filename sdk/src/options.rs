@@ -29,11 +29,11 @@ pub struct TlsFiles {
 pub struct Options {
     /// Where agentd is, `http://host:port` or `https://host:port`.
     pub agentd_url: String,
-    /// Who vouches for an agentd at `https://`, in PEM; none means the system.
-    pub ca: Option<Vec<u8>>,
-    /// Our certificate and its key in PEM, where agentd asks for one.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
-    /// What TLS is served with; none serves plain text.
+    /// File of who vouches for an agentd at `https://`, in PEM; none means the system. Read each time
+    /// agentd is dialled.
+    pub ca: Option<PathBuf>,
+    /// What TLS is served with, and shown to an agentd that asks for a certificate, read each time;
+    /// none serves plain text.
     pub tls: Option<TlsFiles>,
     /// Registration token; empty means none.
     pub token: String,
@@ -53,7 +53,6 @@ impl Default for Options {
         Self {
             agentd_url: DEFAULT_URL.to_owned(),
             ca: None,
-            identity: None,
             tls: None,
             token: String::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -68,8 +67,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("agentd_url", &self.agentd_url)
-            .field("ca", &self.ca.is_some())
-            .field("identity", &self.identity.is_some())
+            .field("ca", &self.ca)
             .field("tls", &self.tls)
             .field("token", &if self.token.is_empty() { "none" } else { "set" })
             .field("listen", &self.listen)
@@ -107,19 +105,22 @@ impl Options {
         }
         let mut pem = |name: &str| {
             let path = variable(name)?;
-            let read = std::fs::read(&path);
-            read.map_err(|fault| faults.push(format!("{name}: cannot read {path}: {fault}"))).ok()
+            if let Err(fault) = std::fs::read(&path) {
+                faults.push(format!("{name}: cannot read {path}: {fault}"));
+            }
+            Some(PathBuf::from(path))
         };
         options.ca = pem("AGENTD_CA_FILE");
         let (cert, key) = (pem("PLUGIN_TLS_CERT"), pem("PLUGIN_TLS_KEY"));
         if cert.is_some() != key.is_some() {
             faults.push("PLUGIN_TLS_CERT: goes with PLUGIN_TLS_KEY; give both".to_owned());
         }
-        options.identity = cert.zip(key);
         let file = |name: &str| variable(name).map(PathBuf::from);
-        options.tls = file("PLUGIN_TLS_CERT")
-            .zip(file("PLUGIN_TLS_KEY"))
-            .map(|(cert, key)| TlsFiles { cert, key, client_ca: file("PLUGIN_TLS_CLIENT_CA") });
+        options.tls = cert.zip(key).map(|(cert, key)| TlsFiles {
+            cert,
+            key,
+            client_ca: file("PLUGIN_TLS_CLIENT_CA"),
+        });
         if options.tls.is_none() && variable("PLUGIN_TLS_CLIENT_CA").is_some() {
             let said = "PLUGIN_TLS_CLIENT_CA: wants PLUGIN_TLS_CERT and PLUGIN_TLS_KEY beside it";
             faults.push(said.to_owned());
@@ -251,7 +252,6 @@ mod tests {
             ("PLUGIN_TLS_CLIENT_CA", "authority"),
         ])
         .unwrap();
-        assert!(options.identity.is_some());
         let tls = options.tls.unwrap();
         assert_eq!((tls.key, tls.client_ca), (path.into(), Some("authority".into())));
     }

@@ -1,7 +1,13 @@
 //! A plugin as its author puts it together, and how it is served: listen, keep the lease, drain.
 //! What a call does is elsewhere; here is the life of the process.
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use agent_proto::tool::v1 as wire;
 use tokio::net::TcpListener;
@@ -16,7 +22,7 @@ use crate::{
     instance::Instance,
     lease::{Announcement, Dial, Keeper},
     offered::Offered,
-    options::{self, Options},
+    options::{self, Options, TlsFiles},
     secure::{self, Certificates},
     server::{Readiness, router},
     tool::Tool,
@@ -277,27 +283,50 @@ async fn drain(
     keeper.leave("the plugin stops").await;
 }
 
-/// How to reach agentd, each time with a fresh look-up.
+/// How to reach agentd, each time with a fresh look-up, and with certificates as the files have them
+/// then: they are exchanged while a plugin runs. What cannot be read leaves those before in force.
 fn dial(options: &Options) -> Result<Dial, Error> {
     let url = &options.agentd_url;
     let wrong = |fault: String| Error::Settings(vec![format!("AGENTD_URL: {fault}")]);
     options::check_url(url).map_err(wrong)?;
-    let mut endpoint = Endpoint::from_shared(url.clone())
+    let plain = Endpoint::from_shared(url.clone())
         .map_err(|fault| wrong(fault.to_string()))?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(Duration::from_secs(20)));
-    if url.starts_with("https://") {
-        let mut tls = match &options.ca {
-            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
-            None => ClientTlsConfig::new().with_native_roots(),
-        };
-        if let Some((cert, key)) = &options.identity {
-            tls = tls.identity(Identity::from_pem(cert, key));
-        }
-        endpoint = endpoint.tls_config(tls).map_err(|fault| wrong(fault.to_string()))?;
+    if !url.starts_with("https://") {
+        return Ok(Box::new(move || -> Channel { plain.connect_lazy() }));
     }
-    Ok(Box::new(move || -> Channel { endpoint.connect_lazy() }))
+    let (ca, own) = (options.ca.clone(), options.tls.clone());
+    let secured = move || secured(plain.clone(), ca.as_deref(), own.as_ref());
+    let last = Mutex::new(secured().map_err(wrong)?);
+    Ok(Box::new(move || -> Channel {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match secured() {
+            Ok(now) => *last = now,
+            Err(fault) => tracing::warn!(%fault, "certificates stay as they were read before"),
+        }
+        last.connect_lazy()
+    }))
+}
+
+/// The endpoint with certificates as their files have them now.
+fn secured(
+    endpoint: Endpoint,
+    ca: Option<&Path>,
+    own: Option<&TlsFiles>,
+) -> Result<Endpoint, String> {
+    let pem = |path: &Path| {
+        std::fs::read(path).map_err(|fault| format!("cannot read {}: {fault}", path.display()))
+    };
+    let mut tls = match ca {
+        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem(ca)?)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    if let Some(own) = own {
+        tls = tls.identity(Identity::from_pem(pem(&own.cert)?, pem(&own.key)?));
+    }
+    endpoint.tls_config(tls).map_err(|fault| fault.to_string())
 }
 
 #[cfg(test)]

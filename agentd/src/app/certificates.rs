@@ -46,11 +46,14 @@ impl Certificates {
                 continue;
             }
             let plugins = self.plugins.iter().map(Dialler::reload);
-            let mut read = self.doors().map(Tls::reload).chain(plugins);
-            if let Some(error) = read.find_map(Result::err) {
+            let read = self.doors().map(Tls::reload).chain(plugins);
+            // All are read, whatever is wrong with one of them.
+            let faults: Vec<Error> = read.filter_map(Result::err).collect();
+            for error in &faults {
                 // Looked at again in a moment: the other half of a change may be on its way.
                 tracing::error!(%error, "certificates were not read again; those before stay in force");
-            } else {
+            }
+            if faults.is_empty() {
                 tracing::info!("certificates were read again");
                 known = now;
             }

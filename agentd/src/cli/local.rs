@@ -123,6 +123,7 @@ impl Local {
         // Nobody but this process and its plugins comes in: certificates that the environment names
         // for a daemon of others are not for this one.
         config.tls = config::Tls::default();
+        config.plugins = config.plugins.of_this_machine();
         if wanted.port == Port::Any || !config.grpc.listen.ip().is_loopback() {
             config.grpc.listen = any();
         }

@@ -70,6 +70,11 @@ enum State {
     HalfOpen { span: Duration, probing: bool },
 }
 
+/// Reason of calls that an open breaker refused.
+pub const CIRCUIT_OPEN: &str = "CIRCUIT_OPEN";
+/// When to look again while a probe is under way: most of them are over soon.
+pub const PROBING: Duration = Duration::from_millis(500);
+
 /// A breaker; clones share one state.
 #[derive(Debug, Clone)]
 pub struct Breaker {
@@ -108,14 +113,15 @@ impl Breaker {
     /// Leave to make one call.
     ///
     /// # Errors
-    /// When open, or half-open with its probe under way: the time after which to ask again.
+    /// When open, or half-open with its probe under way: the time after which to ask again, for a
+    /// probe [`PROBING`].
     pub fn enter(&self) -> Result<Pass, Duration> {
         let now = Instant::now();
         let mut state = self.lock();
         let probe = match *state {
             State::Closed { .. } => false,
             State::Open { until, .. } if until > now => return Err(until - now),
-            State::HalfOpen { probing: true, .. } => return Err(self.config.open_for),
+            State::HalfOpen { probing: true, .. } => return Err(PROBING),
             State::Open { span, .. } | State::HalfOpen { span, .. } => {
                 *state = State::HalfOpen { span, probing: true };
                 true
@@ -244,7 +250,7 @@ fn refusal(left: Duration) -> Failure {
         "failed again and again and is left alone; it is tried again in {:.1} s",
         left.as_secs_f64()
     );
-    let mut failure = Failure::ours(FailureClass::Transient, "CIRCUIT_OPEN", said);
+    let mut failure = Failure::ours(FailureClass::Transient, CIRCUIT_OPEN, said);
     failure.retry_after = Some(left);
     failure
 }

@@ -12,8 +12,9 @@ use super::{
     luck,
     stack::KEPT,
 };
-use crate::tool::{
-    CallOutput, Effects, FailureClass, Idempotency, Retry as Advice, SideEffect, ToolSpec,
+use crate::{
+    guard::breaker::{CIRCUIT_OPEN, PROBING},
+    tool::{CallOutput, Effects, FailureClass, Idempotency, Retry as Advice, SideEffect, ToolSpec},
 };
 
 /// The retry rule of one tool.
@@ -36,8 +37,8 @@ impl Rule {
     /// from 0 to 1.
     fn pause(&self, tried: Tried, fault: &Fault, left: Duration, luck: f64) -> Option<Duration> {
         let failure = &fault.failure;
-        // Waiting for one's own limit is no attempt; the deadline alone bounds it.
-        let counts = !own_rate_limit(fault);
+        // Waiting for one's own limit or breaker is no attempt.
+        let counts = !is_own(fault);
         let harmless = failure.effects == Effects::None || self.repeatable;
         if (counts && tried.attempt >= self.advice.max_attempts)
             || !failure.class.retryable()
@@ -53,11 +54,13 @@ impl Rule {
         // must not come back in the same moment.
         let jitter = Duration::try_from_secs_f64(span * luck).unwrap_or_default();
         let pause = failure.retry_after.unwrap_or_default().saturating_add(jitter);
-        // A breaker is waited for once, and not when it stays open for long: that is a gap now.
-        let waited = tried.attempt > 1;
-        let open_for = failure.retry_after.filter(|_| !fault.sent && counts);
-        if open_for.is_some_and(|after| waited || after > PATIENCE) {
-            return None;
+        // A breaker is waited for once, and not when it stays open for long: that is a gap now. While
+        // somebody tries whether it works again, that is waited for.
+        if failure.reason == CIRCUIT_OPEN && !fault.sent {
+            let longest = if tried.refusals == 0 { PATIENCE } else { PROBING };
+            let after = failure.retry_after.unwrap_or_default();
+            let is_worth_it = after <= longest && tried.refusals < PROBES;
+            return (is_worth_it && after.saturating_add(KEPT) < left).then_some(after);
         }
         // An attempt that would have no time left is not worth waiting for.
         (pause.saturating_add(KEPT) < left).then_some(pause)
@@ -68,6 +71,9 @@ impl Rule {
 /// meanwhile, a source that was restarted, is worth it to somebody who asks now.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Looks at most at a breaker whose probe is under way: as long as one attempt may well take.
+const PROBES: u32 = 40;
+
 /// What was tried so far.
 #[derive(Debug, Clone, Copy)]
 struct Tried {
@@ -75,8 +81,10 @@ struct Tried {
     refusals: u32,
 }
 
-fn own_rate_limit(fault: &Fault) -> bool {
-    !fault.sent && fault.failure.class == FailureClass::RateLimited
+/// Whether a guard of ours refused before anything was sent.
+fn is_own(fault: &Fault) -> bool {
+    let failure = &fault.failure;
+    !fault.sent && (failure.class == FailureClass::RateLimited || failure.reason == CIRCUIT_OPEN)
 }
 
 impl tower::retry::Policy<Ask, CallOutput, Fault> for Rule {
@@ -91,7 +99,7 @@ impl tower::retry::Policy<Ask, CallOutput, Fault> for Rule {
         let left = ask.cx.deadline.saturating_duration_since(Instant::now());
         let tried = Tried { attempt: ask.attempt, refusals: ask.refusals };
         let pause = self.pause(tried, fault, left, luck::share())?;
-        if own_rate_limit(fault) {
+        if is_own(fault) {
             ask.refusals = ask.refusals.saturating_add(1);
         } else {
             ask.attempt = ask.attempt.saturating_add(1);
@@ -194,8 +202,11 @@ mod tests {
         let mut open: Fault = Failure::ours(FailureClass::Transient, "CIRCUIT_OPEN", "x").into();
         open.failure.retry_after = Some(Duration::from_secs(5));
         assert_eq!(rule.pause(first(), &open, LONG, 0.0), Some(Duration::from_secs(5)));
-        let again = Tried { attempt: 2, refusals: 0 };
+        let again = Tried { attempt: 1, refusals: 1 };
         assert_eq!(rule.pause(again, &open, LONG, 0.0), None, "no better after a wait");
+        open.failure.retry_after = Some(PROBING);
+        assert_eq!(rule.pause(again, &open, LONG, 0.0), Some(PROBING), "somebody tries it");
+        assert_eq!(rule.pause(Tried { attempt: 1, refusals: PROBES }, &open, LONG, 0.0), None);
         open.failure.retry_after = Some(Duration::from_secs(10));
         assert_eq!(rule.pause(first(), &open, LONG, 0.0), None);
     }

@@ -25,4 +25,5 @@ mod replayed;
 mod scale;
 mod secrets;
 mod stores;
+mod up;
 mod worlds;

@@ -85,10 +85,15 @@ async fn who_cannot_prove_it_is_told_by_the_daemon_the_plugin_and_the_list_of_pl
     let (dir, staged) = (tempfile::tempdir().unwrap(), Staged::bundled().unwrap());
     certificates(dir.path(), "other");
     certificates(dir.path(), "ca");
-    for (authority, shows, said) in
-        [("other", true, "UnknownIssuer"), ("ca", false, "CertificateRequired")]
-    {
-        let mut fleet = Fleet::start(&settings(dir.path(), authority, shows)).await.unwrap();
+    let sound = settings(dir.path(), "ca", true);
+    // The certificate of one plugin is none for another.
+    let another = sound.replace("plugin-{plugin}.", "plugin-logs.");
+    for (settings, said) in [
+        (settings(dir.path(), "other", true), "UnknownIssuer"),
+        (settings(dir.path(), "ca", false), "CertificateRequired"),
+        (another, "NotValidForName"),
+    ] {
+        let mut fleet = Fleet::start(&settings).await.unwrap();
         fleet.start_stranger("pods", plugin(dir.path(), &staged)).unwrap();
         let mut client = fleet.client().unwrap();
         wait_until("that the trouble is told everywhere", SOON, async || {

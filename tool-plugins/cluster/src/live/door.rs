@@ -64,13 +64,13 @@ impl Door {
     pub(super) async fn client(&self) -> Result<(Client, u64), Trouble> {
         let mut held = self.held.lock().await;
         let is_due = held.due.is_some_and(|due| due <= Timestamp::now());
-        if let Some(client) = held.client.as_ref().filter(|_| !is_due) {
-            return Ok((client.clone(), held.number));
-        }
-        if let Some((at, says)) = &held.failed
-            && at.elapsed() < SPARED
-        {
-            return Err(Trouble::NoLogin(says.clone()));
+        let spared = held.failed.as_ref().filter(|(at, _)| at.elapsed() < SPARED);
+        match (&held.client, spared) {
+            (Some(client), None) if !is_due => return Ok((client.clone(), held.number)),
+            // Due is before it runs out: it is shown until the server takes it no more.
+            (Some(client), Some(_)) => return Ok((client.clone(), held.number)),
+            (None, Some((_, says))) => return Err(Trouble::NoLogin(says.clone())),
+            (_, None) => {}
         }
         match self.read().await {
             Ok((client, due)) => {
@@ -85,7 +85,10 @@ impl Door {
             }
             Err(says) => {
                 held.failed = Some((Instant::now(), says.clone()));
-                Err(Trouble::NoLogin(says))
+                match &held.client {
+                    Some(client) => Ok((client.clone(), held.number)),
+                    None => Err(Trouble::NoLogin(says)),
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{process::Command, time::timeout};
+use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
 /// As long as a program may take. Tools have 20 s.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const MAX_SAID: usize = 400;
 /// A proof is asked for anew this long before it runs out, or after three quarters of its time.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
+/// Shortest time for which a proof is shown.
+const LEAST: SignedDuration = SignedDuration::from_secs(5);
+/// Bytes at most that are read of what a program prints.
+const MAX_PRINTED: u64 = 1024 * 1024;
 
 /// What a program prints.
 #[derive(Deserialize)]
@@ -72,10 +76,12 @@ pub(super) async fn log_in(
     Ok(until.map(|until| due(Timestamp::now(), until)))
 }
 
-/// When a proof is to be asked for anew.
+/// When a proof is to be asked for anew: before it runs out, and not at once when it has, as where
+/// clocks differ. The server says whether it takes it.
 fn due(now: Timestamp, until: Timestamp) -> Timestamp {
     let left = until.duration_since(now);
-    until.checked_sub(EARLY.min(left / 4)).unwrap_or(until)
+    let due = until.checked_sub(EARLY.min(left / 4)).unwrap_or(until);
+    due.max(now.checked_add(LEAST).unwrap_or(due))
 }
 
 async fn run(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, String> {
@@ -135,7 +141,7 @@ async fn all(
     into: &mut Vec<u8>,
 ) -> std::io::Result<()> {
     match from {
-        Some(from) => tokio::io::AsyncReadExt::read_to_end(from, into).await.map(|_| ()),
+        Some(from) => from.take(MAX_PRINTED).read_to_end(into).await.map(|_| ()),
         None => Ok(()),
     }
 }
@@ -217,5 +223,10 @@ mod tests {
         let at = |seconds| now + SignedDuration::from_secs(seconds);
         assert_eq!(due(now, at(3600)), at(3540));
         assert_eq!(due(now, at(40)), at(30));
+        assert_eq!(
+            due(now, at(-300)),
+            at(5),
+            "a clock that differs makes no program run each time"
+        );
     }
 }

@@ -77,7 +77,7 @@ async fn pass_on(
     end: Bytes,
 ) {
     let mut stream = std::pin::pin!(stream);
-    let mut room = MAX_BYTES.saturating_sub(end.len());
+    let (mut room, mut newest) = (MAX_BYTES, None);
     loop {
         let piece = match tokio::time::timeout(PATIENCE, stream.next()).await {
             Ok(None) => return,
@@ -92,13 +92,37 @@ async fn pass_on(
         if let Ok(piece) = &piece {
             match room.checked_sub(piece.len()) {
                 Some(left) => room = left,
-                None => return leave_out(piece, sender, &name, end).await,
+                None => return leave_out(piece, sender, &name, unsaid(&end, newest)).await,
             }
+            newest = last_time(piece).or(newest);
         }
         if sender.send(piece).await.is_err() || failed {
             return;
         }
     }
+}
+
+/// When the last line began that begins in `piece`, as the kubelet puts it before each.
+fn last_time(piece: &[u8]) -> Option<Timestamp> {
+    let begins = piece.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+    begins.filter_map(|(at, _)| time_of(piece.get(at + 1..)?)).next()
+}
+
+fn time_of(line: &[u8]) -> Option<Timestamp> {
+    let word = line.split(|byte| *byte == b' ').next()?;
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// Those lines of `end` that are newer than what was passed on.
+fn unsaid(end: &Bytes, newest: Option<Timestamp>) -> Bytes {
+    let mut from = 0;
+    for line in end.split_inclusive(|byte| *byte == b'\n') {
+        if time_of(line).zip(newest).is_none_or(|(time, newest)| time > newest) {
+            break;
+        }
+        from += line.len();
+    }
+    end.slice(from..)
 }
 
 /// Ends a log that is too long: the line that was begun, its last lines, and that some are missing.
@@ -110,8 +134,8 @@ async fn leave_out(
 ) {
     let begun = piece.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let says = format!(
-        "log of {name}: its lines are too long for all that was asked for; between the first {} \
-         MiB and the last lines nothing was read",
+        "log of {name}: its lines are too long for all that was asked for; between about {} MiB and \
+         its last lines nothing was read",
         MAX_BYTES / (1024 * 1024)
     );
     let middle = Failure::external("LOG_TOO_LONG", says);

@@ -326,7 +326,32 @@ async fn of_a_log_whose_earlier_lines_are_longer_than_its_last_the_end_is_read_a
     assert_eq!(bye.count(), 200);
     let failure = read.last().unwrap().as_ref().unwrap_err();
     assert_eq!(failure.reason, "LOG_TOO_LONG");
-    assert!(failure.message.contains("between the first 24 MiB and the last lines"), "{failure}");
+    assert!(failure.message.contains("between about 24 MiB and its last lines"), "{failure}");
+}
+
+#[tokio::test]
+async fn last_lines_that_were_passed_on_already_are_not_given_twice() {
+    use std::fmt::Write as _;
+    let mut last = String::new();
+    for second in 0..200 {
+        let (minute, second) = (second / 60, second % 60);
+        writeln!(last, "2026-01-01T10:{minute:02}:{second:02}Z {}", "y".repeat(1000)).unwrap();
+    }
+    // What comes before leaves room for a part of them only.
+    let line = 999_979;
+    let earlier = format!("2026-01-01T09:00:00Z {}\n", "x".repeat(line - 22)).repeat(25);
+    let filler = 24 * 1024 * 1024 - earlier.len() - last.len() / 2;
+    let filler = format!("2026-01-01T09:30:00Z {}\n", "z".repeat(filler - 22));
+    let whole: &'static str = Box::leak((earlier + &filler + &last).into());
+    let last: &'static str = Box::leak(last.into());
+    let (cluster, _) = cluster([Does::AnswerText(200, last), Does::AnswerText(200, whole)]);
+    let reader = cluster.logs(&log(), Span::default()).await.unwrap().unwrap();
+    let read = tokio::task::spawn_blocking(|| reader.collect::<Vec<_>>()).await.unwrap();
+    let mut times: Vec<_> = read.iter().filter_map(|line| line.as_ref().ok()?.time).collect();
+    times.retain(|time| *time >= "2026-01-01T10:00:00Z".parse().unwrap());
+    let all = times.len();
+    times.dedup();
+    assert_eq!(times.len(), all, "a line came twice");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Lines that a shipper passed on as they lay on the node's disk: with what the container runtime
-//! wrote around them. Shippers take it away when they are told to, and not all are told.
+//! wrote around them. Shippers take it away when they are told to, and not all are told. A line that a
+//! runtime wrote in parts (beyond 16 KiB) stays in parts.
 //!
 //! Runtimes of the CRI write `TIME stdout|stderr F|P LINE`
 //! (<https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md>),
@@ -20,7 +21,7 @@ struct Docker {
     _attrs: serde::de::IgnoredAny,
 }
 
-/// The line as the program wrote it.
+/// The line, or the part of it, as the program wrote it.
 pub(super) fn unwrapped(text: String) -> String {
     let inner = of_cri(&text).map(str::to_owned).or_else(|| of_docker(&text));
     inner.unwrap_or(text)
