@@ -91,7 +91,7 @@ async fn who_cannot_prove_it_is_told_by_the_daemon_the_plugin_and_the_list_of_pl
     for (settings, said) in [
         (settings(dir.path(), "other", true), "UnknownIssuer"),
         (settings(dir.path(), "ca", false), "CertificateRequired"),
-        (another, "NotValidForName"),
+        (another, "not valid for name"),
     ] {
         let mut fleet = Fleet::start(&settings).await.unwrap();
         fleet.start_stranger("pods", plugin(dir.path(), &staged)).unwrap();
