@@ -19,6 +19,7 @@ pub(crate) mod luck;
 pub mod network;
 mod reading;
 pub mod registry;
+pub(crate) mod relay;
 mod retry;
 mod route;
 pub mod secured;

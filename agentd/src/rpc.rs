@@ -6,6 +6,7 @@ mod gate;
 pub mod investigations;
 pub mod page;
 pub mod plugins;
+mod relay;
 pub mod status;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::Stream as Incoming;
@@ -27,7 +29,10 @@ use tonic::{
 use tonic_health::server::HealthReporter;
 
 use agent_proto::{
-    tool::v1::plugin_registry_service_server::PluginRegistryServiceServer,
+    tool::v1::{
+        plugin_registry_service_server::PluginRegistryServiceServer,
+        tool_relay_service_server::ToolRelayServiceServer,
+    },
     v1::{agent_service_server::AgentServiceServer, catalog_service_server::CatalogServiceServer},
 };
 
@@ -41,10 +46,16 @@ use crate::{
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// Most requests at once on one connection: streams of watchers and parked calls use them up.
 const MAX_STREAMS: u32 = 1024;
+/// How often a quiet connection is asked whether it lives, and how long the answer may take.
+const PING: Duration = Duration::from_secs(20);
 
 /// Services that are served, by full name; health and reflection tell of these and no others.
-pub const SERVICES: [&str; 3] =
-    ["agentd.v1.AgentService", "agentd.v1.CatalogService", "agentd.tool.v1.PluginRegistryService"];
+pub const SERVICES: [&str; 4] = [
+    "agentd.v1.AgentService",
+    "agentd.v1.CatalogService",
+    "agentd.tool.v1.PluginRegistryService",
+    "agentd.tool.v1.ToolRelayService",
+];
 
 /// Everything behind the door.
 pub struct Services {
@@ -87,12 +98,16 @@ pub async fn serve(
     let reflection = |error| Error::Reflection(Box::new(error));
     let routes = Routes::new(agent)
         .add_service(catalog)
+        .add_service(relay(services.plugins.clone()))
         .add_service(registration(services.plugins))
         .add_service(health)
         .add_service(described().build_v1().map_err(reflection)?)
         .add_service(described().build_v1alpha().map_err(reflection)?);
     Server::builder()
         .max_concurrent_streams(Some(MAX_STREAMS))
+        // Who parks a slot and is gone without a word is found out; clients bear such pings.
+        .http2_keepalive_interval(Some(PING))
+        .http2_keepalive_timeout(Some(PING))
         .layer(Gate::new(tokens))
         .add_routes(routes)
         .serve_with_incoming_shutdown(Connections(listener), shutdown)
@@ -117,6 +132,12 @@ pub async fn serve_children(
         .serve_with_incoming_shutdown(Connections(listener), shutdown)
         .await?;
     Ok(())
+}
+
+fn relay(plugins: Plugins) -> ToolRelayServiceServer<Plugins> {
+    ToolRelayServiceServer::new(plugins)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE)
 }
 
 fn registration(plugins: Plugins) -> PluginRegistryServiceServer<Plugins> {

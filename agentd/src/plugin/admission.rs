@@ -14,6 +14,7 @@ use uuid::Uuid;
 use self::descriptor::Checked;
 use super::{
     registry::{Caller, Config, Error},
+    relay::MAX_SLOTS,
     secured::{self, Way},
     semver::Version,
 };
@@ -44,22 +45,34 @@ pub(crate) struct Admitted {
     pub(crate) instance_id: String,
     pub(crate) plugin: String,
     pub(crate) version: String,
-    /// Where to dial: an address, looked up once and for all.
-    pub(crate) address: SocketAddr,
-    /// How to dial by TLS; none in plain text.
-    pub(crate) way: Option<Way>,
-    pub(crate) caller_token: String,
+    pub(crate) reach: Reach,
     pub(crate) max_calls: u32,
     pub(crate) tools: Vec<Checked>,
     /// What of its signals and causes counts.
     pub(crate) guest: Guest,
 }
 
+/// How calls reach an instance.
+#[derive(Debug)]
+pub(crate) enum Reach {
+    /// We dial it.
+    Direct {
+        /// An address, looked up once and for all.
+        address: SocketAddr,
+        /// How to dial by TLS; none in plain text.
+        way: Option<Way>,
+        /// What it wants to be shown.
+        caller_token: String,
+    },
+    /// It parks slots.
+    Relay,
+}
+
 /// Checks an announcement.
 ///
 /// # Errors
 /// All that is wrong with it, at once; or that it may not be made; or that no common protocol is
-/// spoken; or that its transport is not served yet.
+/// spoken.
 pub(crate) async fn check(
     request: pb::RegisterRequest,
     caller: &Caller,
@@ -82,12 +95,16 @@ pub(crate) async fn check(
     }
     let catalog = request.catalog.unwrap_or_default();
     check_catalog(&catalog, &mut wrong);
-    let direct = transport(request.transport, &mut wrong);
-    let endpoint = direct.as_ref().and_then(|direct| endpoint(direct, caller, &mut wrong));
-    let way = endpoint.as_ref().and_then(|target| {
-        let way = config.secured.way(&catalog.plugin, (target.secure, &target.host), elsewhere);
-        way.map_err(|fault| wrong.push(fault)).ok().flatten()
-    });
+    let given = u32::try_from(request.max_concurrent_calls).unwrap_or_default();
+    let max_calls = if given == 0 { DEFAULT_CALLS } else { given.min(MAX_CALLS) };
+    let wanted = transport(request.transport, caller, &mut wrong);
+    let way = match &wanted {
+        Some(Wanted::Direct(target, _)) => {
+            let way = config.secured.way(&catalog.plugin, (target.secure, &target.host), elsewhere);
+            way.map_err(|fault| wrong.push(fault)).ok().flatten()
+        }
+        Some(Wanted::Relay(_)) | None => None,
+    };
     // Permission before everything else that would tell a stranger something.
     if plugin_name(&catalog.plugin).is_ok() {
         config.may_register(&catalog.plugin, caller)?;
@@ -96,9 +113,16 @@ pub(crate) async fn check(
         return Err(Error::Invalid { violations: wrong });
     }
     protocol(&catalog)?;
-    let Some(Target { host, port, .. }) = endpoint else { return Err(Error::RelayUnserved) };
-    let Some(direct) = direct else { return Err(Error::RelayUnserved) };
-    let address = resolve(&host, port, elsewhere).await?;
+    let (reach, max_calls) = match wanted {
+        Some(Wanted::Direct(Target { host, port, .. }, caller_token)) => {
+            let address = resolve(&host, port, elsewhere).await?;
+            (Reach::Direct { address, way, caller_token }, max_calls)
+        }
+        // A slot carries one call, so that more can never run at once.
+        Some(Wanted::Relay(slots)) if given == 0 => (Reach::Relay, slots),
+        Some(Wanted::Relay(slots)) => (Reach::Relay, max_calls.min(slots)),
+        None => return Err(Error::Invalid { violations: wrong }),
+    };
     let guest = catalogue.admit(&offered(&catalog));
     let mut words = catalogue.clone();
     words.host(&guest);
@@ -107,13 +131,8 @@ pub(crate) async fn check(
         instance_id: request.instance_id,
         plugin: catalog.plugin,
         version: catalog.version,
-        address,
-        way,
-        caller_token: direct.caller_token,
-        max_calls: match u32::try_from(request.max_concurrent_calls).unwrap_or_default() {
-            0 => DEFAULT_CALLS,
-            some => some.min(MAX_CALLS),
-        },
+        reach,
+        max_calls,
         tools,
         guest,
     })
@@ -179,12 +198,38 @@ fn protocol(catalog: &pb::PluginCatalog) -> Result<(), Error> {
     }
 }
 
-fn transport(given: Option<Transport>, wrong: &mut Vec<Violation>) -> Option<pb::DirectTransport> {
+/// What the instance says of how calls reach it.
+#[derive(Debug)]
+enum Wanted {
+    /// Where it listens, and what it wants to be shown.
+    Direct(Target, String),
+    /// Slots that it will park.
+    Relay(u32),
+}
+
+fn transport(
+    given: Option<Transport>,
+    caller: &Caller,
+    wrong: &mut Vec<Violation>,
+) -> Option<Wanted> {
     match given {
-        Some(Transport::Direct(direct)) => Some(direct),
-        Some(Transport::Relay(_)) => None,
+        Some(Transport::Direct(direct)) => {
+            let target = endpoint(&direct, caller, wrong)?;
+            Some(Wanted::Direct(target, direct.caller_token))
+        }
+        Some(Transport::Relay(relay)) => {
+            let slots = u32::try_from(relay.slots).ok().filter(|slots| *slots > 0);
+            let slots =
+                slots.filter(|_| usize::try_from(relay.slots).is_ok_and(|n| n <= MAX_SLOTS));
+            if slots.is_none() {
+                let said = format!("park 1 to {MAX_SLOTS} slots; each carries one call at a time");
+                wrong.push(violation("relay.slots", "OUT_OF_RANGE", &said));
+            }
+            slots.map(Wanted::Relay)
+        }
         None => {
-            let said = "say how calls reach the instance: direct with its endpoint";
+            let said = "say how calls reach the instance: direct with its endpoint, or relay with \
+                        the slots it will park";
             wrong.push(violation("transport", "REQUIRED", said));
             None
         }

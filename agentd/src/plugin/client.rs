@@ -11,9 +11,12 @@ use std::{
 use agent_proto::tool::v1::{self as pb, tool_service_client::ToolServiceClient};
 use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tonic::{
-    Request, Streaming,
+    Request, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 use tower::Service;
@@ -21,6 +24,7 @@ use tower::Service;
 use super::{
     attempt::{Attempt, Fault},
     clean, fault,
+    instance::Line,
     reading::{MAX_RESULT, Reading, Said},
     secured::{HTTPS, Way},
     wire,
@@ -84,13 +88,9 @@ impl Service<Attempt> for Client {
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
         Box::pin(async move {
-            let spec = &attempt.ask.spec;
-            let mut client = ToolServiceClient::new(attempt.place.instance().channel.clone())
-                .max_decoding_message_size(MAX_MESSAGE)
-                .max_encoding_message_size(MAX_MESSAGE);
-            let result = match client.call(request(&attempt)).await {
-                Ok(answer) => read(&attempt, answer.into_inner()).await,
-                Err(status) => Err(fault::read(&status, spec)),
+            let result = match begin(&attempt).await {
+                Ok(answers) => read(&attempt, answers).await,
+                Err(fault) => Err(fault),
             };
             result.map_err(|mut fault| {
                 clean::failure(attempt.ask.redact, &mut fault.failure);
@@ -100,9 +100,49 @@ impl Service<Attempt> for Client {
     }
 }
 
-fn request(attempt: &Attempt) -> Request<pb::CallRequest> {
+/// What a call is answered with, whichever way.
+enum Answers {
+    Direct(Box<Streaming<pb::CallResponse>>),
+    Relay(mpsc::Receiver<Result<pb::CallResponse, Status>>),
+}
+
+impl Answers {
+    async fn next(&mut self) -> Result<Option<pb::CallResponse>, Status> {
+        match self {
+            Self::Direct(stream) => stream.message().await,
+            Self::Relay(updates) => updates.recv().await.transpose(),
+        }
+    }
+}
+
+/// Sends the call.
+async fn begin(attempt: &Attempt) -> Result<Answers, Fault> {
+    let spec = &attempt.ask.spec;
+    match &attempt.place.instance().line {
+        Line::Direct { channel, authorization } => {
+            let mut request = Request::new(message(attempt));
+            // Of all timeouts only this one travels, as a header.
+            request.set_timeout(attempt.timeout + HEADER_GRACE);
+            if let Some(authorization) = authorization {
+                request.metadata_mut().insert("authorization", authorization.clone());
+            }
+            let mut client = ToolServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE);
+            let answer = client.call(request).await;
+            let answer = answer.map_err(|status| fault::read(&status, spec))?;
+            Ok(Answers::Direct(Box::new(answer.into_inner())))
+        }
+        Line::Relay(slots) => {
+            let parked = slots.send(message(attempt), Instant::now() + CONNECT).await;
+            Ok(Answers::Relay(parked.ok_or_else(|| fault::no_slot(spec))?))
+        }
+    }
+}
+
+fn message(attempt: &Attempt) -> pb::CallRequest {
     let (call, cx) = (&attempt.ask.call, &attempt.ask.cx);
-    let mut request = Request::new(pb::CallRequest {
+    pb::CallRequest {
         call_id: attempt.call_id.to_string(),
         tool: Some(wire::tool_ref_to(&call.tool)),
         arguments_json: call.arguments.clone(),
@@ -122,23 +162,14 @@ fn request(attempt: &Attempt) -> Request<pb::CallRequest> {
             ..pb::CallContext::default()
         }),
         page_token: String::new(),
-    });
-    // Of all timeouts only this one travels, as a header.
-    request.set_timeout(attempt.timeout + HEADER_GRACE);
-    if let Some(authorization) = &attempt.place.instance().authorization {
-        request.metadata_mut().insert("authorization", authorization.clone());
     }
-    request
 }
 
-async fn read(
-    attempt: &Attempt,
-    mut stream: Streaming<pb::CallResponse>,
-) -> Result<CallOutput, Fault> {
+async fn read(attempt: &Attempt, mut answers: Answers) -> Result<CallOutput, Fault> {
     let spec = &attempt.ask.spec;
     let mut reading = Reading::new(spec, attempt.ask.redact);
     let last = loop {
-        let Some(message) = stream.message().await.map_err(|status| fault::read(&status, spec))?
+        let Some(message) = answers.next().await.map_err(|status| fault::read(&status, spec))?
         else {
             return Err(Fault::sent(reading.ended_early()));
         };
@@ -151,7 +182,7 @@ async fn read(
         }
     };
     // A stream that is dropped is reset; one that is read to its end is not.
-    if let Ok(Ok(Some(_))) = timeout(ENDING, stream.message()).await {
+    if let Ok(Ok(Some(_))) = timeout(ENDING, answers.next()).await {
         return Err(Fault::sent(reading.went_on()));
     }
     let mut output = last.map_err(Fault::sent)?;

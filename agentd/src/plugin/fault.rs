@@ -101,6 +101,12 @@ pub(crate) fn cause(status: &Status) -> Option<String> {
     Some(deepest.to_string())
 }
 
+/// No slot of an instance behind the relay came free.
+pub(crate) fn no_slot(spec: &ToolSpec) -> Fault {
+    let said = format!("plugin {} has no slot parked at the relay", spec.id.plugin);
+    Fault::broken(Failure::ours(FailureClass::Transient, CONNECT_FAILED, said))
+}
+
 /// The class that a code stands for (PROTOCOL 4.9).
 fn class_of(code: Code) -> Option<FailureClass> {
     use FailureClass as C;

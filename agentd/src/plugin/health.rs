@@ -9,7 +9,11 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{fault, instance::Instance, luck};
+use super::{
+    fault,
+    instance::{Instance, Line},
+    luck,
+};
 
 /// Pause after the first answer that was not SERVING; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -38,7 +42,8 @@ pub(crate) async fn await_serving(instance: Weak<Instance>) {
         if Instant::now() >= held.lease_until() {
             return;
         }
-        let channel = held.channel.clone();
+        // What parks a slot shows by that that it serves.
+        let Line::Direct { channel, .. } = held.line.clone() else { return };
         drop(held);
         let mut client = HealthClient::new(channel);
         let asked = client.check(Request::new(HealthCheckRequest { service: String::new() }));

@@ -15,11 +15,13 @@ use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::Channel,
 };
 
+use super::relay::Slots;
 use crate::tool::ToolRef;
 
 /// Calls that `recent` remembers.
@@ -45,6 +47,20 @@ pub(crate) struct Bell {
     changes: watch::Sender<u64>,
 }
 
+/// How calls reach an instance.
+#[derive(Debug, Clone)]
+pub(crate) enum Line {
+    /// We dial it.
+    Direct {
+        /// The connection, made when first used.
+        channel: Channel,
+        /// `Bearer` and the instance's secret, when it gave one.
+        authorization: Option<MetadataValue<Ascii>>,
+    },
+    /// It parks slots.
+    Relay(Arc<Slots>),
+}
+
 /// One instance.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -54,18 +70,18 @@ pub(crate) struct Instance {
     pub(crate) plugin: String,
     /// Version of the plugin software.
     pub(crate) version: String,
-    /// Where it is dialled, `host:port`, with `https://` before it by TLS.
+    /// Where it is dialled, `host:port`, with `https://` before it by TLS; empty for the relay.
     pub(crate) endpoint: String,
-    /// The connection, made when first used.
-    pub(crate) channel: Channel,
-    /// `Bearer` and the instance's secret, when it gave one.
-    pub(crate) authorization: Option<MetadataValue<Ascii>>,
+    /// How calls reach it.
+    pub(crate) line: Line,
     /// Calls it takes at once.
     pub(crate) max_calls: u32,
     /// Tools that were accepted.
     pub(crate) offers: Vec<ToolRef>,
     /// Digest over its catalog.
     pub(crate) catalog_digest: String,
+    /// Cancelled when it was deregistered or replaced.
+    pub(crate) gone: CancellationToken,
     in_flight: AtomicU32,
     bell: Arc<Bell>,
     live: Mutex<Live>,
@@ -94,8 +110,7 @@ pub(crate) struct Made {
     pub(crate) plugin: String,
     pub(crate) version: String,
     pub(crate) endpoint: String,
-    pub(crate) channel: Channel,
-    pub(crate) authorization: Option<MetadataValue<Ascii>>,
+    pub(crate) line: Line,
     pub(crate) max_calls: u32,
     pub(crate) offers: Vec<ToolRef>,
     pub(crate) catalog_digest: String,
@@ -131,11 +146,11 @@ impl Instance {
             plugin: made.plugin,
             version: made.version,
             endpoint: made.endpoint,
-            channel: made.channel,
-            authorization: made.authorization,
+            line: made.line,
             max_calls: made.max_calls.max(1),
             offers: made.offers,
             catalog_digest: made.catalog_digest,
+            gone: CancellationToken::new(),
             in_flight: AtomicU32::new(0),
             bell,
             live: Mutex::new(Live {
@@ -153,13 +168,13 @@ impl Instance {
 
     /// What it is for callers: ready needs a lease, health and its own word.
     pub(crate) fn readiness(&self, now: Instant) -> Readiness {
-        self.live().readiness(now)
+        self.stands(&self.live(), now)
     }
 
     /// Whether it takes calls to `tool` now.
     pub(crate) fn ready_for(&self, tool: &str, now: Instant) -> bool {
         let live = self.live();
-        live.readiness(now) == Readiness::Ready && !live.unready_tools.contains(tool)
+        self.stands(&live, now) == Readiness::Ready && !live.unready_tools.contains(tool)
     }
 
     /// When its lease ends or ended.
@@ -219,6 +234,7 @@ impl Instance {
     /// It was deregistered or replaced: no new calls.
     pub(crate) fn depart(&self) {
         self.live().departed = true;
+        self.gone.cancel();
         self.bell.ring();
     }
 
@@ -236,7 +252,8 @@ impl Instance {
     /// when it takes no call to `tool` now.
     pub(crate) fn burden(&self, tool: &str, now: Instant) -> Option<(bool, u32)> {
         let live = self.live();
-        let ready = live.readiness(now) == Readiness::Ready && !live.unready_tools.contains(tool);
+        let ready =
+            self.stands(&live, now) == Readiness::Ready && !live.unready_tools.contains(tool);
         let shunned = live.shunned_until.is_some_and(|until| until > now);
         drop(live);
         let busy = self.in_flight();
@@ -263,17 +280,25 @@ impl Instance {
         live.shunned_until = broken_wire.then(|| now + SHUNNED_FOR);
     }
 
+    fn stands(&self, live: &Live, now: Instant) -> Readiness {
+        if live.departed || !live.serving || now >= live.lease_until || !self.line.is_up() {
+            return Readiness::Unready;
+        }
+        live.wish
+    }
+
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Live {
-    fn readiness(&self, now: Instant) -> Readiness {
-        if self.departed || !self.serving || now >= self.lease_until {
-            return Readiness::Unready;
+impl Line {
+    /// Whether there is a line at all; a direct one is made when it is needed.
+    fn is_up(&self) -> bool {
+        match self {
+            Self::Direct { .. } => true,
+            Self::Relay(slots) => slots.count() > 0,
         }
-        self.wish
     }
 }
 

@@ -18,6 +18,7 @@ use std::{
 use agent_proto::tool::v1 as pb;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
 use uuid::Uuid;
 
@@ -28,13 +29,14 @@ pub use self::{
 };
 pub use super::instance::Readiness;
 use super::{
-    admission::{self, Admitted, PROTOCOL, descriptor::Checked},
+    admission::{self, Admitted, PROTOCOL, Reach, descriptor::Checked},
     clean, client,
     ear::{Ear, Heard},
     health,
-    instance::{Bell, Instance, Made},
+    instance::{Bell, Instance, Line, Made},
     luck,
     network::Network,
+    relay::Slot,
     secured::{HTTPS, Secured},
     wire,
 };
@@ -205,10 +207,8 @@ impl Registry {
             id: id.clone(),
             plugin: plugin.clone(),
             version: admitted.version.clone(),
-            endpoint: shown(&admitted),
-            channel: client::channel(admitted.address, admitted.way.clone())
-                .map_err(|_| Error::EndpointNotAllowed { host: admitted.address.to_string() })?,
-            authorization: bearer(&admitted.caller_token),
+            endpoint: shown(&admitted.reach),
+            line: line(admitted.reach)?,
             max_calls: admitted.max_calls,
             offers: accepted.iter().map(|tool| tool.id.clone()).collect(),
             catalog_digest,
@@ -272,6 +272,23 @@ impl Registry {
         tracing::info!(plugin = instance.plugin, instance = instance.id, reason, "plugin left");
         let calls_in_flight = i32::try_from(instance.in_flight()).unwrap_or(i32::MAX);
         pb::DeregisterResponse { calls_in_flight }
+    }
+
+    /// Opens a slot for the instance with this lease. The stream ends with the slot; whoever holds it
+    /// drives the slot.
+    ///
+    /// # Errors
+    /// That the lease is not known, that its instance said it would be dialled, or that it has as
+    /// many slots as there may be.
+    pub(crate) fn open_slot(&self, lease: &str) -> Result<(Slot, CancellationToken), Error> {
+        let now = Instant::now();
+        let instance = self.swept(now).by_lease(lease, now).map(Arc::clone);
+        let instance = instance.ok_or(Error::LeaseUnknown)?;
+        let Line::Relay(slots) = &instance.line else { return Err(Error::NotRelayed) };
+        let slot = slots.open().ok_or(Error::TooManySlots)?;
+        // A slot shows that the plugin serves.
+        instance.serves();
+        Ok((slot, instance.gone.clone()))
     }
 
     /// What can be called now: the newest version of each tool that a ready instance offers.
@@ -360,9 +377,23 @@ fn new_lease() -> String {
 }
 
 /// Where an instance is dialled, as people see it.
-fn shown(admitted: &Admitted) -> String {
-    let scheme = if admitted.way.is_some() { HTTPS } else { "" };
-    format!("{scheme}{}", admitted.address)
+fn shown(reach: &Reach) -> String {
+    match reach {
+        Reach::Direct { address, way: None, .. } => address.to_string(),
+        Reach::Direct { address, way: Some(_), .. } => format!("{HTTPS}{address}"),
+        Reach::Relay => String::new(),
+    }
+}
+
+fn line(reach: Reach) -> Result<Line, Error> {
+    Ok(match reach {
+        Reach::Direct { address, way, caller_token } => Line::Direct {
+            channel: client::channel(address, way)
+                .map_err(|_| Error::EndpointNotAllowed { host: address.to_string() })?,
+            authorization: bearer(&caller_token),
+        },
+        Reach::Relay => Line::Relay(Arc::default()),
+    })
 }
 
 fn bearer(token: &str) -> Option<MetadataValue<tonic::metadata::Ascii>> {

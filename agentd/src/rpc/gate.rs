@@ -16,7 +16,7 @@ use super::status::{Kind, Problem};
 use crate::guard::tokens::{Pass, Refused, Tokens};
 
 /// What plugins ask; everything else is for callers.
-const PLUGINS: &str = "/agentd.tool.v1.PluginRegistryService/";
+const PLUGINS: &str = "/agentd.tool.v1.";
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// The layer.

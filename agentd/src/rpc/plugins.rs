@@ -50,6 +50,12 @@ impl Plugins {
     }
 }
 
+impl Plugins {
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
 // === impl PluginRegistryService ===
 
 #[tonic::async_trait]

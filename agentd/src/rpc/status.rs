@@ -189,7 +189,8 @@ impl From<registry::Error> for Problem {
         let kind = match &error {
             E::Invalid { .. } => Kind::Invalid,
             E::Protocol { .. } => Kind::Precondition,
-            E::RelayUnserved => Kind::Unimplemented,
+            E::NotRelayed => Kind::Precondition,
+            E::TooManySlots => Kind::Exhausted,
             E::NotLocal | E::EndpointNotAllowed { .. } | E::NamespaceNotAllowed { .. } => {
                 Kind::Refused
             }
@@ -356,7 +357,8 @@ mod tests {
                 Code::FailedPrecondition,
                 "PROTOCOL_MISMATCH",
             ),
-            (E::RelayUnserved, Code::Unimplemented, "RELAY_UNSERVED"),
+            (E::NotRelayed, Code::FailedPrecondition, "NOT_RELAYED"),
+            (E::TooManySlots, Code::ResourceExhausted, "TOO_MANY_SLOTS"),
             (E::NotLocal, Code::PermissionDenied, "PEER_NOT_LOCAL"),
             (E::LeaseUnknown, Code::NotFound, "LEASE_UNKNOWN"),
             (

@@ -27,6 +27,11 @@ async fn check(
     super::check(request, caller, config, &Catalogue::embedded().unwrap()).await
 }
 
+fn dialled(admitted: &Admitted) -> String {
+    let Reach::Direct { address, .. } = &admitted.reach else { panic!("not dialled") };
+    address.to_string()
+}
+
 async fn refused(request: pb::RegisterRequest) -> Error {
     check(request, &Caller::default(), &Config::default()).await.unwrap_err()
 }
@@ -98,7 +103,7 @@ async fn sides_that_share_no_protocol_are_told_what_to_upgrade() {
 #[tokio::test]
 async fn an_endpoint_is_an_address_of_this_machine() {
     let caller = Caller { peer: Some("[::1]:999".parse().unwrap()), bearer: None };
-    for (endpoint, dialled) in [
+    for (endpoint, wanted) in [
         ("127.0.0.1:4000", Some("127.0.0.1:4000")),
         (":4000", Some("[::1]:4000")),
         ("[::1]:4000", Some("[::1]:4000")),
@@ -114,9 +119,9 @@ async fn an_endpoint_is_an_address_of_this_machine() {
     ] {
         let request = pb::RegisterRequest { transport: direct(endpoint), ..good() };
         let found = check(request, &caller, &Config::default()).await;
-        let found = found.ok().map(|admitted| admitted.address.to_string());
+        let found = found.ok().map(|admitted| dialled(&admitted));
         let either = found.as_deref() == Some("[::1]:4000") && endpoint.starts_with("localhost");
-        assert!(found.as_deref() == dialled || either, "{endpoint:?} gave {found:?}");
+        assert!(found.as_deref() == wanted || either, "{endpoint:?} gave {found:?}");
     }
 }
 
@@ -124,7 +129,7 @@ async fn an_endpoint_is_an_address_of_this_machine() {
 async fn a_plugin_elsewhere_is_dialled_where_it_calls_from_and_nowhere_else() {
     let networks = vec!["10.0.0.0/8".parse().unwrap(), "169.254.0.0/16".parse().unwrap()];
     let config = Config { networks, ..Config::default() };
-    for (peer, endpoint, dialled) in [
+    for (peer, endpoint, wanted) in [
         ("10.0.0.9:999", "10.0.0.9:4000", Some("10.0.0.9:4000")),
         ("10.0.0.9:999", ":4000", Some("10.0.0.9:4000")),
         ("[::ffff:10.0.0.9]:999", ":4000", Some("10.0.0.9:4000")),
@@ -139,8 +144,8 @@ async fn a_plugin_elsewhere_is_dialled_where_it_calls_from_and_nowhere_else() {
         let caller = Caller { peer: Some(peer.parse().unwrap()), bearer: None };
         let request = pb::RegisterRequest { transport: direct(endpoint), ..good() };
         let found = check(request, &caller, &config).await;
-        let found = found.ok().map(|admitted| admitted.address.to_string());
-        assert_eq!(found.as_deref(), dialled, "{endpoint} of {peer}");
+        let found = found.ok().map(|admitted| dialled(&admitted));
+        assert_eq!(found.as_deref(), wanted, "{endpoint} of {peer}");
     }
 }
 
@@ -153,7 +158,16 @@ async fn strangers_and_the_relay_are_refused_each_with_its_reason() {
     assert!(check(good(), &mapped, &Config::default()).await.is_ok());
     let relay = Some(Transport::Relay(pb::RelayTransport { slots: 4 }));
     let request = pb::RegisterRequest { transport: relay, ..good() };
-    assert_eq!(refused(request).await, Error::RelayUnserved);
+    let admitted = check(request, &Caller::default(), &Config::default()).await.unwrap();
+    assert!(matches!(admitted.reach, Reach::Relay));
+    assert_eq!(admitted.max_calls, 4, "a slot carries one call");
+    let many = Some(Transport::Relay(pb::RelayTransport { slots: 65 }));
+    let Error::Invalid { violations } =
+        refused(pb::RegisterRequest { transport: many, ..good() }).await
+    else {
+        panic!("admitted");
+    };
+    assert_eq!(violations[0].field, "relay.slots");
 }
 
 #[tokio::test]
@@ -302,8 +316,9 @@ async fn a_certificate_is_for_the_host_of_the_endpoint_or_for_the_name_that_is_s
         config.secured.server_name = server_name.map(str::to_owned);
         let request = pb::RegisterRequest { transport: direct(endpoint), ..good() };
         let admitted = check(request, &caller, &config).await.unwrap();
-        assert_eq!(admitted.address.to_string(), "10.0.0.9:4000");
-        assert_eq!(admitted.way.unwrap().name, Name::read(expected).unwrap());
+        assert_eq!(dialled(&admitted), "10.0.0.9:4000");
+        let Reach::Direct { way, .. } = admitted.reach else { panic!("not dialled") };
+        assert_eq!(way.unwrap().name, Name::read(expected).unwrap());
     }
     config.secured.server_name = None;
     let request = pb::RegisterRequest { transport: direct("https://a b:4000"), ..good() };

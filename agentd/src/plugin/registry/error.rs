@@ -24,9 +24,12 @@ pub enum Error {
         /// Highest revision it speaks.
         high: i32,
     },
-    /// The instance wants to be reached through the relay.
-    #[error("the relay is not served yet; register with a direct transport")]
-    RelayUnserved,
+    /// A slot was opened for an instance that said it would be dialled.
+    #[error("the instance registered with a direct transport; register with relay to park slots")]
+    NotRelayed,
+    /// An instance opened more slots than there may be.
+    #[error("the instance has as many slots open as it may; open another when one has ended")]
+    TooManySlots,
     /// The plugin calls from another machine.
     #[error("plugins register from this machine and from plugins.networks only")]
     NotLocal,
@@ -64,7 +67,8 @@ impl Error {
         match self {
             Self::Invalid { .. } => "INVALID_REGISTRATION",
             Self::Protocol { .. } => "PROTOCOL_MISMATCH",
-            Self::RelayUnserved => "RELAY_UNSERVED",
+            Self::NotRelayed => "NOT_RELAYED",
+            Self::TooManySlots => "TOO_MANY_SLOTS",
             Self::NotLocal => "PEER_NOT_LOCAL",
             Self::EndpointNotAllowed { .. } => "ENDPOINT_NOT_ALLOWED",
             Self::NamespaceNotAllowed { .. } => "NAMESPACE_NOT_ALLOWED",

@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::plugin::instance::Line;
 use crate::{
     guard::{breaker, policy::tests as policy},
     plugin::{
@@ -117,8 +118,10 @@ fn instance(id: &str, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Instance> {
         plugin: spec.id.plugin.clone(),
         version: "1.0.0".to_owned(),
         endpoint: "127.0.0.1:1".to_owned(),
-        channel: client::channel("127.0.0.1:1".parse().unwrap(), None).unwrap(),
-        authorization: None,
+        line: Line::Direct {
+            channel: client::channel("127.0.0.1:1".parse().unwrap(), None).unwrap(),
+            authorization: None,
+        },
         max_calls: 100,
         offers: vec![spec.id.clone()],
         catalog_digest: String::new(),
