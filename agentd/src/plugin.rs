@@ -12,16 +12,19 @@ mod clean;
 mod client;
 pub mod digest;
 mod ear;
+mod ejection;
 mod fault;
 mod health;
 mod instance;
 pub(crate) mod luck;
+mod member;
 pub mod network;
 mod reading;
 pub mod registry;
 pub(crate) mod relay;
 mod retry;
 mod route;
+mod schema;
 pub mod secured;
 pub mod semver;
 mod stack;
@@ -150,13 +153,16 @@ impl Tools {
             let said = format!("no plugin offers {} {} any more", call.tool, call.tool.version);
             return Err(Failure::ours(FailureClass::Transient, "NO_INSTANCE", said));
         };
+        offer.contract().check_arguments(&call.arguments)?;
         let ask = Ask {
+            contract: Arc::clone(offer.contract()),
             call: Arc::new(call),
             spec: Arc::clone(offer.spec()),
             record: Record::new(cx.updates.clone()),
             cx: Arc::new(cx),
             attempt: 1,
             refusals: 0,
+            avoided: None,
             redact: self.redact,
             ear: self.registry.ear(),
         };

@@ -76,6 +76,8 @@ pub struct Retry {
     pub max_backoff: Duration,
     /// Growth factor between delays; at least 1.
     pub multiplier: f64,
+    /// Classes worth another attempt among those that can be; empty for all of these.
+    pub classes: Vec<FailureClass>,
 }
 
 impl Default for Retry {
@@ -85,6 +87,7 @@ impl Default for Retry {
             initial_backoff: Duration::from_millis(200),
             max_backoff: Duration::from_secs(5),
             multiplier: 2.0,
+            classes: Vec::new(),
         }
     }
 }
@@ -92,7 +95,7 @@ impl Default for Retry {
 /// Ceiling on the use of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Calls allowed in each period; at least 1.
+    /// Calls allowed in each period; 0 sets no rate.
     pub calls: u32,
     /// Length of the period.
     pub period: Duration,
@@ -100,6 +103,8 @@ pub struct RateLimit {
     pub burst: u32,
     /// Calls in flight at once; 0 means no ceiling of its own.
     pub max_concurrent: u32,
+    /// One ceiling for all instances, as for one quota of a backend; otherwise each has its own.
+    pub shared: bool,
 }
 
 /// When a tool is worth asking without a model, and how. See `types.proto`.

@@ -34,32 +34,48 @@ impl Clock for Since {
     }
 }
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, Since, NoOpMiddleware<Duration>>;
+type Limiter = RateLimiter<NotKeyed, InMemoryState, Since, NoOpMiddleware<Duration>>;
+
+/// A token bucket; clones share it.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    limiter: Arc<Limiter>,
+}
+
+impl Bucket {
+    /// A bucket that gives `calls` tokens in each period, evenly, and holds `burst` on top of one;
+    /// none for a limit that says nothing of a rate.
+    #[must_use]
+    pub fn new(limit: RateLimit) -> Option<Self> {
+        let calls = NonZeroU32::new(limit.calls)?;
+        let each = (limit.period / calls.get()).max(Duration::from_nanos(1));
+        let at_once = NonZeroU32::MIN.saturating_add(limit.burst);
+        let quota = Quota::with_period(each)?.allow_burst(at_once);
+        let clock = Since(Instant::now());
+        Some(Self { limiter: Arc::new(RateLimiter::direct_with_clock(quota, clock)) })
+    }
+
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// A failure of class RATE_LIMITED that says how long until there is one.
+    pub fn take(&self) -> Result<(), Failure> {
+        let clock = self.limiter.clock();
+        self.limiter.check().map_err(|until| refusal(until.wait_time_from(clock.now())))
+    }
+}
 
 /// Puts a token bucket in front of a service.
 #[derive(Debug, Clone)]
 pub struct RateLayer {
-    bucket: Arc<Bucket>,
+    bucket: Bucket,
 }
 
 impl RateLayer {
-    /// A bucket that gives `calls` tokens in each period, evenly, and holds `burst` on top of one.
+    /// A layer over a bucket that others may take from, too.
     #[must_use]
-    pub fn new(limit: RateLimit) -> Self {
-        let calls = limit.calls.max(1);
-        let each = (limit.period / calls).max(Duration::from_nanos(1));
-        let at_once = NonZeroU32::MIN.saturating_add(limit.burst);
-        let quota = Quota::with_period(each)
-            .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
-            .allow_burst(at_once);
-        let clock = Since(Instant::now());
-        Self { bucket: Arc::new(RateLimiter::direct_with_clock(quota, clock)) }
-    }
-
-    /// Takes a token, or says how long until there is one.
-    fn take(&self) -> Result<(), Duration> {
-        let clock = &self.bucket.clock();
-        self.bucket.check().map_err(|until| until.wait_time_from(clock.now()))
+    pub fn new(bucket: Bucket) -> Self {
+        Self { bucket }
     }
 }
 
@@ -92,9 +108,9 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        match self.limit.take() {
+        match self.limit.bucket.take() {
             Ok(()) => Either::Right(self.inner.call(request)),
-            Err(wait) => Either::Left(ready(Err(refusal(wait).into()))),
+            Err(refused) => Either::Left(ready(Err(refused.into()))),
         }
     }
 }
@@ -121,7 +137,13 @@ mod tests {
     use super::*;
 
     fn ten_a_second(burst: u32) -> RateLimit {
-        RateLimit { calls: 10, period: Duration::from_secs(1), burst, max_concurrent: 0 }
+        RateLimit {
+            calls: 10,
+            period: Duration::from_secs(1),
+            burst,
+            max_concurrent: 0,
+            shared: true,
+        }
     }
 
     #[derive(Debug)]
@@ -146,7 +168,7 @@ mod tests {
             seen.fetch_add(1, Ordering::Relaxed);
             ready(Ok::<(), Refused>(()))
         });
-        let service = RateLayer::new(ten_a_second(2)).layer(tool);
+        let service = RateLayer::new(Bucket::new(ten_a_second(2)).unwrap()).layer(tool);
         let started = Instant::now();
         let mut refused = Vec::new();
         for _ in 0..5 {
@@ -164,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn clones_share_one_bucket_and_a_second_never_sees_more_than_its_share() {
-        let limit = RateLayer::new(ten_a_second(0));
+        let limit = Bucket::new(ten_a_second(0)).unwrap();
         let mut passed = 0;
         for _ in 0..1000 {
             passed += u32::from(limit.clone().take().is_ok());

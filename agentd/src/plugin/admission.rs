@@ -36,6 +36,10 @@ const MAX_CATALOG: usize = 2 * 1024 * 1024;
 const DEFAULT_CALLS: u32 = 8;
 /// Most calls at once, whatever it says.
 const MAX_CALLS: u32 = 1024;
+/// Share of calls when the instance does not say.
+const DEFAULT_WEIGHT: u32 = 100;
+/// Largest share of calls.
+const MAX_WEIGHT: u32 = 10_000;
 /// Names that no plugin may take.
 const RESERVED: [&str; 4] = ["agentd", "mcp", "system", "internal"];
 
@@ -47,6 +51,8 @@ pub(crate) struct Admitted {
     pub(crate) version: String,
     pub(crate) reach: Reach,
     pub(crate) max_calls: u32,
+    /// Its share of calls beside that of others; 1 to 10,000.
+    pub(crate) weight: u32,
     pub(crate) tools: Vec<Checked>,
     /// What of its signals and causes counts.
     pub(crate) guest: Guest,
@@ -97,6 +103,10 @@ pub(crate) async fn check(
     check_catalog(&catalog, &mut wrong);
     let given = u32::try_from(request.max_concurrent_calls).unwrap_or_default();
     let max_calls = if given == 0 { DEFAULT_CALLS } else { given.min(MAX_CALLS) };
+    let weight = match u32::try_from(request.weight).unwrap_or_default() {
+        0 => DEFAULT_WEIGHT,
+        some => some.min(MAX_WEIGHT),
+    };
     let wanted = transport(request.transport, caller, &mut wrong);
     let way = match &wanted {
         Some(Wanted::Direct(target, _)) => {
@@ -133,6 +143,7 @@ pub(crate) async fn check(
         version: catalog.version,
         reach,
         max_calls,
+        weight,
         tools,
         guest,
     })

@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
-use super::{CallCx, CallUpdate, Redact, ear::Ear, instance::Place};
+use super::{CallCx, CallUpdate, Redact, ear::Ear, member::Seat, schema::Contract};
 use crate::tool::{Call, CallOutput, Failure, ToolSpec};
 
 /// A call asked for, on its way to becoming an attempt.
@@ -20,12 +20,16 @@ pub(crate) struct Ask {
     pub(crate) call: Arc<Call>,
     /// The tool as declared.
     pub(crate) spec: Arc<ToolSpec>,
+    /// What it promises.
+    pub(crate) contract: Arc<Contract>,
     /// Bounds and names.
     pub(crate) cx: Arc<CallCx>,
     /// Number of the attempt, from 1.
     pub(crate) attempt: u32,
     /// Refusals by our own rate limit so far; they are no attempts.
     pub(crate) refusals: u32,
+    /// Instance that the next attempt is better not made at.
+    pub(crate) avoided: Option<String>,
     /// How the engine hears of it.
     pub(crate) record: Record,
     /// Masks secrets in texts.
@@ -42,7 +46,7 @@ pub(crate) struct Attempt {
     /// Id of the attempt.
     pub(crate) call_id: Uuid,
     /// Place at the instance that runs it.
-    pub(crate) place: Arc<Place>,
+    pub(crate) seat: Arc<Seat>,
     /// Time it may take.
     pub(crate) timeout: Duration,
 }
@@ -57,24 +61,26 @@ pub(crate) struct Fault {
     pub(crate) sent: bool,
     /// True when the wire to the instance broke, so that another one is the better choice.
     pub(crate) broken_wire: bool,
+    /// The instance that was asked.
+    pub(crate) at: Option<String>,
 }
 
 /// Refused by a layer before anything was sent.
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
-        Self { failure, sent: false, broken_wire: false }
+        Self { failure, sent: false, broken_wire: false, at: None }
     }
 }
 
 impl Fault {
     /// What came of asking an instance.
     pub(crate) fn sent(failure: Failure) -> Self {
-        Self { failure, sent: true, broken_wire: false }
+        Self { failure, sent: true, broken_wire: false, at: None }
     }
 
     /// The wire broke while asking.
     pub(crate) fn broken(failure: Failure) -> Self {
-        Self { failure, sent: true, broken_wire: true }
+        Self { failure, sent: true, broken_wire: true, at: None }
     }
 }
 

@@ -118,7 +118,7 @@ impl Answers {
 /// Sends the call.
 async fn begin(attempt: &Attempt) -> Result<Answers, Fault> {
     let spec = &attempt.ask.spec;
-    match &attempt.place.instance().line {
+    match &attempt.seat.instance().line {
         Line::Direct { channel, authorization } => {
             let mut request = Request::new(message(attempt));
             // Of all timeouts only this one travels, as a header.
@@ -167,7 +167,7 @@ fn message(attempt: &Attempt) -> pb::CallRequest {
 
 async fn read(attempt: &Attempt, mut answers: Answers) -> Result<CallOutput, Fault> {
     let spec = &attempt.ask.spec;
-    let mut reading = Reading::new(spec, attempt.ask.redact);
+    let mut reading = Reading::new(spec, &attempt.ask.contract, attempt.ask.redact);
     let last = loop {
         let Some(message) = answers.next().await.map_err(|status| fault::read(&status, spec))?
         else {

@@ -136,6 +136,9 @@ pub(crate) fn descriptor(name: &str) -> pb::ToolDescriptor {
         side_effect: pb::SideEffect::ReadOnly.into(),
         timeout: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
         retry: Some(pb::RetryPolicy { max_attempts: 1, ..Default::default() }),
+        input_schema_json:
+            r#"{"type":"object","properties":{"service":{"type":"string","description":"whom"}}}"#
+                .to_owned(),
         ..Default::default()
     }
 }

@@ -13,6 +13,9 @@ use crate::tool::{Effects, Failure, FailureClass, SideEffect, ToolSpec, Violatio
 /// Reason of attempts at an instance that no connection could be made to.
 pub(crate) const CONNECT_FAILED: &str = "CONNECT_FAILED";
 
+/// Reason of calls to a descriptor that an instance does not know, or not yet.
+pub(crate) const MISMATCH: &str = "DESCRIPTOR_MISMATCH";
+
 /// What `status` means when it ends a call to the tool of `spec`.
 pub(crate) fn read(status: &Status, spec: &ToolSpec) -> Fault {
     let mut fault = told(status, spec).unwrap_or_else(|| bare(status, spec));

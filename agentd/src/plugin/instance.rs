@@ -8,7 +8,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
 use tokio::{
@@ -21,13 +20,14 @@ use tonic::{
     transport::Channel,
 };
 
-use super::relay::Slots;
+use super::{
+    ejection::{Ejection, Stand, Went},
+    relay::Slots,
+};
 use crate::tool::ToolRef;
 
 /// Calls that `recent` remembers.
 const REMEMBERED: usize = 100;
-/// How long another instance is preferred after the wire to this one broke.
-const SHUNNED_FOR: Duration = Duration::from_secs(5);
 
 /// What an instance says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub(crate) struct Instance {
     pub(crate) line: Line,
     /// Calls it takes at once.
     pub(crate) max_calls: u32,
+    /// Its share of calls beside that of others; at least 1.
+    pub(crate) weight: u32,
     /// Tools that were accepted.
     pub(crate) offers: Vec<ToolRef>,
     /// Digest over its catalog.
@@ -98,7 +100,8 @@ struct Live {
     unready_tools: BTreeSet<String>,
     /// Deregistered or replaced.
     departed: bool,
-    shunned_until: Option<Instant>,
+    /// Of the wire to it.
+    wire: Ejection,
     /// Failed or not, oldest first.
     recent: VecDeque<bool>,
 }
@@ -112,6 +115,7 @@ pub(crate) struct Made {
     pub(crate) endpoint: String,
     pub(crate) line: Line,
     pub(crate) max_calls: u32,
+    pub(crate) weight: u32,
     pub(crate) offers: Vec<ToolRef>,
     pub(crate) catalog_digest: String,
 }
@@ -148,6 +152,7 @@ impl Instance {
             endpoint: made.endpoint,
             line: made.line,
             max_calls: made.max_calls.max(1),
+            weight: made.weight.max(1),
             offers: made.offers,
             catalog_digest: made.catalog_digest,
             gone: CancellationToken::new(),
@@ -160,7 +165,7 @@ impl Instance {
                 wish: Readiness::Ready,
                 unready_tools: BTreeSet::new(),
                 departed: false,
-                shunned_until: None,
+                wire: Ejection::default(),
                 recent: VecDeque::new(),
             }),
         }
@@ -169,12 +174,6 @@ impl Instance {
     /// What it is for callers: ready needs a lease, health and its own word.
     pub(crate) fn readiness(&self, now: Instant) -> Readiness {
         self.stands(&self.live(), now)
-    }
-
-    /// Whether it takes calls to `tool` now.
-    pub(crate) fn ready_for(&self, tool: &str, now: Instant) -> bool {
-        let live = self.live();
-        self.stands(&live, now) == Readiness::Ready && !live.unready_tools.contains(tool)
     }
 
     /// When its lease ends or ended.
@@ -248,16 +247,23 @@ impl Instance {
         self.live().recent.iter().filter(|failed| **failed).count()
     }
 
-    /// How little it is wanted, less is better: shunned ones last, then by calls in flight. None
-    /// when it takes no call to `tool` now.
-    pub(crate) fn burden(&self, tool: &str, now: Instant) -> Option<(bool, u32)> {
+    /// How the wire to it stands; none when it takes no calls to `tool`.
+    pub(crate) fn stand(&self, tool: &str, now: Instant) -> Option<Stand> {
         let live = self.live();
         let ready =
             self.stands(&live, now) == Readiness::Ready && !live.unready_tools.contains(tool);
-        let shunned = live.shunned_until.is_some_and(|until| until > now);
-        drop(live);
+        ready.then(|| live.wire.stand(now))
+    }
+
+    /// How busy it is for its weight; none when it is full.
+    pub(crate) fn load(&self) -> Option<f64> {
         let busy = self.in_flight();
-        (ready && busy < self.max_calls).then_some((shunned, busy))
+        (busy < self.max_calls).then(|| f64::from(busy) / f64::from(self.weight))
+    }
+
+    /// It is asked: a trial of its wire is taken.
+    pub(crate) fn ask(&self, now: Instant) {
+        self.live().wire.ask(now);
     }
 
     /// Takes a place, unless it is full by now.
@@ -270,14 +276,16 @@ impl Instance {
             .map(|_| Place { instance: Arc::clone(self) })
     }
 
-    /// Notes how a call went.
-    pub(crate) fn note(&self, failed: bool, broken_wire: bool, now: Instant) {
+    /// Notes how a call went, and how its wire did.
+    pub(crate) fn note(&self, went: Went, wire: Went, now: Instant) {
         let mut live = self.live();
-        if live.recent.len() == REMEMBERED {
-            live.recent.pop_front();
+        if went != Went::Untold {
+            if live.recent.len() == REMEMBERED {
+                live.recent.pop_front();
+            }
+            live.recent.push_back(went != Went::Well);
         }
-        live.recent.push_back(failed);
-        live.shunned_until = broken_wire.then(|| now + SHUNNED_FOR);
+        live.wire.note(wire, now, true);
     }
 
     fn stands(&self, live: &Live, now: Instant) -> Readiness {

@@ -8,6 +8,7 @@ use prost::Message as _;
 
 use super::{
     Redact, clean,
+    schema::Contract,
     stack::TOO_LARGE,
     wire::{failure_from, observation_from, relation_from, result_from},
 };
@@ -33,6 +34,7 @@ const MAX_LINE: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Reading<'a> {
     spec: &'a ToolSpec,
+    contract: &'a Contract,
     redact: Redact,
     messages: u32,
     bytes: usize,
@@ -60,9 +62,10 @@ pub(crate) enum Said {
 
 impl<'a> Reading<'a> {
     /// Nothing said yet.
-    pub(crate) fn new(spec: &'a ToolSpec, redact: Redact) -> Self {
+    pub(crate) fn new(spec: &'a ToolSpec, contract: &'a Contract, redact: Redact) -> Self {
         Self {
             spec,
+            contract,
             redact,
             messages: 0,
             bytes: 0,
@@ -203,6 +206,14 @@ impl<'a> Reading<'a> {
             let said = format!("the result was larger than {MAX_RESULT} bytes and was cut");
             output.gaps.push(clean::gap("result", FailureClass::Bug, TOO_LARGE, said));
             return Ok(());
+        }
+        // What was cut to fit cannot keep its form. The rest is used all the same: a wrong schema
+        // must not blind anybody.
+        if !output.truncated
+            && let Some(fault) = self.contract.fault_of_result(&output.result_json)
+        {
+            let said = format!("{} breaks its own output schema: {fault}", self.spec.id);
+            output.gaps.push(clean::gap("result", FailureClass::Bug, "OUTPUT_SCHEMA", said));
         }
         clean::json(self.redact, &mut output.result_json).map_err(|error| {
             let said = format!(

@@ -210,6 +210,7 @@ impl Registry {
             endpoint: shown(&admitted.reach),
             line: line(admitted.reach)?,
             max_calls: admitted.max_calls,
+            weight: admitted.weight,
             offers: accepted.iter().map(|tool| tool.id.clone()).collect(),
             catalog_digest,
         };

@@ -2,34 +2,61 @@
 //! a class worth retrying, and repeating does no harm (nothing was changed, or the tool says that
 //! repeats are safe), and the pause fits the deadline. Pure but for the waiting itself.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
 use super::{
     attempt::{Ask, Fault},
+    fault::MISMATCH,
     luck,
+    route::Pool,
     stack::KEPT,
 };
 use crate::{
     guard::breaker::{CIRCUIT_OPEN, PROBING},
-    tool::{CallOutput, Effects, FailureClass, Idempotency, Retry as Advice, SideEffect, ToolSpec},
+    tool::{CallOutput, Effects, FailureClass, Idempotency, Retry as Advice, SideEffect},
 };
 
 /// The retry rule of one tool.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
+    pool: Arc<Pool>,
     advice: Advice,
     repeatable: bool,
 }
 
+/// Pause before a call to an instance that had not yet read what its tools are called.
+const LEARNING: Duration = Duration::from_millis(100);
+
 impl Rule {
-    /// The rule of the tool that `spec` describes. Reading twice does no harm.
-    pub(crate) fn new(spec: &ToolSpec) -> Self {
+    /// The rule of the tool in `pool`. Reading twice does no harm.
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        let spec = pool.spec();
         let repeatable =
             spec.side_effect == SideEffect::ReadOnly || spec.idempotency != Idempotency::None;
-        Self { advice: spec.retry.clone(), repeatable }
+        Self { advice: spec.retry.clone(), repeatable, pool }
+    }
+
+    /// Whether a failure of this class is worth another attempt: by the table of PROTOCOL 4.9, and by
+    /// the tool's own word, which can only take away.
+    fn is_worth_it(&self, fault: &Fault, tried: Tried) -> bool {
+        let failure = &fault.failure;
+        let first = tried.attempt == 1;
+        match failure.class {
+            // A defect of one replica need not be one of all.
+            FailureClass::Bug => {
+                let elsewhere = |at: &String| self.pool.has_sound_one(at);
+                first && fault.sent && fault.at.as_ref().is_some_and(elsewhere)
+            }
+            FailureClass::Config => first && failure.reason == MISMATCH,
+            class => {
+                let advised =
+                    self.advice.classes.is_empty() || self.advice.classes.contains(&class);
+                class.retryable() && (advised || is_own(fault))
+            }
+        }
     }
 
     /// The pause before the next attempt, or none when there is no next. `attempt` counts from 1,
@@ -41,10 +68,13 @@ impl Rule {
         let counts = !is_own(fault);
         let harmless = failure.effects == Effects::None || self.repeatable;
         if (counts && tried.attempt >= self.advice.max_attempts)
-            || !failure.class.retryable()
+            || !self.is_worth_it(fault, tried)
             || !harmless
         {
             return None;
+        }
+        if failure.class == FailureClass::Config {
+            return (LEARNING.saturating_add(KEPT) < left).then_some(LEARNING);
         }
         let step = (tried.attempt.saturating_sub(1)).saturating_add(tried.refusals).min(16);
         let growth = self.advice.multiplier.max(1.0).powi(i32::try_from(step).unwrap_or(16));
@@ -103,6 +133,7 @@ impl tower::retry::Policy<Ask, CallOutput, Fault> for Rule {
             ask.refusals = ask.refusals.saturating_add(1);
         } else {
             ask.attempt = ask.attempt.saturating_add(1);
+            ask.avoided.clone_from(&fault.at);
         }
         let record = ask.record.clone();
         let failure = fault.failure.clone();
@@ -139,7 +170,7 @@ mod tests {
     fn rule(side_effect: SideEffect, idempotency: Idempotency) -> Rule {
         let mut spec = spec("look", side_effect);
         spec.idempotency = idempotency;
-        Rule::new(&spec)
+        Rule::new(Arc::new(Pool::new(Arc::new(spec), Arc::default())))
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The layer that finds an instance for an attempt: the least busy of the ready ones that offer
-//! the tool at this digest, ties at random. While there is none it waits, in a queue of bounded
+//! The layer that finds an instance for an attempt: of two drawn by weight among the ready ones that
+//! offer the tool at this digest, the one that is less busy (the power of two choices). What fails
+//! again and again is left out for a while. While there is none it waits, in a queue of bounded
 //! length, until shortly before the deadline, so that the reason given is the true one.
 
 use std::{
@@ -18,15 +19,18 @@ use uuid::Uuid;
 
 use super::{
     attempt::{Ask, Attempt, Fault},
-    fault::CONNECT_FAILED,
-    instance::{Bell, Instance, Place},
+    ejection::{Stand, Went},
+    fault::{CONNECT_FAILED, MISMATCH},
+    instance::{Bell, Instance},
     luck,
-    stack::KEPT,
+    member::{Member, Seat},
+    stack::{KEPT, TOO_LARGE},
 };
 use crate::tool::{CallOutput, Failure, FailureClass, ToolSpec};
 
-/// Calls that may wait for an instance of one tool.
-const QUEUE: usize = 64;
+/// Calls that may wait for an instance of one tool. PROTOCOL has 64; a call that waits costs a few
+/// kilobytes and one that is refused costs an answer, so that here are more.
+const QUEUE: usize = 1024;
 /// Longest time one attempt may take, whatever the tool declares.
 const POLICY_CAP: Duration = Duration::from_secs(60);
 
@@ -36,19 +40,22 @@ pub(crate) struct Pool {
     spec: Arc<ToolSpec>,
     bell: Arc<Bell>,
     queue: Semaphore,
+    /// Held by the call whose turn it is to take a seat; the others stand in line behind it.
+    turn: tokio::sync::Mutex<()>,
     inside: Mutex<Inside>,
 }
 
 #[derive(Debug, Default)]
 struct Inside {
-    instances: Vec<Arc<Instance>>,
+    members: Vec<Arc<Member>>,
     last_failure: Option<Failure>,
 }
 
 impl Pool {
     /// An empty pool.
     pub(crate) fn new(spec: Arc<ToolSpec>, bell: Arc<Bell>) -> Self {
-        Self { spec, bell, queue: Semaphore::new(QUEUE), inside: Mutex::default() }
+        let (queue, turn) = (Semaphore::new(QUEUE), tokio::sync::Mutex::default());
+        Self { spec, bell, queue, turn, inside: Mutex::default() }
     }
 
     /// The tool.
@@ -58,28 +65,28 @@ impl Pool {
 
     /// Adds an instance.
     pub(crate) fn join(&self, instance: Arc<Instance>) {
-        self.lock().instances.push(instance);
+        let member = Arc::new(Member::new(instance, self.spec.rate_limit));
+        self.lock().members.push(member);
     }
 
     /// Takes one out, and tells whether any is left.
     pub(crate) fn leave(&self, instance: &Arc<Instance>) -> bool {
         let mut inside = self.lock();
-        inside.instances.retain(|held| !Arc::ptr_eq(held, instance));
-        !inside.instances.is_empty()
+        inside.members.retain(|held| !Arc::ptr_eq(&held.instance, instance));
+        !inside.members.is_empty()
     }
 
     /// Instances that take calls now.
     pub(crate) fn ready(&self, now: Instant) -> usize {
-        let tool = &self.spec.id.tool;
-        self.lock().instances.iter().filter(|one| one.ready_for(tool, now)).count()
+        self.standing(now).len()
     }
 
-    /// Whether an instance takes calls now that has not just been unreachable.
-    fn has_sound_one(&self) -> bool {
-        let (tool, now) = (&self.spec.id.tool, Instant::now());
-        let sound =
-            |one: &Arc<Instance>| one.burden(tool, now).is_some_and(|(shunned, _)| !shunned);
-        self.lock().instances.iter().any(sound)
+    /// Whether an instance takes calls now that is not ejected, `other` than this one.
+    pub(crate) fn has_sound_one(&self, other: &str) -> bool {
+        let sound = |(member, stand): &(Arc<Member>, Stand)| {
+            *stand != Stand::Out && member.instance.id != other
+        };
+        self.standing(Instant::now()).iter().any(sound)
     }
 
     /// The most recent failure of a call that was sent.
@@ -87,65 +94,83 @@ impl Pool {
         self.lock().last_failure.clone()
     }
 
-    fn note(&self, failure: Failure) {
-        self.lock().last_failure = Some(failure);
-    }
-
-    /// The best place there is now.
-    fn pick(&self) -> Option<Place> {
-        loop {
-            let best = self.best()?;
-            // Calls to other tools of the instance may have taken the last place since.
-            if let Some(place) = best.take() {
-                return Some(place);
-            }
-        }
-    }
-
-    fn best(&self) -> Option<Arc<Instance>> {
-        let now = Instant::now();
+    /// Those that take calls, each with how it stands.
+    fn standing(&self, now: Instant) -> Vec<(Arc<Member>, Stand)> {
         let tool = &self.spec.id.tool;
         let inside = self.lock();
-        let mut best: Option<(bool, u32)> = None;
-        let mut equals = Vec::new();
-        for instance in &inside.instances {
-            let Some(burden) = instance.burden(tool, now) else { continue };
-            if best.is_none_or(|best| burden < best) {
-                best = Some(burden);
-                equals.clear();
-            }
-            if best == Some(burden) {
-                equals.push(Arc::clone(instance));
-            }
-        }
-        drop(inside);
-        drawn(equals)
+        let ready = inside.members.iter();
+        ready.filter_map(|one| Some((Arc::clone(one), one.stand(tool, now)?))).collect()
     }
 
-    /// A place, waited for until shortly before `deadline`.
-    async fn place(&self, deadline: Instant) -> Result<Place, Fault> {
-        if let Some(place) = self.pick() {
-            return Ok(place);
+    /// Notes how a call went. At most half of the instances may be ejected at once.
+    fn note(&self, member: &Member, result: &Result<CallOutput, Fault>) {
+        let now = Instant::now();
+        let mut inside = self.lock();
+        if let Err(fault) = result {
+            inside.last_failure = Some(fault.failure.clone());
+        }
+        let out = inside.members.iter().filter(|one| one.is_out(now)).count();
+        let may_leave = 2 * (out + 1) <= inside.members.len();
+        drop(inside);
+        let wire_broke = result.as_ref().is_err_and(|fault| fault.broken_wire);
+        member.note(went(result), wire_broke, may_leave);
+    }
+
+    /// The best seat there is now, elsewhere than at `avoided` where that can be.
+    fn pick(&self, avoided: Option<&str>) -> Result<Option<Seat>, Failure> {
+        let now = Instant::now();
+        let mut standing = self.standing(now);
+        if standing.iter().any(|(_, stand)| *stand != Stand::Out) {
+            standing.retain(|(_, stand)| *stand != Stand::Out);
+        }
+        if standing.iter().any(|(one, _)| avoided != Some(one.instance.id.as_str())) {
+            standing.retain(|(one, _)| avoided != Some(one.instance.id.as_str()));
+        }
+        let free = standing.into_iter().filter_map(|(one, _)| Some((one.load()?, one)));
+        let mut free: Vec<(f64, Arc<Member>)> = free.collect();
+        let mut limited: Option<Failure> = None;
+        while let Some(best) = less_busy(&mut free) {
+            match best.take(now) {
+                Ok(Some(seat)) => return Ok(Some(seat)),
+                // Others were quicker.
+                Ok(None) => {}
+                Err(refused) => {
+                    if limited.as_ref().is_none_or(|held| refused.retry_after < held.retry_after) {
+                        limited = Some(refused);
+                    }
+                }
+            }
+        }
+        limited.map_or(Ok(None), Err)
+    }
+
+    /// A seat, waited for until shortly before `deadline`.
+    async fn seat(&self, deadline: Instant, avoided: Option<&str>) -> Result<Seat, Fault> {
+        // Nobody is overtaken.
+        if let Ok(_turn) = self.turn.try_lock()
+            && let Some(seat) = self.pick(avoided)?
+        {
+            return Ok(seat);
         }
         let Ok(_waits) = self.queue.try_acquire() else {
             return Err(self.nobody("more calls wait for one than may wait"));
         };
         let waiting = async {
+            let _turn = self.turn.lock().await;
             loop {
                 let woken = self.bell.place();
                 tokio::pin!(woken);
                 // Listening begins before looking, so that no change is missed between the two.
                 woken.as_mut().enable();
-                if let Some(place) = self.pick() {
-                    return place;
+                if let Some(seat) = self.pick(avoided)? {
+                    return Ok::<_, Failure>(seat);
                 }
                 woken.await;
             }
         };
         let until = deadline.checked_sub(KEPT).unwrap_or(deadline);
-        timeout_at(until, waiting)
-            .await
-            .map_err(|_| self.nobody("none became ready, or free, in the time allowed"))
+        let seat = timeout_at(until, waiting).await;
+        Ok(seat.map_err(|_| self.nobody("none became ready, or free, in the time allowed"))??)
     }
 
     fn nobody(&self, why: &str) -> Fault {
@@ -158,11 +183,51 @@ impl Pool {
     }
 }
 
-fn drawn(mut equals: Vec<Arc<Instance>>) -> Option<Arc<Instance>> {
-    let count = u32::try_from(equals.len()).unwrap_or(u32::MAX);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a u32")]
-    let at = (luck::share() * f64::from(count)) as usize;
-    (at < equals.len()).then(|| equals.swap_remove(at))
+/// What the end of a call tells about the replica that made it.
+fn went(result: &Result<CallOutput, Fault>) -> Went {
+    use FailureClass as C;
+    let Err(fault) = result else { return Went::Well };
+    match fault.failure.class {
+        _ if fault.failure.reason == TOO_LARGE => Went::Well,
+        C::Transient | C::Timeout | C::Bug => Went::Badly,
+        // It may be called before it has read what its tools are called.
+        C::Config if fault.failure.reason == MISMATCH => Went::Untold,
+        C::Config => Went::Hopeless,
+        C::InvalidArgument | C::NotFound | C::Permission => Went::Well,
+        // Of what is behind it all replicas see the same.
+        C::External | C::RateLimited | C::Cancelled => Went::Untold,
+    }
+}
+
+/// Takes out the less busy of two that are drawn by weight.
+fn less_busy(free: &mut Vec<(f64, Arc<Member>)>) -> Option<Arc<Member>> {
+    let (load, one) = drawn(free)?;
+    match drawn(free) {
+        Some((other_load, other)) if other_load < load => {
+            free.push((load, one));
+            Some(other)
+        }
+        Some(other) => {
+            free.push(other);
+            Some(one)
+        }
+        None => Some(one),
+    }
+}
+
+/// Takes one out by weight.
+fn drawn(free: &mut Vec<(f64, Arc<Member>)>) -> Option<(f64, Arc<Member>)> {
+    let weight = |(_, member): &(f64, Arc<Member>)| f64::from(member.instance.weight);
+    let mut at = luck::share() * free.iter().map(weight).sum::<f64>();
+    let mut chosen = free.len().checked_sub(1)?;
+    for (index, one) in free.iter().enumerate() {
+        at -= weight(one);
+        if at < 0.0 {
+            chosen = index;
+            break;
+        }
+    }
+    Some(free.swap_remove(chosen))
 }
 
 /// Turns an [`Ask`] into an [`Attempt`] at an instance.
@@ -209,26 +274,26 @@ where
     fn call(&mut self, ask: Ask) -> Self::Future {
         let (pool, inner) = (Arc::clone(&self.pool), self.inner.clone());
         Box::pin(async move {
-            let place = Arc::new(pool.place(ask.cx.deadline).await?);
+            let seat = pool.seat(ask.cx.deadline, ask.avoided.as_deref()).await?;
+            let seat = Arc::new(seat);
             let left = ask.cx.deadline.saturating_duration_since(Instant::now());
             let timeout = pool.spec().timeout.min(POLICY_CAP).min(left.saturating_sub(KEPT));
             if timeout.is_zero() {
                 let said = format!("too little time was left to ask {}", pool.spec().id);
                 return Err(Failure::ours(FailureClass::Timeout, "DEADLINE_EXCEEDED", said).into());
             }
-            let (call_id, held) = (Uuid::new_v4(), Arc::clone(&place));
-            let attempt = Attempt { ask, call_id, place: held, timeout };
-            let instance = place.instance();
-            attempt.ask.record.started(attempt.call_id, attempt.ask.attempt, &instance.id).await;
+            let (call_id, held) = (Uuid::new_v4(), Arc::clone(&seat));
+            let attempt = Attempt { ask, call_id, seat: held, timeout };
+            let at = seat.instance();
+            attempt.ask.record.started(attempt.call_id, attempt.ask.attempt, &at.id).await;
             let mut result = inner.oneshot(attempt).await;
-            let broken_wire = result.as_ref().is_err_and(|fault| fault.broken_wire);
-            instance.note(result.is_err(), broken_wire, Instant::now());
+            pool.note(seat.member(), &result);
             if let Err(fault) = &mut result {
+                fault.at = Some(at.id.clone());
                 // An instance that is gone says nothing about the tool while another is there.
-                if fault.failure.reason == CONNECT_FAILED && pool.has_sound_one() {
+                if fault.failure.reason == CONNECT_FAILED && pool.has_sound_one("") {
                     fault.sent = false;
                 }
-                pool.note(fault.failure.clone());
             }
             result
         })

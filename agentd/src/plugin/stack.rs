@@ -7,14 +7,16 @@
 //! headers; here the innermost service reads the whole stream before it answers.
 
 use std::{
-    num::NonZeroU32,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::time::{sleep, sleep_until};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, sleep_until},
+};
 use tower::{
     Layer, Service, ServiceBuilder, ServiceExt as _,
     limit::ConcurrencyLimitLayer,
@@ -31,7 +33,7 @@ use super::{
 use crate::{
     guard::{
         breaker::{Breaker, BreakerLayer, Outcome},
-        rate::RateLayer,
+        rate::{Bucket, RateLayer},
     },
     tool::{CallOutput, Effects, Failure, FailureClass, SideEffect, ToolSpec},
 };
@@ -44,21 +46,25 @@ pub(crate) const GRACE: Duration = Duration::from_millis(250);
 /// Time before the deadline at which the last attempt is over, its grace included: what hangs is
 /// told as hanging, and a missing instance as missing.
 pub(crate) const KEPT: Duration = GRACE.saturating_add(Duration::from_millis(50));
-/// Attempts at one tool in flight at once when it declares no ceiling.
-const CONCURRENT: u32 = 8;
 
 /// The stack over `pool`, ending in `client`.
-pub(crate) fn build<C>(pool: Arc<Pool>, breaker: Breaker, client: C) -> ToolStack
+///
+/// `bucket` is that of a rate that all instances share.
+pub(crate) fn build<C>(
+    pool: Arc<Pool>,
+    (breaker, bucket): (Breaker, Option<Bucket>),
+    client: C,
+) -> ToolStack
 where
     C: Service<Attempt, Response = CallOutput, Error = Fault> + Clone + Send + Sync + 'static,
     C::Future: Send + Unpin,
 {
     let spec = Arc::clone(pool.spec());
-    let limit = spec.rate_limit;
-    let concurrent = limit
-        .and_then(|limit| NonZeroU32::new(limit.max_concurrent))
-        .map_or(CONCURRENT, NonZeroU32::get);
-    let concurrent = usize::try_from(concurrent).unwrap_or(usize::MAX);
+    // What each instance has for itself is kept where instances are chosen.
+    let shared = spec.rate_limit.filter(|limit| limit.shared);
+    let concurrent = shared.map_or(0, |limit| limit.max_concurrent);
+    let concurrent = usize::try_from(concurrent).ok().filter(|most| *most > 0);
+    let concurrent = concurrent.unwrap_or(Semaphore::MAX_PERMITS);
     let stack = ServiceBuilder::new()
         // Record: closes what is open when the call is over, so that each attempt ends once.
         .layer(RecordLayer)
@@ -67,11 +73,12 @@ where
         // Deadline of the whole: bounds waiting, retries and attempts together.
         .layer(BoundLayer::new(deadline))
         // Retry: only what may be repeated, with backoff, inside the deadline.
-        .layer(RetryLayer::new(Rule::new(&spec)))
-        // Concurrency: caps attempts in flight, not calls asked; a pausing call holds no place.
+        .layer(RetryLayer::new(Rule::new(Arc::clone(&pool))))
+        // Concurrency, where instances share a ceiling: caps attempts in flight, not calls asked; a
+        // pausing call holds no place.
         .layer(ConcurrencyLimitLayer::new(concurrent))
         // Rate: every attempt pays a token, and is refused at once when there is none.
-        .layer(option_layer(limit.map(RateLayer::new)))
+        .layer(option_layer(bucket.map(RateLayer::new)))
         // Breaker: sees attempts, so that retries do not hide a dying tool.
         .layer(BreakerLayer::new(breaker, health))
         // Instance: the least busy one that is ready; waits for one, bounded.

@@ -1,20 +1,22 @@
 //! The check of one tool's descriptor. A refusal carries all violations; advice that is no reason
 //! to refuse comes as warnings.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use agent_proto::tool::v1 as pb;
 use serde_json::Value;
 
 use super::{violation, word};
 use crate::{
-    plugin::{digest, semver::Version},
+    plugin::{
+        digest,
+        schema::{Contract, MAX_SCHEMA},
+        semver::Version,
+    },
     reasoner::catalogue::Catalogue,
     tool::{Failure, FailureClass, ToolRef, Violation},
 };
 
-/// Largest schema or template, in bytes.
-const MAX_SCHEMA: usize = 64 * 1024;
 /// Longest description, in bytes.
 const MAX_DESCRIPTION: usize = 2 * 1024;
 /// What a template may speak of.
@@ -28,6 +30,8 @@ pub(crate) struct Checked {
     pub(crate) id: ToolRef,
     /// As declared, with its version filled in.
     pub(crate) descriptor: pb::ToolDescriptor,
+    /// What it promises of arguments and results; none when that cannot be read.
+    pub(crate) contract: Option<Arc<Contract>>,
     /// Why it is refused.
     pub(crate) rejection: Option<Failure>,
     /// Advice.
@@ -68,6 +72,8 @@ fn check(plugin: &str, mut descriptor: pb::ToolDescriptor) -> Checked {
         "1.0.0".clone_into(&mut descriptor.version);
     }
     let mut wrong = violations(&descriptor);
+    let contract = Contract::read(&descriptor.input_schema_json, &descriptor.output_schema_json);
+    let contract = contract.map_err(|faults| wrong.extend(faults)).ok().map(Arc::new);
     let digest = digest::tool(&descriptor).unwrap_or_else(|_| {
         let said = "has numbers or text without a canonical JSON form";
         wrong.push(violation("descriptor", "NOT_CANONICAL", said));
@@ -79,7 +85,7 @@ fn check(plugin: &str, mut descriptor: pb::ToolDescriptor) -> Checked {
         version: descriptor.version.clone(),
         digest,
     };
-    let mut checked = Checked { id, descriptor, rejection: None, warnings: Vec::new() };
+    let mut checked = Checked { id, descriptor, contract, rejection: None, warnings: Vec::new() };
     if !wrong.is_empty() {
         checked.reject(wrong);
     }
@@ -104,8 +110,6 @@ fn violations(descriptor: &pb::ToolDescriptor) -> Vec<Violation> {
         let said = format!("has more than {MAX_DESCRIPTION} bytes");
         wrong.push(violation("description", "TOO_LONG", &said));
     }
-    schema(&descriptor.input_schema_json, "input_schema_json", &mut wrong);
-    schema(&descriptor.output_schema_json, "output_schema_json", &mut wrong);
     for (at, applies) in descriptor.applies.iter().enumerate() {
         let field = format!("applies[{at}].arguments_template_json");
         template(&applies.arguments_template_json, &field, &mut wrong);
@@ -121,30 +125,6 @@ fn too_large(text: &str, field: &str, wrong: &mut Vec<Violation>) -> bool {
         wrong.push(violation(field, "TOO_LARGE", &said));
     }
     large
-}
-
-fn schema(text: &str, field: &str, wrong: &mut Vec<Violation>) {
-    if text.is_empty() || too_large(text, field, wrong) {
-        return;
-    }
-    match serde_json::from_str::<Value>(text) {
-        Err(error) => {
-            let said = format!("is not JSON (line {}, column {})", error.line(), error.column());
-            wrong.push(violation(field, "NOT_JSON", &said));
-        }
-        Ok(Value::Object(root)) => {
-            // Arguments are an object always; results may be anything.
-            let object = root.get("type").and_then(Value::as_str) == Some("object");
-            if field == "input_schema_json" && !object {
-                let said = "the root of the schema needs \"type\": \"object\"";
-                wrong.push(violation(field, "ROOT_NOT_OBJECT", said));
-            }
-        }
-        Ok(_) => {
-            let said = "is not a JSON Schema: its root is not an object";
-            wrong.push(violation(field, "ROOT_NOT_OBJECT", said));
-        }
-    }
 }
 
 fn template(text: &str, field: &str, wrong: &mut Vec<Violation>) {

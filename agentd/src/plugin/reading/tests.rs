@@ -35,7 +35,8 @@ fn fact(name: &str) -> pb::Observation {
 /// The last word, or the rule that was broken. `sequence` numbers the updates.
 fn read(updates: Vec<Update>, sequence: fn(i32) -> i32) -> Result<CallOutput, Failure> {
     let spec = spec("look", SideEffect::ReadOnly);
-    let mut reading = Reading::new(&spec, keep);
+    let contract = Contract::read("", r#"{"type":["object","array","number"]}"#).unwrap();
+    let mut reading = Reading::new(&spec, &contract, keep);
     for (at, update) in (1..).zip(updates) {
         let message = pb::CallResponse { sequence: sequence(at), update: Some(update) };
         if let Said::Last(last) = reading.take(message)? {
@@ -119,7 +120,8 @@ fn a_result_that_is_too_large_is_cut_and_told_and_is_no_failure() {
 #[test]
 fn progress_that_does_not_grow_is_left_out() {
     let spec = spec("look", SideEffect::ReadOnly);
-    let mut reading = Reading::new(&spec, keep);
+    let contract = Contract::read("", r#"{"type":["object","array","number"]}"#).unwrap();
+    let mut reading = Reading::new(&spec, &contract, keep);
     let told: Vec<Option<f64>> = [1.0, 1.0, 0.5, f64::NAN, 2.0, 9.0]
         .into_iter()
         .filter_map(|done| {
@@ -136,7 +138,8 @@ fn progress_that_does_not_grow_is_left_out() {
 #[test]
 fn an_arm_that_is_not_known_is_skipped_and_a_failure_keeps_its_class() {
     let spec = spec("look", SideEffect::ReadOnly);
-    let mut reading = Reading::new(&spec, keep);
+    let contract = Contract::read("", r#"{"type":["object","array","number"]}"#).unwrap();
+    let mut reading = Reading::new(&spec, &contract, keep);
     let unknown = pb::CallResponse { sequence: 1, update: None };
     assert!(matches!(reading.take(unknown).unwrap(), Said::Nothing));
     let failure =
@@ -144,4 +147,24 @@ fn an_arm_that_is_not_known_is_skipped_and_a_failure_keeps_its_class() {
     let last = pb::CallResponse { sequence: 2, update: Some(Update::Failure(failure)) };
     let Said::Last(Err(failure)) = reading.take(last).unwrap() else { panic!("no last word") };
     assert_eq!((failure.class, failure.effects), (FailureClass::NotFound, Effects::None));
+}
+
+#[test]
+fn a_result_that_breaks_its_own_schema_is_a_gap_and_blinds_nobody() {
+    let said = |truncated| {
+        read(
+            vec![Update::Result(pb::CallResult {
+                result_json: "\"text\"".to_owned(),
+                truncated,
+                observations: vec![fact("a")],
+                ..pb::CallResult::default()
+            })],
+            |_| 0,
+        )
+        .unwrap()
+    };
+    let output = said(false);
+    assert_eq!((output.result_json.as_str(), output.observations.len()), ("\"text\"", 1));
+    assert_eq!(output.gaps[0].failure.reason, "OUTPUT_SCHEMA");
+    assert!(said(true).gaps.is_empty(), "what was cut keeps no form");
 }

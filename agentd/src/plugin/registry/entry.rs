@@ -14,24 +14,29 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Error;
 use crate::{
-    guard::breaker::{self, Breaker},
+    guard::{
+        breaker::{self, Breaker},
+        rate::Bucket,
+    },
     plugin::{
         admission::descriptor::Checked,
         client::Client,
         instance::{Bell, Instance, Readiness},
         route::Pool,
+        schema::Contract,
         semver::Version,
         stack::{self, ToolStack},
         wire::spec::tool_spec,
     },
     reasoner::catalogue::{Catalogue, guest::Guest},
-    tool::{Failure, FailureClass, ToolRef, ToolSpec},
+    tool::{Failure, FailureClass, RateLimit, ToolRef, ToolSpec},
 };
 
 /// One tool at one version and digest.
 #[derive(Debug)]
 pub(crate) struct Offer {
     descriptor: Arc<pb::ToolDescriptor>,
+    contract: Arc<Contract>,
     pool: Arc<Pool>,
     breaker: Breaker,
     stack: ToolStack,
@@ -47,9 +52,14 @@ pub(super) struct Placed {
     _health: AbortOnDropHandle<()>,
 }
 
+/// Rates that all instances of a tool share, by plugin and tool: versions that stand side by side
+/// ask the same backend.
+type Buckets = BTreeMap<(String, String), (RateLimit, Bucket)>;
+
 /// All that is registered.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    buckets: Buckets,
     instances: BTreeMap<String, Placed>,
     tools: BTreeMap<ToolRef, Arc<Offer>>,
     /// Signals and causes in force, until somebody comes or goes.
@@ -61,17 +71,28 @@ pub(super) struct State {
 // === impl Offer ===
 
 impl Offer {
-    fn new(tool: &Checked, bell: &Arc<Bell>) -> Self {
-        let spec = Arc::new(tool_spec(tool.id.clone(), &tool.descriptor));
+    fn new(
+        spec: ToolSpec,
+        (tool, contract): (&Checked, &Arc<Contract>),
+        bucket: Option<Bucket>,
+        bell: &Arc<Bell>,
+    ) -> Self {
+        let spec = Arc::new(spec);
         let pool = Arc::new(Pool::new(spec, Arc::clone(bell)));
         let breaker = Breaker::new(breaker::Config::default());
-        let stack = stack::build(Arc::clone(&pool), breaker.clone(), Client);
-        Self { descriptor: Arc::new(tool.descriptor.clone()), pool, breaker, stack }
+        let stack = stack::build(Arc::clone(&pool), (breaker.clone(), bucket), Client);
+        let descriptor = Arc::new(tool.descriptor.clone());
+        Self { descriptor, contract: Arc::clone(contract), pool, breaker, stack }
     }
 
     /// The tool as the daemon reads it.
     pub(crate) fn spec(&self) -> &Arc<ToolSpec> {
         self.pool.spec()
+    }
+
+    /// What it promises of arguments and results.
+    pub(crate) fn contract(&self) -> &Arc<Contract> {
+        &self.contract
     }
 
     /// As its plugin declared it.
@@ -98,6 +119,20 @@ impl Offer {
     fn rank(&self) -> (bool, Option<Version>) {
         (self.descriptor.deprecation.is_empty(), self.descriptor.version.parse().ok())
     }
+}
+
+/// The bucket of a tool whose instances share one rate.
+fn shared_bucket(buckets: &mut Buckets, spec: &ToolSpec) -> Option<Bucket> {
+    let limit = spec.rate_limit.filter(|limit| limit.shared)?;
+    let name = (spec.id.plugin.clone(), spec.id.tool.clone());
+    if let Some((held, bucket)) = buckets.get(&name)
+        && *held == limit
+    {
+        return Some(bucket.clone());
+    }
+    let bucket = Bucket::new(limit)?;
+    buckets.insert(name, (limit, bucket.clone()));
+    Some(bucket)
 }
 
 // === impl Placed ===
@@ -157,9 +192,16 @@ impl State {
 
     /// `instance` offers `tool`.
     pub(super) fn offer(&mut self, tool: &Checked, instance: &Arc<Instance>, bell: &Arc<Bell>) {
+        // What cannot be checked was refused before.
+        let Some(contract) = &tool.contract else { return };
+        let buckets = &mut self.buckets;
         self.tools
             .entry(tool.id.clone())
-            .or_insert_with(|| Arc::new(Offer::new(tool, bell)))
+            .or_insert_with(|| {
+                let spec = tool_spec(tool.id.clone(), &tool.descriptor);
+                let bucket = shared_bucket(buckets, &spec);
+                Arc::new(Offer::new(spec, (tool, contract), bucket, bell))
+            })
             .pool
             .join(Arc::clone(instance));
     }
@@ -215,6 +257,10 @@ impl State {
         for tool in &instance.offers {
             if self.tools.get(tool).is_some_and(|offer| !offer.pool.leave(instance)) {
                 self.tools.remove(tool);
+                let name = |id: &ToolRef| (id.plugin.clone(), id.tool.clone());
+                if !self.tools.keys().any(|left| name(left) == name(tool)) {
+                    self.buckets.remove(&name(tool));
+                }
             }
         }
     }

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::plugin::instance::Line;
+use crate::plugin::{instance::Line, schema::Contract};
 use crate::{
     guard::{breaker, policy::tests as policy},
     plugin::{
@@ -40,6 +40,8 @@ enum Does {
     Hangs,
     /// Cannot be reached at instance "i", and succeeds at others.
     Gone,
+    /// Fails at instance "i", and succeeds at others.
+    WorksElsewhere,
 }
 
 /// A client that plays a script, then repeats its last line.
@@ -49,12 +51,14 @@ struct Script {
     sent: Arc<AtomicU32>,
     running: Arc<AtomicU32>,
     most: Arc<AtomicU32>,
+    /// The instance of each attempt.
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Script {
     fn new(lines: &[Does]) -> Self {
-        let (sent, running, most) = Default::default();
-        Self { lines: lines.into(), sent, running, most }
+        let (sent, running, most, asked) = Default::default();
+        Self { lines: lines.into(), sent, running, most, asked }
     }
 
     fn sent(&self) -> u32 {
@@ -76,7 +80,9 @@ impl Service<Attempt> for Script {
         let line = self.lines[at.min(self.lines.len() - 1)];
         let script = self.clone();
         Box::pin(async move {
-            let at_first = attempt.place.instance().id == "i";
+            let id = attempt.seat.instance().id.clone();
+            let at_first = id == "i";
+            script.asked.lock().unwrap().push(id);
             let _attempt = attempt;
             let running = script.running.fetch_add(1, Ordering::Relaxed) + 1;
             script.most.fetch_max(running, Ordering::Relaxed);
@@ -92,7 +98,10 @@ impl Service<Attempt> for Script {
                     crate::plugin::fault::CONNECT_FAILED,
                     "no route",
                 ))),
-                Does::Gone => Ok(CallOutput::default()),
+                Does::WorksElsewhere if at_first => {
+                    Err(Fault::sent(Failure::ours(FailureClass::Transient, "SCRIPT", "as told")))
+                }
+                Does::Gone | Does::WorksElsewhere => Ok(CallOutput::default()),
             };
             script.running.fetch_sub(1, Ordering::Relaxed);
             result
@@ -113,6 +122,14 @@ struct Rig {
 
 /// An instance of the tool's plugin that serves.
 fn instance(id: &str, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Instance> {
+    made(id, 100, spec, bell)
+}
+
+fn weighted(id: &str, weight: u32, spec: &Arc<ToolSpec>) -> Arc<Instance> {
+    made(id, weight, spec, Arc::default())
+}
+
+fn made(id: &str, weight: u32, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Instance> {
     let made = Made {
         id: id.to_owned(),
         plugin: spec.id.plugin.clone(),
@@ -123,6 +140,7 @@ fn instance(id: &str, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Instance> {
             authorization: None,
         },
         max_calls: 100,
+        weight,
         offers: vec![spec.id.clone()],
         catalog_digest: String::new(),
     };
@@ -146,7 +164,8 @@ impl Rig {
         pool.join(Arc::clone(&instance));
         let script = Script::new(lines);
         let breaker = Breaker::new(breaker::Config::default());
-        let stack = build(Arc::clone(&pool), breaker, script.clone());
+        let shared = spec.rate_limit.filter(|limit| limit.shared).and_then(Bucket::new);
+        let stack = build(Arc::clone(&pool), (breaker, shared), script.clone());
         let (updates, told) = mpsc::channel(1000);
         let (cancel, told) = (CancellationToken::new(), Mutex::new(told));
         Self { stack, spec, pool, instance, script, cancel, updates, told }
@@ -162,12 +181,14 @@ impl Rig {
             environment: String::new(),
         };
         let ask = Ask {
+            contract: Arc::new(Contract::read("", "").unwrap()),
             call: Arc::new(policy::call(&self.spec)),
             spec: Arc::clone(&self.spec),
             record: Record::new(cx.updates.clone()),
             cx: Arc::new(cx),
             attempt: 1,
             refusals: 0,
+            avoided: None,
             redact: keep,
             ear: Ear::default(),
         };
@@ -237,6 +258,7 @@ async fn halt_drops_a_running_attempt_and_ends_a_pause() {
 async fn the_deadline_bounds_attempts_pauses_and_waiting_together() {
     let rig = Rig::with(&[TRANSIENT], |spec| {
         spec.retry = Retry {
+            classes: Vec::new(),
             max_attempts: 99,
             initial_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_millis(100),
@@ -257,6 +279,7 @@ async fn the_deadline_bounds_waiting_for_the_concurrency_limit() {
             period: Duration::from_secs(1),
             burst: 1000,
             max_concurrent: 1,
+            shared: true,
         });
     });
     let (first, second) = tokio::join!(rig.call(60_000), async {
@@ -270,11 +293,82 @@ async fn the_deadline_bounds_waiting_for_the_concurrency_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_most_eight_attempts_run_at_once_and_all_get_their_turn() {
-    let rig = Rig::with(&[Does::Works(100)], |spec| spec.timeout = Duration::from_secs(9));
-    let results = join_all((0..40).map(|_| rig.call(60_000))).await;
-    assert!(results.iter().all(Result::is_ok));
-    assert_eq!((rig.script.sent(), rig.script.most.load(Ordering::Relaxed)), (40, 8));
+async fn no_more_run_at_once_than_a_tool_allows_and_all_get_their_turn() {
+    for (shared, most) in [(true, 8), (false, 16)] {
+        let rig = Rig::with(&[Does::Works(100)], |spec| {
+            spec.timeout = Duration::from_secs(9);
+            let period = Duration::from_secs(1);
+            spec.rate_limit =
+                Some(RateLimit { calls: 0, period, burst: 0, max_concurrent: 8, shared });
+        });
+        // Of two instances each has its own ceiling, unless they share one.
+        rig.pool.join(instance("other", &rig.spec, Arc::default()));
+        let results = join_all((0..40).map(|_| rig.call(60_000))).await;
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!((rig.script.sent(), rig.script.most.load(Ordering::Relaxed)), (40, most));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_that_is_not_shared_is_that_of_each_instance() {
+    for (shared, passed) in [(true, 1), (false, 3)] {
+        let rig = Rig::with(&[Does::Works(1)], |spec| {
+            let period = Duration::from_secs(10);
+            spec.rate_limit =
+                Some(RateLimit { calls: 1, period, burst: 0, max_concurrent: 0, shared });
+        });
+        for id in ["second", "third"] {
+            rig.pool.join(instance(id, &rig.spec, Arc::default()));
+        }
+        let results = join_all((0..9).map(|_| rig.reason_or_ok(400))).await;
+        let ok = results.iter().filter(|said| *said == "OK").count();
+        assert_eq!(ok, passed, "{results:?}");
+        assert!(results.contains(&"RATE_LIMITED".to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_defect_of_one_instance_is_tried_once_at_another_and_none_where_there_is_no_other() {
+    let rig = Rig::new(&[Does::Fails(FailureClass::Bug), Does::Works(1)]);
+    assert_eq!(rig.reason(9000).await, "SCRIPT");
+    rig.pool.join(instance("other", &rig.spec, Arc::default()));
+    let rig = Rig::new(&[Does::Fails(FailureClass::Bug), Does::Works(1)]);
+    rig.pool.join(instance("other", &rig.spec, Arc::default()));
+    assert!(rig.call(9000).await.is_ok());
+    let asked = rig.script.asked.lock().unwrap().clone();
+    assert_ne!(asked[0], asked[1], "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_fails_again_and_again_is_left_out_and_tried_again_and_never_all_of_them()
+{
+    let rig = Rig::new(&[Does::WorksElsewhere]);
+    for id in ["second", "third"] {
+        rig.pool.join(instance(id, &rig.spec, Arc::default()));
+    }
+    for _ in 0..60 {
+        let _ = rig.call(9000).await;
+    }
+    let at_first = || rig.script.asked.lock().unwrap().iter().filter(|id| *id == "i").count();
+    assert_eq!(at_first(), 3, "three in a row are enough");
+    advance(Duration::from_secs(5)).await;
+    for _ in 0..60 {
+        let _ = rig.call(9000).await;
+    }
+    assert_eq!(at_first(), 4, "one trial");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_go_to_instances_by_their_weight_and_by_how_busy_they_are() {
+    let rig = Rig::with(&[Does::Works(50)], |spec| spec.timeout = Duration::from_secs(9));
+    rig.pool.join(weighted("heavy", 300, &rig.spec));
+    for _ in 0..25 {
+        let results = join_all((0..16).map(|_| rig.call(60_000))).await;
+        assert!(results.iter().all(Result::is_ok));
+    }
+    let asked = rig.script.asked.lock().unwrap().clone();
+    let heavy = asked.iter().filter(|id| *id == "heavy").count();
+    assert!((270..=330).contains(&heavy), "{heavy} of 400 went to the one with 3 of 4 shares");
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,6 +379,7 @@ async fn calls_beyond_the_rate_wait_in_the_retry_and_are_all_made_in_time() {
             period: Duration::from_secs(1),
             burst: 0,
             max_concurrent: 0,
+            shared: true,
         });
     });
     let started = Instant::now();

@@ -105,15 +105,20 @@ fn retry(given: &pb::RetryPolicy) -> Retry {
         initial_backoff,
         max_backoff: longest.clamp(initial_backoff, MAX_BACKOFF),
         multiplier: if grows { given.backoff_multiplier } else { usual.multiplier },
+        classes: given.retryable_classes().filter_map(super::class_from).collect(),
     }
 }
 
 fn rate_limit(given: &pb::RateLimit) -> RateLimit {
+    let max_concurrent = count(given.max_concurrent);
+    // One that says nothing at all is read strictly.
+    let only_at_once = given.calls == 0 && max_concurrent > 0;
     RateLimit {
-        calls: count(given.calls).max(1),
+        calls: if only_at_once { 0 } else { count(given.calls).max(1) },
         period: positive(given.period.as_ref()).unwrap_or(Duration::from_secs(1)),
         burst: count(given.burst),
-        max_concurrent: count(given.max_concurrent),
+        max_concurrent,
+        shared: given.shared_across_instances,
     }
 }
 
