@@ -126,7 +126,7 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
     let metrics = Metrics::new();
     let journal = open_journal(&config).await?;
     let memory = Memory::open(config.memory(), journal.clone(), clock()).await?;
-    let registry = registry(&config, token, certificates.plugins.clone())?;
+    let registry = registry(&config, token, certificates.plugins.clone(), &journal)?;
     let tools = Tools::new(registry.clone(), agent_redact::redact_cow);
     let parts = Parts {
         journal: journal.clone(),
@@ -256,6 +256,7 @@ impl Running {
     /// The first door that did not close well.
     pub async fn stop(mut self) -> Result<(), Error> {
         self.engine.stop(DRAIN).await;
+        self.tools.close();
         self.stop.cancel();
         let closed = async {
             while let Some(ended) = self.tasks.join_next().await {
@@ -286,6 +287,7 @@ fn registry(
     config: &Config,
     token: Option<String>,
     dialler: Option<Dialler>,
+    journal: &Journal,
 ) -> Result<Registry, Error> {
     let secured = Secured {
         dialler,
@@ -293,16 +295,22 @@ fn registry(
         demanded: !config.tls.insecure_allow_plaintext,
     };
     let folder = config.investigation.causes_dir.as_deref();
-    Ok(Registry::new(registry::Config {
-        lease_ttl: config.plugins.lease_ttl,
-        renew_interval: config.plugins.renew_interval,
-        reserved: RESERVED.map(str::to_owned).into(),
-        networks: config.plugins.networks.clone(),
-        secured,
-        supervised_token: token,
-        catalogue: Arc::new(Catalogue::with_folder(folder)?),
-        server_id: uuid::Uuid::new_v4().to_string(),
-    }))
+    let registry = Registry::open(
+        registry::Config {
+            lease_ttl: config.plugins.lease_ttl,
+            renew_interval: config.plugins.renew_interval,
+            reserved: RESERVED.map(str::to_owned).into(),
+            networks: config.plugins.networks.clone(),
+            secured,
+            supervised_token: token,
+            catalogue: Arc::new(Catalogue::with_folder(folder)?),
+            accept_changes: config.plugins.accept_changes,
+            clock,
+            server_id: uuid::Uuid::new_v4().to_string(),
+        },
+        journal.clone(),
+    );
+    registry.map_err(|source| Error::Journal { dir: config.data_dir.clone(), source })
 }
 
 fn couriers(config: &Config, journal: &Journal, metrics: &Metrics) -> Result<Vec<Courier>, Error> {

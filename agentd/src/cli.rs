@@ -40,6 +40,8 @@ use crate::config::Environment;
 
 /// What a command ends with when it did what it was asked.
 const DONE: u8 = 0;
+/// What was asked for was done, and did not succeed.
+const FAILED: u8 = 1;
 /// When a person interrupted it: 128 and the number of the signal, as shells have it.
 const INTERRUPTED: u8 = 130;
 

@@ -74,6 +74,8 @@ pub struct Plugins {
     pub lease_ttl: Duration,
     /// How often a sign of life is asked for.
     pub renew_interval: Duration,
+    /// Whether a tool may change under the same version without a person accepting it.
+    pub accept_changes: bool,
     /// Where plugins may call from, beside this machine.
     pub networks: Vec<Network>,
     /// Authorities that vouch for plugins that serve TLS; none lets no plugin serve it.
@@ -160,6 +162,7 @@ impl Config {
                 dir: None,
                 lease_ttl: Duration::from_secs(30),
                 renew_interval: Duration::from_secs(10),
+                accept_changes: false,
                 networks: Vec::new(),
                 ca_file: None,
                 cert_file: None,
@@ -296,10 +299,14 @@ impl Plugins {
     /// The same for plugins of this machine alone, which prove themselves by the token of the run.
     #[must_use]
     pub fn of_this_machine(self) -> Self {
-        let Self { dir, lease_ttl, renew_interval, .. } = self;
-        let (networks, server_name) = (Vec::new(), None);
-        let (ca_file, cert_file, key_file) = (None, None, None);
-        Self { dir, lease_ttl, renew_interval, networks, ca_file, cert_file, key_file, server_name }
+        Self {
+            networks: Vec::new(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            server_name: None,
+            ..self
+        }
     }
 
     fn contradictions(&self, plaintext: bool) -> Vec<(&'static str, String)> {

@@ -274,6 +274,18 @@ impl Journal {
         self.committer.write(Write::Delivery(receiver.to_owned(), delivery)).await.map(|_| ())
     }
 
+    /// Writes what is known of the contracts of tools, by name; none forgets one. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the store failed.
+    pub async fn keep_contracts(
+        &self,
+        contracts: Vec<(String, Option<Bytes>)>,
+    ) -> Result<(), Error> {
+        self.committer.write(Write::Contracts(contracts)).await.map(|_| ())
+    }
+
     fn entry(&self, event: &Event) -> Entry {
         Entry {
             investigation: event.investigation,

@@ -8,8 +8,10 @@
 mod admission;
 mod attempt;
 mod bound;
+mod cache;
 mod clean;
 mod client;
+pub mod contracts;
 pub mod digest;
 mod ear;
 mod ejection;
@@ -19,6 +21,7 @@ mod instance;
 pub(crate) mod luck;
 mod member;
 pub mod network;
+pub mod news;
 mod reading;
 pub mod registry;
 pub(crate) mod relay;
@@ -38,12 +41,13 @@ use tower::ServiceExt as _;
 
 use self::{
     attempt::{Ask, Record},
+    cache::{Origin, Results},
     registry::Registry,
 };
 use crate::{
     guard::Cleared,
     reasoner::catalogue::Catalogue,
-    tool::{Call, CallOutput, Failure, FailureClass, ToolSpec},
+    tool::{Call, CallOutput, Failure, ToolSpec},
 };
 
 /// Masks secrets in a text; borrows when there are none.
@@ -99,6 +103,8 @@ pub enum CallUpdate {
         outcome: Result<CallOutput, Failure>,
         /// True when another attempt is meant to follow.
         will_retry: bool,
+        /// True when nobody was asked: the result was there.
+        cached: bool,
     },
 }
 
@@ -106,6 +112,7 @@ pub enum CallUpdate {
 #[derive(Debug, Clone)]
 pub struct Tools {
     registry: Registry,
+    results: Results,
     redact: Redact,
 }
 
@@ -115,7 +122,8 @@ impl Tools {
     /// The tools of `registry`; texts that come from plugins pass through `redact`.
     #[must_use]
     pub fn new(registry: Registry, redact: Redact) -> Self {
-        Self { registry, redact }
+        let results = Results::new(registry.clock());
+        Self { registry, results, redact }
     }
 
     /// What can be called now: the newest version of each tool that a ready instance offers.
@@ -142,6 +150,11 @@ impl Tools {
         self.registry.wait_ready(plugins, deadline).await
     }
 
+    /// Lets no plugin in any more; calls that run may finish.
+    pub fn close(&self) {
+        self.registry.stop();
+    }
+
     /// Makes the call, retries included. Drive it to its end and stop it through `cx.cancel`:
     /// when the future is dropped instead, an open attempt has no `Finished`.
     ///
@@ -149,24 +162,31 @@ impl Tools {
     /// Why it failed, as data: it becomes a gap.
     pub async fn call(&self, cleared: Cleared<Call>, cx: CallCx) -> Result<CallOutput, Failure> {
         let call = cleared.into_inner();
-        let Some(offer) = self.registry.offer(&call.tool) else {
-            let said = format!("no plugin offers {} {} any more", call.tool, call.tool.version);
-            return Err(Failure::ours(FailureClass::Transient, "NO_INSTANCE", said));
-        };
+        let offer = self.registry.offered(&call.tool)?;
         offer.contract().check_arguments(&call.arguments)?;
+        let (cx, call) = (Arc::new(cx), Arc::new(call));
+        let record = Record::new(cx.updates.clone());
         let ask = Ask {
             contract: Arc::clone(offer.contract()),
-            call: Arc::new(call),
+            call: Arc::clone(&call),
             spec: Arc::clone(offer.spec()),
-            record: Record::new(cx.updates.clone()),
-            cx: Arc::new(cx),
+            record: record.clone(),
+            cx: Arc::clone(&cx),
             attempt: 1,
             refusals: 0,
             avoided: None,
             redact: self.redact,
             ear: self.registry.ear(),
         };
-        offer.stack().oneshot(ask).await.map_err(|fault| fault.failure)
+        let stack = offer.stack();
+        let asked = async { stack.oneshot(ask).await.map_err(|fault| fault.failure) };
+        let who = (cx.environment.as_str(), cx.principal.as_str());
+        let got = self.results.get(offer.spec(), &call, who, asked);
+        let (origin, result) = stack::within(&cx, got).await?;
+        if origin == Origin::Kept {
+            record.kept(result.clone()).await;
+        }
+        result
     }
 }
 

@@ -110,6 +110,8 @@ pub enum Write {
     Joined(Joined),
     /// How far a receiver, by name, was told.
     Delivery(String, Delivery),
+    /// What is known of the contracts of tools, by name; none forgets one.
+    Contracts(Vec<(String, Option<Bytes>)>),
 }
 
 /// One alert that joined: its number, whether it says that one is over, its bytes.
@@ -268,6 +270,12 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn delivery(&self, receiver: &str) -> Result<Option<Delivery>, Error>;
+
+    /// What is known of the contracts of tools, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn contracts(&self) -> Result<Vec<(String, Bytes)>, Error>;
 }
 
 /// A store that cannot be opened, read or written. The text says what to do.

@@ -107,6 +107,15 @@ pub struct RateLimit {
     pub shared: bool,
 }
 
+/// How long the result of a tool that only reads may be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheRule {
+    /// How old its data may be.
+    pub ttl: Duration,
+    /// Whether one principal may see what another asked for.
+    pub shared: bool,
+}
+
 /// When a tool is worth asking without a model, and how. See `types.proto`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applicability {
@@ -145,6 +154,8 @@ pub struct ToolSpec {
     pub retry: Retry,
     /// Ceiling on use, when declared.
     pub rate_limit: Option<RateLimit>,
+    /// Whether results may be used again; only for tools that only read.
+    pub cache: Option<CacheRule>,
     /// Usual latency; what a question costs.
     pub typical_latency: Duration,
     /// Top-level argument names whose values are masked wherever the call is recorded.
@@ -166,6 +177,8 @@ pub struct Call {
     pub investigation: String,
     /// Step of the plan.
     pub step: String,
+    /// Continues a truncated result; empty from the start.
+    pub page_token: String,
 }
 
 /// Class of a failure: decides on retry, breaker and who acts.
@@ -324,6 +337,12 @@ pub struct CallOutput {
     pub summary: String,
     /// True when something was left out.
     pub truncated: bool,
+    /// Size before that, in bytes; 0 when it is not known.
+    pub total_bytes: u64,
+    /// Continues where it was cut; empty when nothing can.
+    pub next_page_token: String,
+    /// References for people, each with its title: dashboards, queries, objects.
+    pub links: Vec<(String, String)>,
     /// Holes in the outcome.
     pub gaps: Vec<ResultGap>,
     /// Time the data describes.

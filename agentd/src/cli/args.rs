@@ -3,6 +3,7 @@
 mod lessons;
 mod serving;
 mod settings;
+mod tools;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,6 +13,7 @@ use crate::config::keys::parse_duration;
 pub(super) use lessons::{Episodes, Feedback, Judged};
 pub(super) use serving::{Doctor, PROMETHEUS_URL, Target, Up};
 pub(super) use settings::{Server, Settings};
+pub(super) use tools::{Tools, ToolsCommand};
 
 /// Investigates infrastructure incidents: an alert goes in, plugins are asked, a cause with its
 /// evidence comes out.
@@ -116,7 +118,13 @@ Without words and --like it lists all cases, newest first.
   agentd episodes --like 0198c0de-0000-7000-8000-000000000000
   agentd episodes --service my-service --patterns")]
     Episodes(Episodes),
-    /// Shows the tools that plugins offer
+    /// Shows the tools that plugins offer, calls one, says why one is not called
+    #[command(after_help = "\
+  agentd tools
+  agentd tools show pods.check_pods
+  agentd tools call pods.check_pods '{\"namespace\":\"my-namespace\"}'
+  agentd tools why my_plugin.my_tool
+  agentd tools watch                          who comes and goes, what is quarantined or trips")]
     Tools(Tools),
     /// Lists the signals in force, what each tells and who brought it
     #[command(after_help = "\
@@ -233,29 +241,6 @@ pub struct Watch {
     /// Which daemon.
     #[command(flatten)]
     pub server: Server,
-}
-
-/// `agentd tools`.
-#[derive(Debug, Args)]
-pub struct Tools {
-    /// What of them; all of them when not said.
-    #[command(subcommand)]
-    pub what: Option<ToolsCommand>,
-    /// Which daemon.
-    #[command(flatten)]
-    pub server: Server,
-}
-
-/// What of the tools.
-#[derive(Debug, Subcommand)]
-pub enum ToolsCommand {
-    /// Lists them
-    List,
-    /// Shows one: what it does, its arguments, when it is asked, its limits
-    Show {
-        /// PLUGIN.TOOL, as the list has it
-        name: String,
-    },
 }
 
 /// `agentd signals`.

@@ -1,15 +1,17 @@
 //! The command line's side of gRPC: one connection, one method per question. What comes back are
 //! messages of the wire; refusals become sentences.
 
+mod tools;
+
 use std::{future::Future, time::Duration};
 
 use agent_proto::v1::{
-    Alert, CallToolRequest, CallToolResponse, CauseInfo, ExplainInvestigationRequest, Explanation,
-    GetCauseRequest, GetInvestigationRequest, GetToolRequest, InvestigateRequest, Investigation,
-    ListCausesRequest, ListInvestigationsRequest, ListPluginsRequest, ListSignalsRequest,
-    ListToolsRequest, PluginInfo, SearchEpisodesRequest, SearchEpisodesResponse, SignalInfo,
-    SubmitFeedbackRequest, SubmitFeedbackResponse, ToolInfo,
-    agent_service_client::AgentServiceClient, catalog_service_client::CatalogServiceClient,
+    Alert, CauseInfo, ExplainInvestigationRequest, Explanation, GetCauseRequest,
+    GetInvestigationRequest, GetToolRequest, InvestigateRequest, Investigation, ListCausesRequest,
+    ListInvestigationsRequest, ListPluginsRequest, ListSignalsRequest, ListToolsRequest,
+    PluginInfo, SearchEpisodesRequest, SearchEpisodesResponse, SignalInfo, SubmitFeedbackRequest,
+    SubmitFeedbackResponse, ToolInfo, agent_service_client::AgentServiceClient,
+    catalog_service_client::CatalogServiceClient,
 };
 use tonic::{Code, Response, Status};
 use uuid::Uuid;
@@ -230,20 +232,6 @@ impl Client {
         let request = GetCauseRequest { id: id.to_owned() };
         let ask = || async { self.catalog.clone().get_cause(request.clone()).await };
         self.answer(twice(ask).await)?.cause.ok_or(Error::Unreadable)
-    }
-
-    /// Calls a tool by `plugin.tool`, through all guards.
-    ///
-    /// # Errors
-    /// When there is none of that name, or the daemon is gone. That the call failed is no error.
-    pub(super) async fn call(
-        &self,
-        name: &str,
-        arguments_json: String,
-    ) -> Result<CallToolResponse, Error> {
-        let request =
-            CallToolRequest { name: name.to_owned(), arguments_json, ..CallToolRequest::default() };
-        self.answer(self.catalog.clone().call_tool(request).await)
     }
 
     /// All plugins with their instances.

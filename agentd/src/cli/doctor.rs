@@ -115,7 +115,7 @@ async fn examined(client: &Client, args: &Doctor) -> Result<Vec<Found>, Error> {
     for name in names.iter().filter(|name| name.ends_with(TOOL)) {
         let bare = name.strip_prefix("tools/").unwrap_or(name);
         let plugin = bare.strip_suffix(TOOL).unwrap_or(bare).to_owned();
-        found.push(Found::of(plugin, client.call(name, arguments.clone()).await?));
+        found.push(Found::of(plugin, client.call(name, arguments.clone(), "").await?));
     }
     if found.is_empty() {
         let says = "no plugin there says what it can read: none offers a tool check_access";

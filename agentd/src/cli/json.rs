@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use agent_proto::v1::{
-    CauseInfo, Explanation, Investigation, Report, SearchEpisodesResponse, SignalInfo,
-    SubmitFeedbackResponse,
+    CallToolResponse, CauseInfo, Explanation, Investigation, Report, SearchEpisodesResponse,
+    SignalInfo, SubmitFeedbackResponse,
 };
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
@@ -54,6 +54,14 @@ pub(super) fn signal(message: &SignalInfo) -> Result<Value, Error> {
 /// Never, with descriptors that belong to the messages.
 pub(super) fn cause(message: &CauseInfo) -> Result<Value, Error> {
     json("agentd.v1.CauseInfo", message)
+}
+
+/// What a call gave.
+///
+/// # Errors
+/// Never, with descriptors that belong to the messages.
+pub(super) fn called(message: &CallToolResponse) -> Result<Value, Error> {
+    json("agentd.v1.CallToolResponse", message)
 }
 
 /// What was made of a judgement.

@@ -1,5 +1,9 @@
 //! `agentd tools`: what plugins offer, and one tool from close by.
 
+mod call;
+mod watch;
+mod why;
+
 use agent_proto::{
     tool::v1::{Applicability, SideEffect, ToolDescriptor},
     v1::{ToolInfo, ToolStatus},
@@ -32,6 +36,23 @@ pub(super) async fn run(
             let advice = own.map(|plugin| plugin.warnings).unwrap_or_default();
             out::write(&page(&tool, &advice, style))?;
         }
+        Some(ToolsCommand::Call { name, arguments, page, json }) => {
+            return call::run(&client, (name, arguments, page), *json, style).await;
+        }
+        Some(ToolsCommand::Why { name }) => out::write(&why::of(&client, name, style).await?)?,
+        Some(ToolsCommand::Accept { name, digest }) => {
+            let tool = client.set_status(name, ToolStatus::Active, (digest, "")).await?;
+            out::line(&format!("{} is {}", bare(&tool.name), status(tool.status())))?;
+        }
+        Some(ToolsCommand::Enable { name }) => {
+            let tool = client.set_status(name, ToolStatus::Active, ("", "")).await?;
+            out::line(&format!("{} is {}", bare(&tool.name), status(tool.status())))?;
+        }
+        Some(ToolsCommand::Disable { name, reason }) => {
+            let tool = client.set_status(name, ToolStatus::Disabled, ("", reason)).await?;
+            out::line(&format!("{} is {}", bare(&tool.name), status(tool.status())))?;
+        }
+        Some(ToolsCommand::Watch { once }) => watch::run(&client, *once).await?,
     }
     Ok(DONE)
 }

@@ -43,7 +43,7 @@ pub struct Key {
 }
 
 /// All keys, by section.
-pub static KEYS: [Key; 31] = [
+pub static KEYS: [Key; 32] = [
     Key {
         path: "grpc.listen",
         meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
@@ -88,6 +88,14 @@ pub static KEYS: [Key; 31] = [
                 .map(|v| c.plugins.renew_interval = v)
         },
         show: |c| Some(shown_duration(c.plugins.renew_interval)),
+    },
+    Key {
+        path: "plugins.accept_changes",
+        meaning: "Whether a tool may change under the same version number without a person accepting it \
+                  (agentd tools accept): true for those who write plugins",
+        also: &[],
+        read: |c, raw| switch(raw).map(|v| c.plugins.accept_changes = v),
+        show: |c| Some(c.plugins.accept_changes.to_string()),
     },
     Key {
         path: "plugins.networks",

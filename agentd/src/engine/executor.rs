@@ -134,6 +134,7 @@ impl<'a> Executor<'a> {
             idempotency_key: key(recorder.state().investigation.id.0, step),
             investigation: recorder.state().investigation.id.resource(),
             step: step.id.clone(),
+            page_token: String::new(),
         };
         self.calls.insert(step.id.clone(), call.clone());
         let begun = Happened::new(Kind::StepStarted, format!("{}: {}", step.tool, step.purpose));
@@ -243,14 +244,15 @@ impl<'a> Executor<'a> {
                 let further = ToolCallProgressed { call_id, fraction, message };
                 Some((Happened::new(Kind::ToolCallProgressed(further), summary), Moment::Other))
             }
-            CallUpdate::Finished { call_id, duration, outcome, will_retry, .. } => {
+            CallUpdate::Finished { call_id, duration, outcome, will_retry, cached, .. } => {
                 self.parts.metrics.tool_call(
                     &call.tool.plugin,
                     &call.tool.tool,
                     outcome.as_ref().err().map_or("ok", |failure| failure.class.as_str()),
                     duration,
                 );
-                let mut happened = finished(&call.tool, call_id, duration, &outcome, will_retry);
+                let mut happened =
+                    finished(&call.tool, call_id, duration, &outcome, (will_retry, cached));
                 if let Ok(output) = &outcome {
                     happened = happened.with(wire::encode_output(output));
                 }

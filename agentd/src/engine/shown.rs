@@ -61,10 +61,10 @@ pub(super) fn finished(
     call_id: String,
     duration: Duration,
     outcome: &Result<CallOutput, Failure>,
-    will_retry: bool,
+    (will_retry, cached): (bool, bool),
 ) -> Happened {
     let mut finished =
-        ToolCallFinished { call_id, duration, will_retry, ..ToolCallFinished::default() };
+        ToolCallFinished { call_id, duration, will_retry, cached, ..ToolCallFinished::default() };
     let summary = match outcome {
         Err(failure) => {
             finished.failure = Some(failure.clone());

@@ -75,11 +75,21 @@ pub const CIRCUIT_OPEN: &str = "CIRCUIT_OPEN";
 /// When to look again while a probe is under way: most of them are over soon.
 pub const PROBING: Duration = Duration::from_millis(500);
 
+/// Hears of a breaker that opened (true) or closed again.
+pub type Told = Arc<dyn Fn(bool) + Send + Sync>;
+
 /// A breaker; clones share one state.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Breaker {
     config: Config,
     state: Arc<Mutex<State>>,
+    told: Option<Told>,
+}
+
+impl std::fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Breaker").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 /// Leave to make one call. Dropped without [`Pass::settle`] it counts as silent.
@@ -96,7 +106,13 @@ impl Breaker {
     /// A closed breaker.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, state: Arc::new(Mutex::new(State::Closed { broken: 0 })) }
+        Self { config, state: Arc::new(Mutex::new(State::Closed { broken: 0 })), told: None }
+    }
+
+    /// A closed breaker that tells when it opens and when it closes again.
+    #[must_use]
+    pub fn told(config: Config, told: Told) -> Self {
+        Self { told: Some(told), ..Self::new(config) }
     }
 
     /// Where it stands now.
@@ -155,7 +171,14 @@ impl Breaker {
             }
             (same, _, _) => same,
         };
+        let was_closed = matches!(*state, State::Closed { .. });
         *state = next;
+        drop(state);
+        // A probe that failed opens what is open already.
+        let is_closed = matches!(next, State::Closed { .. });
+        if let (Some(told), true) = (&self.told, was_closed != is_closed) {
+            told(!is_closed);
+        }
     }
 
     fn open(&self, span: Duration) -> State {

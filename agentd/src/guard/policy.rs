@@ -71,10 +71,16 @@ pub(crate) mod tests {
             timeout: Duration::from_secs(1),
             retry: Retry::default(),
             rate_limit: None,
+            cache: None,
             typical_latency: Duration::from_millis(100),
             sensitive_arguments: Vec::new(),
             applies: Vec::new(),
         }
+    }
+
+    /// A call that nobody judged, for tests of what comes after.
+    pub(crate) fn unguarded(call: Call) -> Cleared<Call> {
+        Cleared(call)
     }
 
     pub(crate) fn call(spec: &ToolSpec) -> Call {
@@ -84,6 +90,7 @@ pub(crate) mod tests {
             idempotency_key: uuid::Uuid::nil(),
             investigation: "investigations/x".to_owned(),
             step: "s1".to_owned(),
+            page_token: String::new(),
         }
     }
 

@@ -123,6 +123,8 @@ pub struct ToolCallFinished {
     pub failure: Option<Failure>,
     /// True when another attempt follows.
     pub will_retry: bool,
+    /// True when nobody was asked: the result was there from an earlier call.
+    pub cached: bool,
     /// A few lines of the tool.
     pub summary: String,
     /// Typed facts; the first ones when cut to 64 KiB.

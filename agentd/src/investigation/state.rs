@@ -131,6 +131,9 @@ impl State {
                 }
             }
             Kind::ToolCallFinished(finished) => {
+                // What was there already cost nothing.
+                let calls = &mut self.investigation.usage.tool_calls;
+                *calls = calls.saturating_sub(u32::from(finished.cached));
                 if let Some(step) = self.step_mut(&event.step) {
                     step.summary = finished
                         .failure

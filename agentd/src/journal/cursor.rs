@@ -117,9 +117,11 @@ impl Live {
                 Write::Append { entries, .. } => {
                     (entries.last(), entries.last().is_some_and(|entry| entry.last))
                 }
-                Write::Marks(_) | Write::Records(_) | Write::Joined(_) | Write::Delivery(..) => {
-                    (None, false)
-                }
+                Write::Marks(_)
+                | Write::Records(_)
+                | Write::Joined(_)
+                | Write::Delivery(..)
+                | Write::Contracts(_) => (None, false),
             };
             let Some(entry) = last else { continue };
             if let Some(sender) = followed.senders.get(&entry.investigation) {

@@ -200,6 +200,14 @@ impl Journal {
         Ok(self.shared.log.delivery(receiver)?)
     }
 
+    /// What is known of the contracts of tools, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn contracts(&self) -> Result<Vec<(String, Bytes)>, Error> {
+        Ok(self.shared.log.contracts()?)
+    }
+
     /// What a tree of memory should hold.
     pub(crate) fn mark(&self, tree: &str) -> Result<Option<Mark>, Error> {
         Ok(self.shared.log.mark(tree)?)

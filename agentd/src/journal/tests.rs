@@ -137,6 +137,9 @@ impl EventLog for Gate {
     fn delivery(&self, receiver: &str) -> Result<Option<Delivery>, store::Error> {
         self.log.delivery(receiver)
     }
+    fn contracts(&self) -> Result<Vec<(String, Bytes)>, store::Error> {
+        self.log.contracts()
+    }
 }
 
 #[tokio::test]

@@ -136,7 +136,12 @@ pub(crate) async fn check(
     let guest = catalogue.admit(&offered(&catalog));
     let mut words = catalogue.clone();
     words.host(&guest);
-    let tools = descriptor::check_all(&catalog, &words);
+    // Schemas of a stranger are compiled: not on a thread that serves.
+    let looked_at = tokio::task::spawn_blocking(move || {
+        let tools = descriptor::check_all(&catalog, &words);
+        (catalog, tools)
+    });
+    let (catalog, tools) = looked_at.await.map_err(|_| Error::Stopping)?;
     Ok(Admitted {
         instance_id: request.instance_id,
         plugin: catalog.plugin,

@@ -132,6 +132,23 @@ impl Record {
             duration: open.since.elapsed(),
             outcome,
             will_retry,
+            cached: false,
+        };
+        let _ = self.updates.send(told).await;
+    }
+
+    /// The whole call was answered from what was there.
+    pub(crate) async fn kept(&self, outcome: Result<CallOutput, Failure>) {
+        let call_id = Uuid::new_v4();
+        self.started(call_id, 1, "").await;
+        self.lock().take();
+        let told = CallUpdate::Finished {
+            call_id: call_id.to_string(),
+            attempt: 1,
+            duration: Duration::ZERO,
+            outcome,
+            will_retry: false,
+            cached: true,
         };
         let _ = self.updates.send(told).await;
     }

@@ -96,6 +96,12 @@ pub(crate) fn failure(redact: Redact, failure: &mut Failure) {
 pub(crate) fn output(redact: Redact, output: &mut CallOutput) {
     text(redact, &mut output.summary, MAX_SUMMARY);
     facts(redact, output);
+    cut(&mut output.next_page_token, MAX_VALUE);
+    output.links.truncate(MAX_ENTRIES);
+    for (title, uri) in &mut output.links {
+        text(redact, title, MAX_NAME);
+        text(redact, uri, MAX_MESSAGE);
+    }
     output.gaps.truncate(MAX_GAPS);
     for gap in &mut output.gaps {
         text(redact, &mut gap.subject, MAX_NAME);

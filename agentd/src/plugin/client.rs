@@ -3,6 +3,7 @@
 //! left unread: four unread ones stop a connection.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     task::{Context, Poll},
     time::Duration,
@@ -20,6 +21,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use tower::Service;
+use uuid::Uuid;
 
 use super::{
     attempt::{Attempt, Fault},
@@ -27,9 +29,10 @@ use super::{
     instance::Line,
     reading::{MAX_RESULT, Reading, Said},
     secured::{HTTPS, Way},
+    stack::TOO_LARGE,
     wire,
 };
-use crate::tool::CallOutput;
+use crate::tool::{Call, CallOutput};
 
 /// Largest message in either direction, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -121,6 +124,12 @@ async fn begin(attempt: &Attempt) -> Result<Answers, Fault> {
     match &attempt.seat.instance().line {
         Line::Direct { channel, authorization } => {
             let mut request = Request::new(message(attempt));
+            // For interceptors that know nothing of the message.
+            let parent = request.get_ref().context.as_ref();
+            let parent = parent.and_then(|context| context.trace_context.get("traceparent"));
+            if let Some(Ok(parent)) = parent.map(|parent| parent.parse()) {
+                request.metadata_mut().insert("traceparent", parent);
+            }
             // Of all timeouts only this one travels, as a header.
             request.set_timeout(attempt.timeout + HEADER_GRACE);
             if let Some(authorization) = authorization {
@@ -159,19 +168,32 @@ fn message(attempt: &Attempt) -> pb::CallRequest {
             step_id: call.step.clone(),
             principal: cx.principal.clone(),
             environment: cx.environment.clone(),
+            trace_context: trace_context(call, attempt.call_id),
             ..pb::CallContext::default()
         }),
-        page_token: String::new(),
+        page_token: call.page_token.clone(),
     }
+}
+
+/// What ties the spans of a plugin to the investigation: its id is the trace's, the attempt's is the
+/// parent's (W3C Trace Context). A call by hand is a trace of its own.
+fn trace_context(call: &Call, call_id: Uuid) -> BTreeMap<String, String> {
+    let investigation = call.investigation.rsplit('/').next().unwrap_or_default();
+    let trace = Uuid::parse_str(investigation).unwrap_or(call_id).simple();
+    let span = call_id.as_u64_pair().1;
+    BTreeMap::from([("traceparent".to_owned(), format!("00-{trace}-{span:016x}-01"))])
 }
 
 async fn read(attempt: &Attempt, mut answers: Answers) -> Result<CallOutput, Fault> {
     let spec = &attempt.ask.spec;
     let mut reading = Reading::new(spec, &attempt.ask.contract, attempt.ask.redact);
     let last = loop {
-        let Some(message) = answers.next().await.map_err(|status| fault::read(&status, spec))?
-        else {
-            return Err(Fault::sent(reading.ended_early()));
+        let message = match answers.next().await.map_err(|status| fault::read(&status, spec)) {
+            Ok(Some(message)) => message,
+            Ok(None) => return Err(Fault::sent(reading.ended_early())),
+            // What came before is worth something.
+            Err(fault) if fault.failure.reason == TOO_LARGE => break Ok(reading.cut_off(&fault)),
+            Err(fault) => return Err(fault),
         };
         match reading.take(message).map_err(Fault::sent)? {
             Said::Nothing => {}

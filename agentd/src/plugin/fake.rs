@@ -257,6 +257,12 @@ impl Bench {
         self.tools.call(self.cleared(tool), self.cx()).await
     }
 
+    /// Calls a tool that the policy would ask a person about.
+    pub(crate) async fn unguarded(&self, spec: &ToolSpec) -> Result<CallOutput, Failure> {
+        let call = crate::guard::policy::tests::call(spec);
+        self.tools.call(crate::guard::policy::tests::unguarded(call), self.cx()).await
+    }
+
     /// What was told since the last look: `S1` started attempt 1, `P` progressed, `F1` finished,
     /// `F1+` finished and to be retried.
     pub(crate) fn told(&mut self) -> Vec<String> {

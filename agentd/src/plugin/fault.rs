@@ -20,7 +20,8 @@ pub(crate) const MISMATCH: &str = "DESCRIPTOR_MISMATCH";
 pub(crate) fn read(status: &Status, spec: &ToolSpec) -> Fault {
     let mut fault = told(status, spec).unwrap_or_else(|| bare(status, spec));
     let failure = &mut fault.failure;
-    if spec.side_effect == SideEffect::ReadOnly || never_sent(status) {
+    let untouched = never_sent(status) || never_taken(status);
+    if spec.side_effect == SideEffect::ReadOnly || untouched {
         failure.effects = Effects::None;
     }
     fault
@@ -61,6 +62,7 @@ fn bare(status: &Status, spec: &ToolSpec) -> Fault {
     use FailureClass as C;
     let (class, reason, what) = match status.code() {
         _ if never_sent(status) => (C::Transient, CONNECT_FAILED, "cannot be reached"),
+        _ if never_taken(status) => (C::Transient, "NOT_TAKEN", "did not take the call"),
         Code::Unavailable => (C::Transient, "UNAVAILABLE", "is unavailable"),
         // Made on this side, from a broken connection.
         Code::Internal | Code::Unknown if status.source().is_some() => {
@@ -132,6 +134,25 @@ fn never_sent(status: &Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
         if error.is::<ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Whether HTTP/2 itself says that the request was not processed: a stream that was refused, one that
+/// a server which is leaving did not look at any more, or a request that was still waiting when the
+/// connection closed (RFC 9113, 5.4 and 8.7).
+fn never_taken(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        let refused = error.downcast_ref::<h2::Error>().is_some_and(|error| {
+            let left = error.is_go_away() && error.is_remote();
+            error.reason() == Some(h2::Reason::REFUSED_STREAM)
+                || (left && error.reason() == Some(h2::Reason::NO_ERROR))
+        });
+        if refused || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
             return true;
         }
         cause = error.source();

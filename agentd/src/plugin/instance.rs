@@ -22,6 +22,7 @@ use tonic::{
 
 use super::{
     ejection::{Ejection, Stand, Went},
+    news::{Kind, News, Subject},
     relay::Slots,
 };
 use crate::tool::ToolRef;
@@ -45,6 +46,8 @@ pub enum Readiness {
 pub(crate) struct Bell {
     places: Notify,
     changes: watch::Sender<u64>,
+    /// What is told of all this.
+    pub(crate) news: News,
 }
 
 /// How calls reach an instance.
@@ -82,6 +85,7 @@ pub(crate) struct Instance {
     pub(crate) offers: Vec<ToolRef>,
     /// Digest over its catalog.
     pub(crate) catalog_digest: String,
+    is_back: bool,
     /// Cancelled when it was deregistered or replaced.
     pub(crate) gone: CancellationToken,
     in_flight: AtomicU32,
@@ -118,11 +122,18 @@ pub(crate) struct Made {
     pub(crate) weight: u32,
     pub(crate) offers: Vec<ToolRef>,
     pub(crate) catalog_digest: String,
+    /// It was here before and only registers again.
+    pub(crate) is_back: bool,
 }
 
 // === impl Bell ===
 
 impl Bell {
+    /// A bell that tells `news`.
+    pub(crate) fn new(news: News) -> Self {
+        Self { news, ..Self::default() }
+    }
+
     /// Something changed that readiness depends on.
     pub(crate) fn ring(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
@@ -155,6 +166,7 @@ impl Instance {
             weight: made.weight.max(1),
             offers: made.offers,
             catalog_digest: made.catalog_digest,
+            is_back: made.is_back,
             gone: CancellationToken::new(),
             in_flight: AtomicU32::new(0),
             bell,
@@ -184,9 +196,13 @@ impl Instance {
     /// Its health answered SERVING.
     pub(crate) fn serves(&self) {
         let mut live = self.live();
-        live.serving = true;
+        let is_new = !std::mem::replace(&mut live.serving, true);
         live.trouble = None;
         drop(live);
+        if is_new && !self.is_back {
+            let said = format!("{} takes calls", self.plugin);
+            self.bell.news.tell(Kind::Ready, self.subject(), said);
+        }
         self.bell.ring();
     }
 
@@ -196,6 +212,8 @@ impl Instance {
         let news = live.trouble.as_ref().is_none_or(|(known, _)| known != why);
         if news {
             live.trouble = Some((why.to_owned(), false));
+            drop(live);
+            self.bell.news.tell(Kind::Unreachable, self.subject(), self.unreached(why));
         }
         news
     }
@@ -211,6 +229,10 @@ impl Instance {
         let (why, told) = live.trouble.as_mut().filter(|(_, told)| !told)?;
         *told = true;
         Some(self.unreached(why))
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::instance(&self.plugin, &self.id)
     }
 
     fn unreached(&self, why: &str) -> String {

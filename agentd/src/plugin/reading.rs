@@ -7,7 +7,9 @@ use pb::call_response::Update;
 use prost::Message as _;
 
 use super::{
-    Redact, clean,
+    Redact,
+    attempt::Fault,
+    clean,
     schema::Contract,
     stack::TOO_LARGE,
     wire::{failure_from, observation_from, relation_from, result_from},
@@ -114,6 +116,20 @@ impl<'a> Reading<'a> {
                 Said::Last(Err(failure))
             }
         })
+    }
+
+    /// A message was too large to be taken: what came before it, and that something is missing.
+    pub(crate) fn cut_off(&mut self, fault: &Fault) -> CallOutput {
+        let mut output = CallOutput {
+            observations: std::mem::take(&mut self.observations),
+            relations: std::mem::take(&mut self.relations),
+            truncated: true,
+            ..CallOutput::default()
+        };
+        let said = fault.failure.message.clone();
+        output.gaps.push(clean::gap("result", FailureClass::Bug, TOO_LARGE, said));
+        clean::output(self.redact, &mut output);
+        output
     }
 
     /// The stream ended without a last word.

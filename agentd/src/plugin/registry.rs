@@ -3,46 +3,45 @@
 //! own state. Everything is checked once, at this door. Leases run by tokio's clock, and what has
 //! expired is swept when the registry is next asked, so that no task is needed.
 
+mod entering;
 mod entry;
 mod error;
+mod obstacles;
+mod standing;
 mod view;
 
 use std::{
-    collections::BTreeSet,
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use agent_proto::tool::v1 as pb;
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::MetadataValue;
-use uuid::Uuid;
 
-use self::entry::{Offer, Placed, State};
+use self::entry::State;
 pub use self::{
     error::Error,
-    view::{InstanceView, Lease, PluginView, Standing, ToolView},
+    standing::Decision,
+    view::{InstanceView, Lease, PluginView, RecentCall, Standing, ToolView},
 };
-pub use super::instance::Readiness;
+pub use super::{contracts, instance::Readiness};
 use super::{
-    admission::{self, Admitted, PROTOCOL, Reach, descriptor::Checked},
-    clean, client,
+    contracts::Contracts,
     ear::{Ear, Heard},
-    health,
-    instance::{Bell, Instance, Line, Made},
+    instance::Bell,
     luck,
     network::Network,
-    relay::Slot,
-    secured::{HTTPS, Secured},
-    wire,
+    news::{Event, News},
+    secured::Secured,
 };
 use crate::{
+    journal::{self, Journal},
     reasoner::catalogue::Catalogue,
-    tool::{ToolRef, ToolSpec},
+    tool::ToolSpec,
 };
 
 /// How the registry keeps leases and whom it lets in.
@@ -62,6 +61,11 @@ pub struct Config {
     pub supervised_token: Option<String>,
     /// The daemon's own signals and causes, to which plugins add theirs.
     pub catalogue: Arc<Catalogue>,
+    /// Whether a tool may change under the same version without a person looking at it: for those
+    /// who write plugins.
+    pub accept_changes: bool,
+    /// Wall time, for what is told to people.
+    pub clock: fn() -> Timestamp,
     /// This daemon, as plugins see it in `RegisterResponse`.
     pub server_id: String,
 }
@@ -94,6 +98,10 @@ struct Shared {
     bell: Arc<Bell>,
     state: Mutex<State>,
     heard: Arc<Heard>,
+    /// Where what people decided is kept; none for a registry that lives as long as the process.
+    journal: Option<Journal>,
+    /// Cancelled when the daemon stops: nobody is let in any more, and idle slots end.
+    stopping: CancellationToken,
 }
 
 // === impl Config ===
@@ -108,6 +116,8 @@ impl Default for Config {
             secured: Secured::default(),
             supervised_token: None,
             catalogue: Arc::default(),
+            accept_changes: false,
+            clock: || Timestamp::UNIX_EPOCH,
             server_id: "agentd".to_owned(),
         }
     }
@@ -135,6 +145,12 @@ impl Config {
         Ok(())
     }
 
+    /// Whether `caller` is a plugin of this very run.
+    fn is_supervised(&self, caller: &Caller) -> bool {
+        let given = caller.bearer.as_deref().unwrap_or_default();
+        self.supervised_token.as_ref().is_some_and(|token| equal(token, given))
+    }
+
     fn next_renewal(&self) -> Duration {
         self.renew_interval.mul_f64(0.8 + 0.4 * luck::share())
     }
@@ -149,154 +165,62 @@ fn equal(one: &str, other: &str) -> bool {
 // === impl Registry ===
 
 impl Registry {
-    /// An empty registry.
+    /// An empty registry that lives as long as the process.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let (bell, state, heard) = (Arc::default(), Mutex::default(), Arc::default());
-        Self { shared: Arc::new(Shared { config, bell, state, heard }) }
+        Self::with(config, Contracts::default(), None)
     }
 
-    /// Enters an instance with its catalog. Must be called within a tokio runtime: a first
-    /// question for its health is sent in the background.
+    /// A registry that knows which contracts of tools were let in before, and keeps what it learns.
     ///
     /// # Errors
-    /// All that is wrong with the announcement, or why it may not be made. What is wrong with one
-    /// tool is in its verdict.
-    pub async fn register(
-        &self,
-        request: pb::RegisterRequest,
-        caller: &Caller,
-    ) -> Result<pb::RegisterResponse, Error> {
-        let config = &self.shared.config;
-        let plugin = request.catalog.as_ref().map_or("", |catalog| &catalog.plugin);
-        let others = self.swept(Instant::now()).words(&config.catalogue, Some(plugin));
-        let admitted = admission::check(request, caller, config, &others).await?;
-        let warnings = admitted.guest.warnings.clone();
-        let catalog_digest =
-            super::digest::catalog(admitted.tools.iter().map(|tool| tool.id.digest.as_str()));
-        let lease = new_lease();
-        let verdicts = self.enter(admitted, &lease, catalog_digest.clone())?;
-        self.shared.bell.ring();
-        Ok(pb::RegisterResponse {
-            lease_id: lease,
-            lease_ttl: Some(wire::duration_to(config.lease_ttl)),
-            renew_interval: Some(wire::duration_to(config.next_renewal())),
-            protocol: PROTOCOL,
-            catalog_digest,
-            verdicts,
-            max_message_bytes: i32::try_from(client::MAX_MESSAGE).unwrap_or(i32::MAX),
-            server_id: config.server_id.clone(),
-            warnings,
-        })
+    /// When the journal cannot be read.
+    pub fn open(config: Config, journal: Journal) -> Result<Self, journal::Error> {
+        let kept = journal.contracts()?.into_iter();
+        let known = Contracts::read(kept.map(|(name, bytes)| (name, bytes.to_vec())));
+        Ok(Self::with(config, known, Some(journal)))
     }
 
-    fn enter(
-        &self,
-        mut admitted: Admitted,
-        lease: &str,
-        catalog_digest: String,
-    ) -> Result<Vec<pb::ToolVerdict>, Error> {
-        let now = Instant::now();
-        let (id, plugin) = (admitted.instance_id.clone(), admitted.plugin.clone());
-        let mut state = self.swept(now);
-        state.check_owner(&id, &plugin, now)?;
-        state.refuse_mismatches(&mut admitted.tools, &id, now);
-        let accepted: Vec<&Checked> =
-            admitted.tools.iter().filter(|tool| tool.rejection.is_none()).collect();
-        let made = Made {
-            id: id.clone(),
-            plugin: plugin.clone(),
-            version: admitted.version.clone(),
-            endpoint: shown(&admitted.reach),
-            line: line(admitted.reach)?,
-            max_calls: admitted.max_calls,
-            weight: admitted.weight,
-            offers: accepted.iter().map(|tool| tool.id.clone()).collect(),
-            catalog_digest,
-        };
-        let until = now + self.shared.config.lease_ttl;
-        let instance = Arc::new(Instance::new(made, Arc::clone(&self.shared.bell), until));
-        let health = tokio::spawn(health::await_serving(Arc::downgrade(&instance)));
-        for tool in accepted {
-            state.offer(tool, &instance, &self.shared.bell);
-        }
-        state.place(id, Placed::new(lease, instance, health, admitted.guest.clone()));
-        drop(state);
-        told(&plugin, &admitted.tools);
-        for warning in &admitted.guest.warnings {
-            tracing::warn!(plugin, warning, "plugin's words");
-        }
-        Ok(admitted.tools.into_iter().map(verdict).collect())
+    fn with(config: Config, known: Contracts, journal: Option<Journal>) -> Self {
+        let bell = Arc::new(Bell::new(News::new(config.clock)));
+        let state = Mutex::new(State::new(known, Arc::clone(&bell)));
+        let (heard, stopping) = (Arc::default(), CancellationToken::new());
+        Self { shared: Arc::new(Shared { config, bell, state, heard, journal, stopping }) }
     }
 
-    /// Notes a sign of life. `server_time` is left to the caller, who has a clock.
-    ///
-    /// # Errors
-    /// That the lease is not known: the plugin registers again.
-    pub fn renew(&self, request: &pb::RenewRequest) -> Result<pb::RenewResponse, Error> {
-        let now = Instant::now();
-        let config = &self.shared.config;
-        let state = self.swept(now);
-        let instance =
-            state.by_lease(&request.lease_id, now).map(Arc::clone).ok_or(Error::LeaseUnknown)?;
-        drop(state);
-        let wish = match pb::InstanceState::try_from(request.state) {
-            Ok(pb::InstanceState::Unspecified | pb::InstanceState::Ready) => Readiness::Ready,
-            Ok(pb::InstanceState::Draining) => Readiness::Draining,
-            Ok(pb::InstanceState::Unready) | Err(_) => Readiness::Unready,
-        };
-        let unready: BTreeSet<String> = request.unready_tools.iter().take(200).cloned().collect();
-        instance.renew(now + config.lease_ttl, wish, unready);
-        let known = request.catalog_digest == instance.catalog_digest;
-        let mut warnings = self.shared.heard.untold(&instance.plugin);
-        warnings.extend(instance.untold());
-        let directive =
-            if known { pb::InstanceDirective::Continue } else { pb::InstanceDirective::Reregister };
-        Ok(pb::RenewResponse {
-            lease_ttl: Some(wire::duration_to(config.lease_ttl)),
-            renew_interval: Some(wire::duration_to(config.next_renewal())),
-            directive: directive.into(),
-            server_time: None,
-            warnings,
-        })
+    /// Wall time.
+    pub(crate) fn clock(&self) -> fn() -> Timestamp {
+        self.shared.config.clock
     }
 
-    /// Ends a lease; unknown ones succeed. Running calls may finish.
+    /// Lets nobody in any more and ends the slots that are idle; running calls may finish.
+    pub fn stop(&self) {
+        self.shared.stopping.cancel();
+    }
+
+    /// Resolves once nobody is let in any more.
+    pub async fn stopped(&self) {
+        self.shared.stopping.cancelled().await;
+    }
+
+    /// What happened to plugins and tools after a number; none for one that is not there yet.
     #[must_use]
-    pub fn deregister(&self, request: &pb::DeregisterRequest) -> pb::DeregisterResponse {
-        let mut state = self.swept(Instant::now());
-        let left = state.leave(&request.lease_id);
-        drop(state);
-        let Some(instance) = left else { return pb::DeregisterResponse::default() };
-        let mut reason: String = request.reason.chars().filter(|c| !c.is_control()).collect();
-        clean::cut(&mut reason, 256);
-        tracing::info!(plugin = instance.plugin, instance = instance.id, reason, "plugin left");
-        let calls_in_flight = i32::try_from(instance.in_flight()).unwrap_or(i32::MAX);
-        pb::DeregisterResponse { calls_in_flight }
+    pub fn news(&self, after: u32) -> Option<Vec<Event>> {
+        drop(self.swept(Instant::now()));
+        self.shared.bell.news.after(after)
     }
 
-    /// Opens a slot for the instance with this lease. The stream ends with the slot; whoever holds it
-    /// drives the slot.
-    ///
-    /// # Errors
-    /// That the lease is not known, that its instance said it would be dialled, or that it has as
-    /// many slots as there may be.
-    pub(crate) fn open_slot(&self, lease: &str) -> Result<(Slot, CancellationToken), Error> {
-        let now = Instant::now();
-        let instance = self.swept(now).by_lease(lease, now).map(Arc::clone);
-        let instance = instance.ok_or(Error::LeaseUnknown)?;
-        let Line::Relay(slots) = &instance.line else { return Err(Error::NotRelayed) };
-        let slot = slots.open().ok_or(Error::TooManySlots)?;
-        // A slot shows that the plugin serves.
-        instance.serves();
-        Ok((slot, instance.gone.clone()))
+    /// Sees the newest number of what happens, now and as it grows.
+    #[must_use]
+    pub fn newest_news(&self) -> tokio::sync::watch::Receiver<u32> {
+        self.shared.bell.news.newest()
     }
 
     /// What can be called now: the newest version of each tool that a ready instance offers.
     #[must_use]
     pub fn specs(&self) -> Vec<Arc<ToolSpec>> {
         let now = Instant::now();
-        self.swept(now).newest(|offer| offer.pool().ready(now) > 0)
+        self.swept(now).callable(now)
     }
 
     /// Sees each change of what is there and ready, from now on.
@@ -333,11 +257,6 @@ impl Registry {
         plugins.iter().filter(|plugin| !state.is_ready(plugin, now)).cloned().collect()
     }
 
-    /// The tool at exactly this version and digest, while any instance offers it.
-    pub(crate) fn offer(&self, tool: &ToolRef) -> Option<Arc<Offer>> {
-        self.swept(Instant::now()).find(tool)
-    }
-
     /// Signals and causes in force: the daemon's own, and those of the plugins that are registered.
     #[must_use]
     pub fn catalogue(&self) -> Arc<Catalogue> {
@@ -367,61 +286,6 @@ impl Registry {
         state.sweep(now, self.shared.config.lease_ttl);
         state
     }
-}
-
-/// 128 bits drawn at random, as hex.
-fn new_lease() -> String {
-    // A v4 UUID has 122 random bits; of two, more than enough.
-    let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
-    let digest = Sha256::new().chain_update(one).chain_update(two).finalize();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where an instance is dialled, as people see it.
-fn shown(reach: &Reach) -> String {
-    match reach {
-        Reach::Direct { address, way: None, .. } => address.to_string(),
-        Reach::Direct { address, way: Some(_), .. } => format!("{HTTPS}{address}"),
-        Reach::Relay => String::new(),
-    }
-}
-
-fn line(reach: Reach) -> Result<Line, Error> {
-    Ok(match reach {
-        Reach::Direct { address, way, caller_token } => Line::Direct {
-            channel: client::channel(address, way)
-                .map_err(|_| Error::EndpointNotAllowed { host: address.to_string() })?,
-            authorization: bearer(&caller_token),
-        },
-        Reach::Relay => Line::Relay(Arc::default()),
-    })
-}
-
-fn bearer(token: &str) -> Option<MetadataValue<tonic::metadata::Ascii>> {
-    let mut value: MetadataValue<_> = format!("Bearer {token}").parse().ok()?;
-    value.set_sensitive(true);
-    (!token.is_empty()).then_some(value)
-}
-
-fn verdict(tool: Checked) -> pb::ToolVerdict {
-    pb::ToolVerdict {
-        tool: Some(wire::tool_ref_to(&tool.id)),
-        accepted: tool.rejection.is_none(),
-        quarantined: false,
-        rejection: tool.rejection.as_ref().map(wire::failure_to),
-        warnings: tool.warnings,
-    }
-}
-
-fn told(plugin: &str, tools: &[Checked]) {
-    for tool in tools {
-        if let Some(rejection) = &tool.rejection {
-            let reason = rejection.reason.as_str();
-            tracing::warn!(plugin, tool = tool.id.tool, reason, "tool was refused");
-        }
-    }
-    let accepted = tools.iter().filter(|tool| tool.rejection.is_none()).count();
-    tracing::info!(plugin, accepted, offered = tools.len(), "plugin registered");
 }
 
 #[cfg(test)]

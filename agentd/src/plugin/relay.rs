@@ -152,7 +152,7 @@ pub(crate) async fn serve(
     slot: Slot,
     mut heard: impl Stream<Item = Result<pb::ServeRequest, Status>> + Unpin,
     telling: Telling,
-    gone: CancellationToken,
+    gone: [CancellationToken; 2],
 ) {
     let parked = pb::SlotParked { ping_interval: Some(wire::duration_to(PING)) };
     if !say(&telling, Said::Parked(parked)).await {
@@ -174,7 +174,7 @@ async fn idle(
     slot: &Slot,
     heard: &mut (impl Stream<Item = Result<pb::ServeRequest, Status>> + Unpin),
     telling: &Telling,
-    gone: CancellationToken,
+    [gone, stopping]: [CancellationToken; 2],
 ) -> Result<Option<Job>, Status> {
     let mut job = slot.slots.park();
     let mut pings = interval_at(Instant::now() + PING, PING);
@@ -184,6 +184,7 @@ async fn idle(
             biased;
             given = &mut job => return Ok(given.ok()),
             () = gone.cancelled() => return Ok(None),
+            () = stopping.cancelled() => return Ok(None),
             message = heard.next() => return match message {
                 None | Some(Err(_)) => Ok(None),
                 Some(Ok(said)) => match said.message {

@@ -4,6 +4,7 @@
 //! length, until shortly before the deadline, so that the reason given is the true one.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
@@ -24,6 +25,7 @@ use super::{
     instance::{Bell, Instance},
     luck,
     member::{Member, Seat},
+    registry::RecentCall,
     stack::{KEPT, TOO_LARGE},
 };
 use crate::tool::{CallOutput, Failure, FailureClass, ToolSpec};
@@ -31,6 +33,8 @@ use crate::tool::{CallOutput, Failure, FailureClass, ToolSpec};
 /// Calls that may wait for an instance of one tool. PROTOCOL has 64; a call that waits costs a few
 /// kilobytes and one that is refused costs an answer, so that here are more.
 const QUEUE: usize = 1024;
+/// Attempts whose end is remembered.
+const ENDED: usize = 20;
 /// Longest time one attempt may take, whatever the tool declares.
 const POLICY_CAP: Duration = Duration::from_secs(60);
 
@@ -49,6 +53,18 @@ pub(crate) struct Pool {
 struct Inside {
     members: Vec<Arc<Member>>,
     last_failure: Option<Failure>,
+    /// How attempts ended, oldest first.
+    ended: VecDeque<Ended>,
+    /// Calls in a row that were refused for want of a permission.
+    denied: u32,
+}
+
+#[derive(Debug)]
+struct Ended {
+    at: Instant,
+    took: Duration,
+    instance_id: String,
+    failure: Option<Failure>,
 }
 
 impl Pool {
@@ -94,6 +110,25 @@ impl Pool {
         self.lock().last_failure.clone()
     }
 
+    /// Calls in a row that were refused for want of a permission.
+    pub(crate) fn denied(&self) -> u32 {
+        self.lock().denied
+    }
+
+    /// How attempts ended, newest first.
+    pub(crate) fn recent(&self, now: Instant) -> Vec<RecentCall> {
+        let inside = self.lock();
+        let newest = inside.ended.iter().rev();
+        newest
+            .map(|ended| RecentCall {
+                ago: now.saturating_duration_since(ended.at),
+                took: ended.took,
+                instance_id: ended.instance_id.clone(),
+                failure: ended.failure.clone(),
+            })
+            .collect()
+    }
+
     /// Those that take calls, each with how it stands.
     fn standing(&self, now: Instant) -> Vec<(Arc<Member>, Stand)> {
         let tool = &self.spec.id.tool;
@@ -103,12 +138,25 @@ impl Pool {
     }
 
     /// Notes how a call went. At most half of the instances may be ejected at once.
-    fn note(&self, member: &Member, result: &Result<CallOutput, Fault>) {
+    fn note(&self, member: &Member, result: &Result<CallOutput, Fault>, since: Instant) {
         let now = Instant::now();
         let mut inside = self.lock();
-        if let Err(fault) = result {
-            inside.last_failure = Some(fault.failure.clone());
+        let failure = result.as_ref().err().map(|fault| fault.failure.clone());
+        inside.denied = match &failure {
+            Some(failure) if failure.class == FailureClass::Permission => {
+                inside.denied.saturating_add(1)
+            }
+            Some(_) => inside.denied,
+            None => 0,
+        };
+        if failure.is_some() {
+            inside.last_failure.clone_from(&failure);
         }
+        if inside.ended.len() == ENDED {
+            inside.ended.pop_front();
+        }
+        let (took, instance_id) = (now - since, member.instance.id.clone());
+        inside.ended.push_back(Ended { at: now, took, instance_id, failure });
         let out = inside.members.iter().filter(|one| one.is_out(now)).count();
         let may_leave = 2 * (out + 1) <= inside.members.len();
         drop(inside);
@@ -286,8 +334,9 @@ where
             let attempt = Attempt { ask, call_id, seat: held, timeout };
             let at = seat.instance();
             attempt.ask.record.started(attempt.call_id, attempt.ask.attempt, &at.id).await;
+            let since = Instant::now();
             let mut result = inner.oneshot(attempt).await;
-            pool.note(seat.member(), &result);
+            pool.note(seat.member(), &result, since);
             if let Err(fault) = &mut result {
                 fault.at = Some(at.id.clone());
                 // An instance that is gone says nothing about the tool while another is there.

@@ -44,6 +44,20 @@ impl FromStr for Version {
     }
 }
 
+impl Version {
+    /// Grows when callers must change.
+    #[must_use]
+    pub fn major(&self) -> u64 {
+        self.core[0]
+    }
+
+    /// Grows when callers may use more.
+    #[must_use]
+    pub fn minor(&self) -> u64 {
+        self.core[1]
+    }
+}
+
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
         // A release comes after all that was released before it.

@@ -25,6 +25,7 @@ use tower::{
 };
 
 use super::{
+    CallCx,
     attempt::{Ask, Attempt, Fault},
     bound::{BoundLayer, End},
     retry::Rule,
@@ -94,9 +95,33 @@ fn halted(ask: &Ask) -> End<Fault> {
     let cancel = ask.cx.cancel.clone();
     async move {
         cancel.cancelled().await;
-        Failure::ours(FailureClass::Cancelled, "CANCELLED", "the call was withdrawn").into()
+        withdrawn().into()
     }
     .boxed()
+}
+
+fn withdrawn() -> Failure {
+    Failure::ours(FailureClass::Cancelled, "CANCELLED", "the call was withdrawn")
+}
+
+/// How long a call of our own may take to tell that it is over.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Waits for what somebody else may be asking, no longer than `cx` allows. What is asked by this call
+/// keeps to its own bounds, which come first.
+///
+/// # Errors
+/// That the call was withdrawn, or that its time ran out.
+pub(crate) async fn within<T>(cx: &CallCx, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = async { cx.cancel.cancelled().await; sleep(LATE).await } => Err(withdrawn()),
+        () = sleep_until(cx.deadline + LATE) => {
+            let said = "the time for the call ran out while another asked the same";
+            Err(Failure::ours(FailureClass::Timeout, "DEADLINE_EXCEEDED", said))
+        }
+    }
 }
 
 fn deadline(ask: &Ask) -> End<Fault> {

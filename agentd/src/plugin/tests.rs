@@ -7,10 +7,20 @@
     reason = "tests"
 )]
 
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use agent_proto::tool::v1 as pb;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout},
+};
 use tonic::{Code, Status};
 
 use super::{
@@ -118,12 +128,10 @@ async fn a_flood_is_cut_off_and_other_calls_go_on() {
 
 #[tokio::test]
 async fn garbage_is_a_defect_that_is_named() {
-    let large = "1".repeat(5 << 20);
     for (way, class, reason) in [
         (Way::Says(vec![result("<html>")]), FailureClass::Bug, "RESULT_NOT_JSON"),
         (Way::Says(vec![accepted()]), FailureClass::Bug, "STREAM_ENDED_EARLY"),
         (Way::Says(vec![result("{}"), result("{}")]), FailureClass::Bug, "STREAM_RULE"),
-        (Way::Says(vec![result(&large)]), FailureClass::Bug, "RESULT_TOO_LARGE"),
         (Way::Refuses(Status::not_found("pod a")), FailureClass::Bug, "LEAKED_STATUS"),
         (Way::Refuses(Status::unknown("Exception calling")), FailureClass::Bug, "PLUGIN_CRASHED"),
         (Way::Refuses(Status::unavailable("later")), FailureClass::Transient, "UNAVAILABLE"),
@@ -144,12 +152,14 @@ async fn results_that_are_too_large_leave_the_breaker_closed_and_defects_open_it
     let fake = Fake::start(&[("large", large), ("lies", Way::Says(vec![result("<html>")]))]);
     let mut bench = Bench::new();
     bench.register(&fake, vec![descriptor("large"), descriptor("lies")]).await;
-    let mut reasons = Vec::new();
-    for tool in ["large", "large", "large", "large", "lies", "lies", "lies"] {
-        reasons.push(bench.call(tool).await.unwrap_err().reason);
+    for _ in 0..4 {
+        let output = bench.call("large").await.unwrap();
+        assert!(output.truncated);
+        assert_eq!(output.gaps[0].failure.reason, "RESULT_TOO_LARGE");
     }
-    assert_eq!(reasons[..4], ["RESULT_TOO_LARGE"; 4]);
-    assert_eq!(reasons[4..], ["RESULT_NOT_JSON"; 3]);
+    for _ in 0..3 {
+        assert_eq!(bench.call("lies").await.unwrap_err().reason, "RESULT_NOT_JSON");
+    }
     assert_eq!(bench.told().len(), 14, "each was sent once");
     let standing = |tool| bench.registry.tool("probe", tool, "").unwrap().standing;
     assert_eq!((standing("large"), standing("lies")), (Standing::Active, Standing::Tripped));
@@ -211,4 +221,86 @@ async fn without_an_instance_that_is_free_a_call_waits_and_then_says_so() {
     first.await.unwrap().unwrap_err();
     assert_eq!(bench.told(), ["F1", "S1", "F1"]);
     assert_eq!(Code::from_i32(second.code), Code::DeadlineExceeded);
+}
+
+/// What a server does with one HTTP/2 stream.
+#[derive(Debug, Clone, Copy)]
+enum Resets {
+    /// Refuses it: it was not processed.
+    Refused,
+    /// Breaks it off, saying nothing of how far it got.
+    Broken,
+    /// Begins to answer, says `accepted`, and closes the connection.
+    AfterAccepted,
+}
+
+/// A server on bare HTTP/2 that answers each call like this, and counts them.
+async fn bare_server(how: Resets) -> (SocketAddr, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicU32::new(0)));
+    let seen = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(socket).await.unwrap();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    if !request.uri().path().ends_with("/Call") {
+                        respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        continue;
+                    }
+                    seen.fetch_add(1, Ordering::Relaxed);
+                    match how {
+                        Resets::Refused => respond.send_reset(h2::Reason::REFUSED_STREAM),
+                        Resets::Broken => respond.send_reset(h2::Reason::INTERNAL_ERROR),
+
+                        Resets::AfterAccepted => {
+                            let head = http::Response::builder()
+                                .header("content-type", "application/grpc")
+                                .body(())
+                                .unwrap();
+                            let mut body = respond.send_response(head, false).unwrap();
+                            let accepted =
+                                pb::CallResponse { sequence: 1, update: Some(accepted()) };
+                            let message = prost::Message::encode_to_vec(&accepted);
+                            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+                            let framed = [&[0_u8][..], &length, &message].concat();
+                            body.send_data(framed.into(), false).unwrap();
+                            let _ = timeout(PROMPT / 10, connection.accept()).await;
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn what_may_have_acted_is_not_asked_again_and_what_was_never_taken_is() {
+    for (how, idempotency, times) in [
+        (Resets::Refused, pb::Idempotency::None, 3),
+        (Resets::Broken, pb::Idempotency::None, 1),
+        (Resets::AfterAccepted, pb::Idempotency::None, 1),
+        (Resets::AfterAccepted, pb::Idempotency::Keyed, 3),
+        (Resets::Broken, pb::Idempotency::Natural, 3),
+    ] {
+        let (address, asked) = bare_server(how).await;
+        let mut tool = descriptor("change");
+        tool.side_effect = pb::SideEffect::Destructive.into();
+        tool.idempotency = idempotency.into();
+        tool.retry = Some(pb::RetryPolicy { max_attempts: 3, ..Default::default() });
+        let bench = Bench::new();
+        let request = super::fake::announcement(address, vec![tool]);
+        bench.registry.register(request, &Default::default()).await.unwrap();
+        let spec = bench.registry.tools().remove(0).spec;
+        // The health question is refused by this server, so that readiness is given by hand.
+        bench.registry.all_serve();
+        let failure = bench.unguarded(&spec).await.unwrap_err();
+        assert_eq!(asked.load(Ordering::Relaxed), times, "{how:?} {idempotency:?}: {failure:?}");
+        let untouched = matches!(how, Resets::Refused);
+        let effects = if untouched { Effects::None } else { Effects::Maybe };
+        assert_eq!(failure.effects, effects, "{how:?}");
+    }
 }

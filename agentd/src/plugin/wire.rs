@@ -241,7 +241,9 @@ fn violation_from(given: pb::FieldViolation) -> Violation {
     Violation { field, description, reason }
 }
 
-fn violation_to(violation: &Violation) -> pb::FieldViolation {
+/// A wrong field, for the wire.
+#[must_use]
+pub fn violation_to(violation: &Violation) -> pb::FieldViolation {
     let Violation { field, description, reason } = violation.clone();
     pb::FieldViolation { field, description, reason }
 }
@@ -266,6 +268,9 @@ pub fn result_from(given: pb::CallResult) -> CallOutput {
         result_json: given.result_json,
         summary: given.summary,
         truncated: given.truncated,
+        total_bytes: u64::try_from(given.total_bytes).unwrap_or_default(),
+        next_page_token: given.next_page_token,
+        links: given.links.into_iter().map(|link| (link.title, link.uri)).collect(),
         gaps: given.gaps.into_iter().map(gap_from).collect(),
         observe_time: timestamp_from(given.observe_time.as_ref()),
         observations: given.observations.into_iter().map(observation_from).collect(),
@@ -280,6 +285,14 @@ pub fn result_to(output: &CallOutput) -> pb::CallResult {
         result_json: output.result_json.clone(),
         summary: output.summary.clone(),
         truncated: output.truncated,
+        total_bytes: i64::try_from(output.total_bytes).unwrap_or(i64::MAX),
+        next_page_token: output.next_page_token.clone(),
+        links: output
+            .links
+            .iter()
+            .cloned()
+            .map(|(title, uri)| pb::ResultLink { title, uri })
+            .collect(),
         gaps: output.gaps.iter().map(gap_to).collect(),
         observe_time: output.observe_time.map(timestamp_to),
         observations: output.observations.iter().map(observation_to).collect(),

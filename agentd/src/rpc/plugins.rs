@@ -2,6 +2,8 @@
 //! see them. Convert, call, convert: what is decided is decided in `plugin::registry`.
 
 mod calling;
+mod news;
+mod standing;
 mod words;
 
 use agent_proto::{tool::v1 as tool, v1 as pb};
@@ -10,14 +12,15 @@ use tonic::{Request, Response, Status};
 
 use super::{
     page::{Asked, Page, Sizes, page},
-    status::{Kind, Problem},
+    status::Problem,
 };
 use crate::{
     guard::policy::Policy,
     plugin::{
         Tools,
         registry::{
-            Caller, InstanceView, Lease, PluginView, Readiness, Registry, Standing, ToolView,
+            Caller, InstanceView, Lease, PluginView, Readiness, RecentCall, Registry, Standing,
+            ToolView,
         },
         wire,
     },
@@ -113,7 +116,13 @@ impl pb::catalog_service_server::CatalogService for Plugins {
         let asked = Asked { size: request.page_size, token: &request.page_token, filter: &filter };
         let Page { items, next } = page(tools, key, asked, TOOLS)?;
         Ok(Response::new(pb::ListToolsResponse {
-            tools: items.into_iter().map(|tool| tool_to(tool, request.brief)).collect(),
+            tools: items
+                .into_iter()
+                .map(|tool| pb::ToolInfo {
+                    recent_calls: Vec::new(),
+                    ..self.tool_to(tool, request.brief)
+                })
+                .collect(),
             next_page_token: next,
             catalog_digest: self.registry.catalog_digest(),
         }))
@@ -127,7 +136,7 @@ impl pb::catalog_service_server::CatalogService for Plugins {
         let (plugin, name) = calling::name_of(&request.name)?;
         let found = self.registry.tool(plugin, name, &request.version);
         let found = found.ok_or_else(|| Problem::not_found("tool", &request.name))?;
-        Ok(Response::new(pb::GetToolResponse { tool: Some(tool_to(found, false)) }))
+        Ok(Response::new(pb::GetToolResponse { tool: Some(self.tool_to(found, false)) }))
     }
 
     async fn list_plugins(
@@ -148,9 +157,19 @@ impl pb::catalog_service_server::CatalogService for Plugins {
 
     async fn set_tool_status(
         &self,
-        _: Request<pb::SetToolStatusRequest>,
+        request: Request<pb::SetToolStatusRequest>,
     ) -> Result<Response<pb::SetToolStatusResponse>, Status> {
-        Err(later("tools are accepted and switched off by people once approvals are there"))
+        let tool = self.decide(request.into_inner()).await?;
+        Ok(Response::new(pb::SetToolStatusResponse { tool: Some(tool) }))
+    }
+
+    type WatchPluginsStream = news::Watched;
+
+    async fn watch_plugins(
+        &self,
+        request: Request<pb::WatchPluginsRequest>,
+    ) -> Result<Response<news::Watched>, Status> {
+        Ok(Response::new(news::watch(&self.registry, request.get_ref())?))
     }
 
     async fn call_tool(
@@ -195,39 +214,52 @@ impl pb::catalog_service_server::CatalogService for Plugins {
     }
 }
 
-fn later(what_brings_it: &str) -> Status {
-    let said = format!("not served by this version: {what_brings_it}");
-    Problem::new(Kind::Unimplemented, "NOT_SERVED_YET", said).into()
-}
-
 /// Sorts as the registry does.
 fn key(tool: &ToolView) -> String {
     let id = &tool.spec.id;
     [&id.plugin, &id.tool, &id.version, &id.digest].map(String::as_str).join("\u{1}")
 }
 
-fn tool_to(view: ToolView, brief: bool) -> pb::ToolInfo {
-    let spec = &view.spec;
-    let mut descriptor = (*view.descriptor).clone();
-    if brief {
-        descriptor.input_schema_json.clear();
-        descriptor.output_schema_json.clear();
+impl Plugins {
+    fn tool_to(&self, view: ToolView, brief: bool) -> pb::ToolInfo {
+        let spec = &view.spec;
+        let mut descriptor = (*view.descriptor).clone();
+        if brief {
+            descriptor.input_schema_json.clear();
+            descriptor.output_schema_json.clear();
+        }
+        let status = match view.standing {
+            Standing::Active => pb::ToolStatus::Active,
+            Standing::Unavailable => pb::ToolStatus::Unavailable,
+            Standing::Tripped => pb::ToolStatus::Tripped,
+            Standing::Quarantined => pb::ToolStatus::Quarantined,
+            Standing::Disabled => pb::ToolStatus::Disabled,
+        };
+        let now = (self.clock)();
+        pb::ToolInfo {
+            name: format!("tools/{}", spec.id),
+            r#ref: Some(wire::tool_ref_to(&spec.id)),
+            descriptor: Some(descriptor),
+            model_name: format!("{}__{}", spec.id.plugin, spec.id.tool),
+            effective_risk: wire::spec::risk_to(effective_risk(spec)).into(),
+            requires_approval: spec.always_ask || spec.side_effect > SideEffect::ReadOnly,
+            status: status.into(),
+            ready_instances: i32::try_from(view.ready_instances).unwrap_or(i32::MAX),
+            last_failure: view.last_failure.as_ref().map(wire::failure_to),
+            obstacles: view.obstacles.iter().map(wire::violation_to).collect(),
+            recent_calls: view.recent.iter().map(|call| recent_to(call, now)).collect(),
+            warnings: view.warnings,
+        }
     }
-    let status = match view.standing {
-        Standing::Active => pb::ToolStatus::Active,
-        Standing::Unavailable => pb::ToolStatus::Unavailable,
-        Standing::Tripped => pb::ToolStatus::Tripped,
-    };
-    pb::ToolInfo {
-        name: format!("tools/{}", spec.id),
-        r#ref: Some(wire::tool_ref_to(&spec.id)),
-        descriptor: Some(descriptor),
-        model_name: format!("{}__{}", spec.id.plugin, spec.id.tool),
-        effective_risk: wire::spec::risk_to(effective_risk(spec)).into(),
-        requires_approval: spec.always_ask || spec.side_effect > SideEffect::ReadOnly,
-        status: status.into(),
-        ready_instances: i32::try_from(view.ready_instances).unwrap_or(i32::MAX),
-        last_failure: view.last_failure.as_ref().map(wire::failure_to),
+}
+
+fn recent_to(call: &RecentCall, now: Timestamp) -> pb::RecentCall {
+    let ago = SignedDuration::try_from(call.ago).unwrap_or(SignedDuration::MAX);
+    pb::RecentCall {
+        end_time: now.checked_sub(ago).ok().map(wire::timestamp_to),
+        duration: Some(wire::duration_to(call.took)),
+        instance_id: call.instance_id.clone(),
+        failure: call.failure.as_ref().map(wire::failure_to),
     }
 }
 
@@ -247,6 +279,7 @@ fn plugin_to(plugin: PluginView, now: Timestamp) -> pb::PluginInfo {
         name: format!("plugins/{}", plugin.name),
         instances: plugin.instances.into_iter().map(|one| instance_to(one, now)).collect(),
         warnings: plugin.warnings,
+        refused_tools: plugin.refused,
     }
 }
 

@@ -10,7 +10,12 @@ use std::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use crate::{engine, journal, memory, plugin::registry, store, tool::Violation};
+use crate::{
+    engine, journal, memory,
+    plugin::registry::{self, contracts},
+    store,
+    tool::Violation,
+};
 
 /// Domain of the daemon's reasons.
 pub const DOMAIN: &str = "agentd";
@@ -195,13 +200,29 @@ impl From<registry::Error> for Problem {
                 Kind::Refused
             }
             E::InstanceTaken { .. } => Kind::Conflict,
+            E::TooOften { .. } | E::TooManyInstances { .. } => Kind::Exhausted,
+            E::NotKept { .. } | E::Stopping => Kind::Unavailable,
+            E::Contract(contracts::Error::Unknown(_)) => Kind::NotFound,
+            E::Contract(contracts::Error::Stale { .. }) => Kind::Precondition,
             E::LeaseUnknown => Kind::NotFound,
         };
         let reason = error.reason();
-        if let E::Invalid { violations } = error {
-            return Self { reason, ..Self::invalid(violations) };
+        let problem = Self::new(kind, reason, error.to_string());
+        match error {
+            E::Invalid { violations } => Self { reason, ..Self::invalid(violations) },
+            E::TooOften { wait, .. } => problem.retry_after(wait),
+            E::TooManyInstances { .. } => problem.retry_after(Duration::from_secs(30)),
+            E::NotKept { .. } | E::Stopping => problem.retry_after(Duration::from_secs(1)),
+            E::Contract(_)
+            | E::Protocol { .. }
+            | E::NotRelayed
+            | E::TooManySlots
+            | E::NotLocal
+            | E::EndpointNotAllowed { .. }
+            | E::NamespaceNotAllowed { .. }
+            | E::InstanceTaken { .. }
+            | E::LeaseUnknown => problem,
         }
-        Self::new(kind, reason, error.to_string())
     }
 }
 

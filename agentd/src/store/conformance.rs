@@ -313,6 +313,19 @@ fn how_far_a_receiver_was_told_is_kept_by_its_name<B: Bench>() {
     assert_eq!((log.delivery("a").unwrap(), log.delivery("b").unwrap()), (Some(told), None));
 }
 
+fn contracts_are_kept_by_name_and_forgotten_when_told_so<B: Bench>() {
+    let bench = B::new();
+    let log = bench.open();
+    let keep = |name: &str, text: &'static str| {
+        (name.to_owned(), Some(Bytes::from_static(text.as_bytes())))
+    };
+    one(&log, Write::Contracts(vec![keep("a.x", "1"), keep("a.y", "2")])).unwrap();
+    one(&log, Write::Contracts(vec![keep("a.x", "3"), ("a.y".to_owned(), None)])).unwrap();
+    drop(log);
+    let kept = bench.open().contracts().unwrap();
+    assert_eq!(kept, [("a.x".to_owned(), Bytes::from_static(b"3"))]);
+}
+
 fn everything_acknowledged_is_there_after_a_drop_without_farewell<B: Bench>() {
     let bench = B::new();
     for round in 1..=5 {
@@ -361,5 +374,6 @@ all! {
     a_request_keeps_its_records_once
     alerts_join_an_investigation_in_order_also_after_its_end
     how_far_a_receiver_was_told_is_kept_by_its_name
+    contracts_are_kept_by_name_and_forgotten_when_told_so
     everything_acknowledged_is_there_after_a_drop_without_farewell
 }

@@ -33,6 +33,7 @@ struct Disk {
     learnt: u64,
     joined: BTreeMap<(InvestigationId, u32), (bool, Bytes)>,
     deliveries: BTreeMap<String, Delivery>,
+    contracts: BTreeMap<String, Bytes>,
 }
 
 #[derive(Debug)]
@@ -123,6 +124,10 @@ impl EventLog for MemoryLog {
         Ok(self.disk().tally(id))
     }
 
+    fn contracts(&self) -> Result<Vec<(String, Bytes)>, Error> {
+        Ok(self.disk().contracts.clone().into_iter().collect())
+    }
+
     fn delivery(&self, receiver: &str) -> Result<Option<Delivery>, Error> {
         Ok(self.disk().deliveries.get(receiver).copied())
     }
@@ -143,6 +148,15 @@ impl Disk {
             Write::Joined(joined) => self.join(joined),
             Write::Delivery(receiver, delivery) => {
                 self.deliveries.insert(receiver.clone(), *delivery);
+                Ok(Written::Done)
+            }
+            Write::Contracts(contracts) => {
+                for (name, bytes) in contracts {
+                    match bytes {
+                        Some(bytes) => self.contracts.insert(name.clone(), bytes.clone()),
+                        None => self.contracts.remove(name),
+                    };
+                }
                 Ok(Written::Done)
             }
         }

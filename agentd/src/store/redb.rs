@@ -3,7 +3,7 @@
 //! an async thread; commits sync the disk and must not.
 //!
 //! ```text
-//! meta         "format"                             -> 3
+//! meta         "format"                             -> 4
 //!              "learnt"                             -> finished position up to which there are records
 //! events       investigation 16 bytes ‖ seq u32 BE  -> the encoded event
 //! attachments  the same key                         -> what is too large for the event
@@ -17,9 +17,11 @@
 //! joined       investigation ‖ number u32 BE, from 1 -> says that one is over, an alert that joined
 //! tallies      investigation                        -> alerts that joined, words that one is over
 //! deliveries   receiver                             -> finished position told, tries, uncertain
+//! contracts    plugin.tool                          -> what is known of the tool's contract
 //! ```
 //! Format 1 had no records: a file of it gets the table when it is opened, and memory fills it from
-//! the events. Formats 1 and 2 had no alerts that joined and no deliveries.
+//! the events. Formats 1 and 2 had no alerts that joined and no deliveries, formats 1 to 3
+//! no contracts.
 //!
 //! Ids are UUIDs of version 7: key order is order of creation.
 //!
@@ -47,7 +49,7 @@ use super::{
 use crate::investigation::{InvestigationId, event::Seq};
 
 /// Version of the layout above.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 /// The oldest layout that is brought up to it.
 const OLDEST: u64 = 1;
 /// Key in `meta` of the finished position up to which there are records.
@@ -73,6 +75,8 @@ const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records")
 const JOINED: TableDefinition<'_, EventKey, (bool, &[u8])> = TableDefinition::new("joined");
 const TALLIES: TableDefinition<'_, Id, (u32, u32)> = TableDefinition::new("tallies");
 const DELIVERIES: TableDefinition<'_, &str, (u64, u32, bool)> = TableDefinition::new("deliveries");
+
+const CONTRACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("contracts");
 
 type Opener = Box<dyn Fn() -> Result<Database, redb::DatabaseError> + Send + Sync>;
 
@@ -332,6 +336,18 @@ impl EventLog for RedbLog {
             let tallies = transaction.open_table(TALLIES)?;
             let stored = tallies.get(*id.0.as_bytes())?.map(|stored| stored.value());
             Ok(tally_of(stored))
+        })
+    }
+
+    fn contracts(&self) -> Result<Vec<(String, Bytes)>, Error> {
+        self.view(|transaction| {
+            let contracts = transaction.open_table(CONTRACTS)?;
+            let mut found = Vec::new();
+            for stored in contracts.iter()? {
+                let (name, bytes) = stored?;
+                found.push((name.value().to_owned(), Bytes::copy_from_slice(bytes.value())));
+            }
+            Ok(found)
         })
     }
 

@@ -51,6 +51,7 @@ pub(crate) fn check_all(catalog: &pb::PluginCatalog, words: &Catalogue) -> Vec<C
                 checked.reject(vec![violation("name", "DUPLICATE", said)]);
             }
             checked.warnings = warnings(&checked.descriptor, words);
+            checked.warnings.extend(unasked(&checked));
             checked
         })
         .collect()
@@ -140,9 +141,7 @@ fn template(text: &str, field: &str, wrong: &mut Vec<Violation>) {
             wrong.push(violation(field, "UNKNOWN_PLACEHOLDER", &said));
         }
     }
-    let filled = placeholders(text)
-        .fold(text.to_owned(), |filled, name| filled.replace(&format!("{{{name}}}"), "x"));
-    if !matches!(serde_json::from_str(&filled), Ok(Value::Object(_))) {
+    if !matches!(serde_json::from_str(&filled(text)), Ok(Value::Object(_))) {
         let said = "is not a JSON object once its placeholders are filled in";
         wrong.push(violation(field, "NOT_AN_OBJECT", said));
     }
@@ -173,6 +172,16 @@ fn warnings(descriptor: &pb::ToolDescriptor, words: &Catalogue) -> Vec<String> {
     if !bare.is_empty() {
         said.push(format!("arguments without a description: {}", bare.join(", ")));
     }
+    said.extend(poisoned(descriptor));
+    let schema = serde_json::from_str::<Value>(&descriptor.input_schema_json).unwrap_or_default();
+    if ["oneOf", "anyOf"].iter().any(|word| schema.get(word).is_some()) {
+        said.push(
+            "input_schema_json has oneOf or anyOf at its root, which models do badly".to_owned(),
+        );
+    }
+    if descriptor.examples.is_empty() {
+        said.push("has no examples: plugin-check has nothing to try it with".to_owned());
+    }
     if descriptor.applies.is_empty() {
         said.push("has no applies: only people and models will call it".to_owned());
     }
@@ -189,6 +198,48 @@ fn warnings(descriptor: &pb::ToolDescriptor, words: &Catalogue) -> Vec<String> {
         said.push(format!("signals in emits that no catalogue knows have no weight: {unknown}"));
     }
     said
+}
+
+/// Characters in what people and models read that neither sees: a place to hide orders in.
+fn poisoned(descriptor: &pb::ToolDescriptor) -> Option<String> {
+    let hidden = |c: &char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(u32::from(*c), 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF | 0xE0000..=0xE007F)
+    };
+    let texts = [&descriptor.title, &descriptor.description, &descriptor.input_schema_json];
+    let found = texts.iter().flat_map(|text| text.chars()).find(hidden)?;
+    let code = u32::from(found);
+    Some(format!("title, description or schema has the invisible character U+{code:04X}"))
+}
+
+/// What the templates of `applies` give that the tool's own schema does not take, or leave out that
+/// it wants: such a question is never answered. Placeholders stand for words, so that only names are
+/// looked at.
+fn unasked(tool: &Checked) -> Vec<String> {
+    let Some(contract) = &tool.contract else { return Vec::new() };
+    let mut said = Vec::new();
+    for (at, applies) in tool.descriptor.applies.iter().enumerate() {
+        let template = &applies.arguments_template_json;
+        let filled = if template.is_empty() { "{}".to_owned() } else { filled(template) };
+        let faults = contract.check_arguments(&filled).err().map(|failure| failure.violations);
+        for fault in faults
+            .into_iter()
+            .flatten()
+            .filter(|fault| ["UNKNOWN", "REQUIRED"].contains(&fault.reason.as_str()))
+        {
+            said.push(format!(
+                "applies[{at}].arguments_template_json: {} {}",
+                fault.field, fault.description
+            ));
+        }
+    }
+    said
+}
+
+/// A template with a word in each place.
+fn filled(template: &str) -> String {
+    placeholders(template)
+        .fold(template.to_owned(), |filled, name| filled.replace(&format!("{{{name}}}"), "x"))
 }
 
 /// Top-level arguments that say nothing of themselves.

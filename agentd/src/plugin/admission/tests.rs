@@ -259,15 +259,36 @@ fn advice_comes_as_warnings_and_an_empty_version_is_the_first() {
         }],
         ..descriptor("look")
     };
+    let tool = pb::ToolDescriptor {
+        title: "look\u{202e}".to_owned(),
+        applies: vec![
+            tool.applies[0].clone(),
+            pb::Applicability {
+                arguments_template_json: r#"{"c":"{service}"}"#.to_owned(),
+                ..Default::default()
+            },
+        ],
+        ..tool
+    };
     let checked = verdicts(vec![tool]).remove(0);
     assert_eq!((checked.id.version.as_str(), checked.rejection), ("1.0.0", None));
     let said = checked.warnings.join("\n");
-    for word in ["side_effect is unset", "without a description: a", "odd.signal"] {
+    for word in [
+        "side_effect is unset",
+        "without a description: a",
+        "odd.signal",
+        "U+202E",
+        "applies[1].arguments_template_json: arguments.c is not",
+    ] {
         assert!(said.contains(word), "{said} lacks {word}");
     }
     assert!(!said.contains("log.timeout"), "{said}");
     let silent = verdicts(vec![descriptor("look")]).remove(0);
-    assert!(silent.warnings[0].contains("no applies"), "{:?}", silent.warnings);
+    assert!(
+        silent.warnings.iter().any(|said| said.contains("no applies")),
+        "{:?}",
+        silent.warnings
+    );
 }
 
 /// A caller on another machine, in a network that plugins may call from.

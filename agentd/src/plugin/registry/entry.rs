@@ -21,7 +21,9 @@ use crate::{
     plugin::{
         admission::descriptor::Checked,
         client::Client,
+        contracts::{Contracts, Held, Record},
         instance::{Bell, Instance, Readiness},
+        news::{Kind, Subject},
         route::Pool,
         schema::Contract,
         semver::Version,
@@ -37,6 +39,7 @@ use crate::{
 pub(crate) struct Offer {
     descriptor: Arc<pb::ToolDescriptor>,
     contract: Arc<Contract>,
+    warnings: Vec<String>,
     pool: Arc<Pool>,
     breaker: Breaker,
     stack: ToolStack,
@@ -48,18 +51,42 @@ pub(super) struct Placed {
     lease: String,
     instance: Arc<Instance>,
     guest: Guest,
+    /// Tools of its that were refused.
+    refused: Vec<pb::ToolVerdict>,
     // Held so that the question for its health ends with the place.
     _health: AbortOnDropHandle<()>,
 }
+
+/// Instances of one plugin at most, and of all.
+const MAX_INSTANCES: usize = 256;
+const MAX_INSTANCES_IN_ALL: usize = 4096;
+/// How often one plugin may register, all its replicas together: after the daemon was away all of
+/// them come at once.
+const REGISTRATIONS: RateLimit = RateLimit {
+    calls: 5,
+    period: Duration::from_secs(1),
+    burst: 300,
+    max_concurrent: 0,
+    shared: true,
+};
+/// Plugins whose registrations are counted; names are free.
+const MAX_DOORS: usize = 4096;
 
 /// Rates that all instances of a tool share, by plugin and tool: versions that stand side by side
 /// ask the same backend.
 type Buckets = BTreeMap<(String, String), (RateLimit, Bucket)>;
 
 /// All that is registered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    /// Which contracts were let in.
+    pub(super) contracts: Contracts,
+    /// What of that is not written yet.
+    unwritten: BTreeMap<String, Option<Vec<u8>>>,
+    /// How often each plugin may register.
+    doors: BTreeMap<String, Bucket>,
     buckets: Buckets,
+    bell: Arc<Bell>,
     instances: BTreeMap<String, Placed>,
     tools: BTreeMap<ToolRef, Arc<Offer>>,
     /// Signals and causes in force, until somebody comes or goes.
@@ -79,10 +106,11 @@ impl Offer {
     ) -> Self {
         let spec = Arc::new(spec);
         let pool = Arc::new(Pool::new(spec, Arc::clone(bell)));
-        let breaker = Breaker::new(breaker::Config::default());
+        let breaker = Breaker::told(breaker::Config::default(), tripping(pool.spec(), bell));
         let stack = stack::build(Arc::clone(&pool), (breaker.clone(), bucket), Client);
         let descriptor = Arc::new(tool.descriptor.clone());
-        Self { descriptor, contract: Arc::clone(contract), pool, breaker, stack }
+        let (contract, warnings) = (Arc::clone(contract), tool.warnings.clone());
+        Self { descriptor, contract, warnings, pool, breaker, stack }
     }
 
     /// The tool as the daemon reads it.
@@ -98,6 +126,11 @@ impl Offer {
     /// As its plugin declared it.
     pub(crate) fn descriptor(&self) -> &Arc<pb::ToolDescriptor> {
         &self.descriptor
+    }
+
+    /// Advice to its author.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The instances that offer it.
@@ -119,6 +152,21 @@ impl Offer {
     fn rank(&self) -> (bool, Option<Version>) {
         (self.descriptor.deprecation.is_empty(), self.descriptor.version.parse().ok())
     }
+}
+
+/// Tells of a breaker that opens or closes.
+fn tripping(spec: &Arc<ToolSpec>, bell: &Arc<Bell>) -> breaker::Told {
+    let (spec, bell) = (Arc::clone(spec), Arc::downgrade(bell));
+    Arc::new(move |tripped| {
+        let Some(bell) = bell.upgrade() else { return };
+        let (kind, said) = if tripped {
+            (Kind::ToolTripped, "fails again and again and is left alone for a while")
+        } else {
+            (Kind::ToolRecovered, "works again")
+        };
+        let subject = Subject::tool(&spec.id.plugin, &spec.id.tool);
+        bell.news.tell(kind, subject, format!("{} {said}", spec.id));
+    })
 }
 
 /// The bucket of a tool whose instances share one rate.
@@ -145,13 +193,113 @@ impl Placed {
         guest: Guest,
     ) -> Self {
         let _health = AbortOnDropHandle::new(health);
-        Self { lease: lease.to_owned(), instance, guest, _health }
+        Self { lease: lease.to_owned(), instance, guest, refused: Vec::new(), _health }
+    }
+
+    /// With tools of its that were refused.
+    pub(super) fn refusing(mut self, refused: Vec<pb::ToolVerdict>) -> Self {
+        self.refused = refused;
+        self
     }
 }
 
 // === impl State ===
 
 impl State {
+    /// Nobody is here; `contracts` were let in before.
+    pub(super) fn new(contracts: Contracts, bell: Arc<Bell>) -> Self {
+        Self {
+            contracts,
+            bell,
+            unwritten: BTreeMap::new(),
+            doors: BTreeMap::new(),
+            buckets: Buckets::new(),
+            instances: BTreeMap::new(),
+            tools: BTreeMap::new(),
+            in_force: None,
+            expired: 0,
+        }
+    }
+
+    /// Slows down a plugin that registers without end. Many replicas may come at once.
+    pub(super) fn hurry(&mut self, plugin: &str) -> Result<(), Error> {
+        if self.doors.len() > MAX_DOORS {
+            self.doors.clear();
+        }
+        let door = match self.doors.get(plugin) {
+            Some(door) => door.clone(),
+            None => {
+                let Some(door) = Bucket::new(REGISTRATIONS) else { return Ok(()) };
+                self.doors.insert(plugin.to_owned(), door.clone());
+                door
+            }
+        };
+        door.take().map_err(|refused| Error::TooOften {
+            plugin: plugin.to_owned(),
+            wait: refused.retry_after.unwrap_or_default(),
+        })
+    }
+
+    /// Refuses one instance more than there may be. One that is here already comes back.
+    pub(super) fn check_crowd(&self, id: &str, plugin: &str) -> Result<(), Error> {
+        let own = self.instances().filter(|instance| instance.plugin == plugin).count();
+        let full = own >= MAX_INSTANCES || self.instances.len() >= MAX_INSTANCES_IN_ALL;
+        if full && !self.instances.contains_key(id) {
+            return Err(Error::TooManyInstances { plugin: plugin.to_owned(), own });
+        }
+        Ok(())
+    }
+
+    /// Looks at tools that register, and tells what stands in the way of each.
+    pub(super) fn judge(&mut self, tools: &mut [Checked], trusted: bool) -> Vec<Held> {
+        let mut held = Vec::with_capacity(tools.len());
+        for tool in tools {
+            if tool.rejection.is_none() {
+                let records = self.contracts.admit(tool, trusted);
+                self.unwritten.extend(records);
+            }
+            held.push(self.contracts.held(&tool.id));
+        }
+        held
+    }
+
+    /// What is to be written.
+    pub(super) fn unwritten(&self) -> Vec<Record> {
+        self.unwritten.iter().map(|(key, bytes)| (key.clone(), bytes.clone())).collect()
+    }
+
+    /// Adds to what is to be written.
+    pub(super) fn keep(&mut self, records: Vec<Record>) {
+        self.unwritten.extend(records);
+    }
+
+    /// It was written, as it was then.
+    pub(super) fn written(&mut self, records: &[Record]) {
+        for (key, bytes) in records {
+            if self.unwritten.get(key) == Some(bytes) {
+                self.unwritten.remove(key);
+            }
+        }
+    }
+
+    /// Tools of a plugin that were refused, by the newest of its instances.
+    pub(super) fn refused(&self, plugin: &str) -> Vec<pb::ToolVerdict> {
+        let own = self.instances.values().filter(|placed| placed.instance.plugin == plugin);
+        own.max_by_key(|placed| placed.instance.lease_until())
+            .map(|placed| placed.refused.clone())
+            .unwrap_or_default()
+    }
+
+    /// The best version of each tool that can be called.
+    pub(super) fn callable(&self, now: Instant) -> Vec<Arc<ToolSpec>> {
+        self.newest(|offer| self.is_callable(offer, now))
+    }
+
+    /// Whether an instance takes calls to it, and nobody holds it up.
+    pub(super) fn is_callable(&self, offer: &Offer, now: Instant) -> bool {
+        offer.pool().ready(now) > 0 && self.contracts.held(&offer.spec().id) == Held::Free
+    }
+
     /// An id is its process's own: another plugin cannot take it over.
     pub(super) fn check_owner(&self, id: &str, plugin: &str, now: Instant) -> Result<(), Error> {
         match self.instances.get(id) {
@@ -207,11 +355,19 @@ impl State {
     }
 
     /// Places an instance whose tools are offered already; one of the same id gives way.
-    pub(super) fn place(&mut self, id: String, placed: Placed) {
+    /// True when it was here before.
+    pub(super) fn place(&mut self, id: String, placed: Placed) -> bool {
         self.in_force = None;
-        if let Some(old) = self.instances.insert(id, placed) {
+        let old = self.instances.insert(id, placed);
+        if let Some(old) = &old {
             self.withdraw(&old.instance);
         }
+        old.is_some()
+    }
+
+    /// Whether an instance of this id is here.
+    pub(super) fn is_here(&self, id: &str) -> bool {
+        self.instances.contains_key(id)
     }
 
     /// Takes out the instance with this lease.
@@ -247,6 +403,9 @@ impl State {
             let instance = &placed.instance;
             self.expired = self.expired.saturating_add(1);
             tracing::warn!(plugin = instance.plugin, instance = instance.id, "lease ran out");
+            let subject = Subject::instance(&instance.plugin, &instance.id);
+            let said = format!("the lease of {} ran out", instance.plugin);
+            self.bell.news.tell(Kind::Expired, subject, said);
             self.withdraw(instance);
         }
     }

@@ -1,6 +1,6 @@
 //! Why the registry refuses. Variants by what the plugin's author or operator can do about it.
 
-use crate::tool::Violation;
+use crate::{plugin::contracts, tool::Violation};
 
 /// A registration or renewal that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,34 @@ pub enum Error {
         /// The id.
         instance_id: String,
     },
+    /// The plugin registers again and again.
+    #[error("{plugin:?} registers more often than a plugin may; keep the lease and renew it")]
+    TooOften {
+        /// Namespace of the plugin.
+        plugin: String,
+        /// When to come back.
+        wait: std::time::Duration,
+    },
+    /// There are as many instances as there may be.
+    #[error("{plugin:?} has {own} instances; no more are taken until some have left")]
+    TooManyInstances {
+        /// Namespace of the plugin.
+        plugin: String,
+        /// How many it has.
+        own: usize,
+    },
+    /// What must outlive the daemon could not be written.
+    #[error("the contracts of tools cannot be written now: {why}")]
+    NotKept {
+        /// What failed.
+        why: String,
+    },
+    /// No tool of that name, or another descriptor than the one that was looked at.
+    #[error(transparent)]
+    Contract(#[from] contracts::Error),
+    /// The daemon stops.
+    #[error("this daemon stops; come back when it is there again")]
+    Stopping,
     /// The lease is not known: never given, ended, or lost with a restart.
     #[error("the lease is not known; register again")]
     LeaseUnknown,
@@ -73,6 +101,12 @@ impl Error {
             Self::EndpointNotAllowed { .. } => "ENDPOINT_NOT_ALLOWED",
             Self::NamespaceNotAllowed { .. } => "NAMESPACE_NOT_ALLOWED",
             Self::InstanceTaken { .. } => "INSTANCE_TAKEN",
+            Self::TooOften { .. } => "REGISTERS_TOO_OFTEN",
+            Self::TooManyInstances { .. } => "TOO_MANY_INSTANCES",
+            Self::NotKept { .. } => "JOURNAL_LOST",
+            Self::Contract(contracts::Error::Unknown(_)) => "TOOL_UNKNOWN",
+            Self::Contract(contracts::Error::Stale { .. }) => "DIGEST_STALE",
+            Self::Stopping => "STOPPING",
             Self::LeaseUnknown => "LEASE_UNKNOWN",
         }
     }

@@ -2,10 +2,18 @@
 //! given by hand where it is needed.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+use agent_proto::tool::v1 as pb;
 use tokio::time::advance;
 
 use super::*;
-use crate::plugin::fake::{announcement, descriptor};
+use crate::{
+    plugin::{
+        fake::{announcement, descriptor},
+        news::Kind,
+        wire,
+    },
+    tool::FailureClass,
+};
 
 fn registry() -> Registry {
     Registry::new(Config::default())
@@ -22,10 +30,14 @@ fn request() -> pb::RegisterRequest {
 impl Registry {
     async fn enter_ready(&self, request: pb::RegisterRequest) -> pb::RegisterResponse {
         let answer = self.register(request, &Caller::default()).await.unwrap();
+        self.all_serve();
+        answer
+    }
+
+    /// As if all had answered that they serve.
+    pub(crate) fn all_serve(&self) {
         let state = self.shared.state.lock().unwrap();
         state.instances().for_each(|instance| instance.serves());
-        drop(state);
-        answer
     }
 
     fn signs(&self, lease: &pb::RegisterResponse) -> Result<pb::RenewResponse, Error> {
@@ -170,7 +182,12 @@ async fn the_same_version_with_other_words_is_refused_while_the_first_lives() {
 
     registry.leaves(&first);
     let answer = registry.enter_ready(other).await;
-    assert!(answer.verdicts.iter().all(|verdict| verdict.accepted), "the first is gone");
+    assert!(answer.verdicts[0].quarantined, "the first is gone, and a person has a look");
+    let config = Config { accept_changes: true, ..Config::default() };
+    let dev = Registry::new(config);
+    for request in [request(), changed("looks, says its author")] {
+        assert!(dev.enter_ready(request).await.verdicts[0].accepted, "who writes it may change it");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,4 +221,138 @@ async fn the_newest_version_that_is_not_deprecated_is_shown_and_all_stand_side_b
     assert_eq!(registry.tools().len(), 4);
     assert_eq!(registry.tool("probe", "look", "1.2.0").unwrap().spec.id.version, "1.2.0");
     assert!(registry.tool("probe", "look", "3.0.0").is_none());
+}
+
+fn changed(text: &str) -> pb::RegisterRequest {
+    let mut tool = descriptor("look");
+    tool.description = text.to_owned();
+    announcement(nowhere(), vec![tool])
+}
+
+fn kinds(registry: &Registry) -> Vec<Kind> {
+    // Nothing listens where these instances say.
+    let told = registry.news(0).unwrap().into_iter().map(|event| event.kind);
+    told.filter(|kind| *kind != Kind::Unreachable).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_changes_under_its_version_waits_for_a_person_also_after_a_restart() {
+    let journal = Journal::in_memory(crate::app::codec()).unwrap();
+    let registry = Registry::open(Config::default(), journal.clone()).unwrap();
+    let lease = registry.enter_ready(request()).await;
+    let first = registry.specs()[0].id.clone();
+    registry.leaves(&lease);
+
+    let answer = registry.enter_ready(changed("looks, and more")).await;
+    let verdict = &answer.verdicts[0];
+    assert!(verdict.quarantined && !verdict.accepted && verdict.rejection.is_none());
+    assert!(verdict.warnings.last().unwrap().contains("agentd tools accept probe.look sha256:"));
+    assert!(registry.specs().is_empty(), "it is not called");
+    let view = &registry.tools()[0];
+    assert_eq!(
+        (view.standing, view.obstacles[0].field.as_str()),
+        (Standing::Quarantined, "digest")
+    );
+    let refused = registry.offered(&view.spec.id).unwrap_err();
+    assert_eq!((refused.class, refused.reason.as_str()), (FailureClass::Permission, "QUARANTINED"));
+
+    // A daemon that is started again has forgotten nothing.
+    let again = Registry::open(Config::default(), journal.clone()).unwrap();
+    let waiting = again.enter_ready(changed("looks, and more")).await;
+    assert!(waiting.verdicts[0].quarantined);
+    let digest = waiting.verdicts[0].tool.clone().unwrap().digest;
+    let stale =
+        again.decide(("probe", "look"), Decision::Activate { digest: first.digest.clone() + "0" });
+    assert_eq!(stale.await.unwrap_err().reason(), "DIGEST_STALE");
+    again.decide(("probe", "look"), Decision::Activate { digest }).await.unwrap();
+    assert_eq!(again.specs().len(), 1);
+    let third = Registry::open(Config::default(), journal).unwrap();
+    assert!(third.enter_ready(changed("looks, and more")).await.verdicts[0].accepted);
+    assert!(kinds(&again).ends_with(&[Kind::ToolQuarantined, Kind::Ready, Kind::ToolActivated]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_is_switched_off_and_on_by_people_for_all_its_versions() {
+    let registry = registry();
+    registry.enter_ready(request()).await;
+    let reason = "asks too much".to_owned();
+    registry.decide(("probe", "look"), Decision::Disable { reason }).await.unwrap();
+    assert!(registry.specs().is_empty());
+    let view = registry.tool("probe", "look", "").unwrap();
+    assert_eq!(view.standing, Standing::Disabled);
+    assert!(view.obstacles[0].description.contains("asks too much"));
+    let mut next = descriptor("look");
+    next.version = "1.1.0".to_owned();
+    registry.enter_ready(announcement(nowhere(), vec![next])).await;
+    assert!(registry.specs().is_empty(), "a new version is no way around it");
+    let on = Decision::Activate { digest: String::new() };
+    registry.decide(("probe", "look"), on).await.unwrap();
+    assert_eq!(registry.specs()[0].id.version, "1.1.0");
+    let nobody = Decision::Activate { digest: String::new() };
+    let unknown = registry.decide(("probe", "none"), nobody).await.unwrap_err();
+    assert_eq!(unknown.reason(), "TOOL_UNKNOWN");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_and_goes_is_told_once_each() {
+    let registry = registry();
+    let again = request();
+    let lease = registry.enter_ready(again.clone()).await;
+    registry.enter_ready(again).await;
+    registry.enter_ready(request()).await;
+    assert_eq!(kinds(&registry), [Kind::Registered, Kind::Ready, Kind::Registered, Kind::Ready]);
+    registry.leaves(&lease);
+    advance(Duration::from_secs(61)).await;
+    assert_eq!(kinds(&registry).split_off(4), [Kind::Expired, Kind::Expired]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_registers_without_end_is_slowed_down_and_replicas_are_bounded() {
+    let registry = registry();
+    let again = request();
+    let mut refused = 0;
+    for _ in 0..400 {
+        match registry.register(again.clone(), &Caller::default()).await {
+            Ok(_) => {}
+            Err(Error::TooOften { wait, .. }) => {
+                assert!(wait <= Duration::from_millis(200), "{wait:?}");
+                refused += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(refused, 99, "a burst of 301 is let in");
+    let mut others = (0, 0);
+    for _ in 0..300 {
+        advance(Duration::from_millis(200)).await;
+        let _ =
+            registry.signs(&registry.register(again.clone(), &Caller::default()).await.unwrap());
+        match registry.register(request(), &Caller::default()).await {
+            Ok(_) => others.0 += 1,
+            Err(_) => others.1 += 1,
+        }
+    }
+    assert!(others.0 <= 255 && others.1 > 0, "{others:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_stops_lets_nobody_in_and_ends_idle_slots() {
+    let registry = registry();
+    let mut relayed = request();
+    let relay = pb::register_request::Transport::Relay(pb::RelayTransport { slots: 2 });
+    relayed.transport = Some(relay);
+    let lease = registry.register(relayed, &Caller::default()).await.unwrap();
+    assert!(registry.specs().is_empty(), "no slot is open yet");
+    let (slot, [_, stopping]) = registry.open_slot(&lease.lease_id).unwrap();
+    assert_eq!(registry.specs().len(), 1);
+    assert!(matches!(registry.open_slot("other"), Err(Error::LeaseUnknown)));
+    registry.stop();
+    assert!(stopping.is_cancelled());
+    assert_eq!(registry.signs(&lease).unwrap_err(), Error::Stopping);
+    assert_eq!(
+        registry.register(request(), &Caller::default()).await.unwrap_err(),
+        Error::Stopping
+    );
+    drop(slot);
+    assert!(registry.specs().is_empty(), "without a slot it cannot be called");
 }

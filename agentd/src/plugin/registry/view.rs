@@ -10,11 +10,15 @@ use std::{
 use agent_proto::tool::v1 as pb;
 use tokio::time::Instant;
 
-use super::{Readiness, Registry, entry::Offer};
+use super::{
+    Readiness, Registry,
+    entry::{Offer, State},
+    obstacles,
+};
 use crate::{
     guard::breaker,
-    plugin::{digest, instance::Instance},
-    tool::{Failure, ToolSpec},
+    plugin::{contracts::Held, digest, instance::Instance},
+    tool::{Failure, ToolSpec, Violation},
 };
 
 /// Whether a tool can be called.
@@ -26,6 +30,10 @@ pub enum Standing {
     Unavailable,
     /// Its breaker is open.
     Tripped,
+    /// It waits for a person.
+    Quarantined,
+    /// A person switched it off.
+    Disabled,
 }
 
 /// One tool version.
@@ -41,6 +49,25 @@ pub struct ToolView {
     pub ready_instances: usize,
     /// The most recent failure of a call.
     pub last_failure: Option<Failure>,
+    /// What stands in its way.
+    pub obstacles: Vec<Violation>,
+    /// How attempts ended, newest first.
+    pub recent: Vec<RecentCall>,
+    /// Advice to its author.
+    pub warnings: Vec<String>,
+}
+
+/// How one attempt ended.
+#[derive(Debug, Clone)]
+pub struct RecentCall {
+    /// How long ago.
+    pub ago: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// Who was asked.
+    pub instance_id: String,
+    /// Why it failed.
+    pub failure: Option<Failure>,
 }
 
 /// One plugin with its instances.
@@ -52,6 +79,8 @@ pub struct PluginView {
     pub instances: Vec<InstanceView>,
     /// What its author should mend in its words.
     pub warnings: Vec<String>,
+    /// Its tools that were refused.
+    pub refused: Vec<pb::ToolVerdict>,
 }
 
 /// One instance.
@@ -89,7 +118,8 @@ impl Registry {
     #[must_use]
     pub fn tools(&self) -> Vec<ToolView> {
         let now = Instant::now();
-        self.swept(now).tools().map(|offer| tool(offer, now)).collect()
+        let state = self.swept(now);
+        state.tools().map(|offer| tool(&state, offer, now)).collect()
     }
 
     /// One tool by name: at `version`, or the newest when that is empty.
@@ -102,12 +132,12 @@ impl Registry {
             id.plugin == plugin && id.tool == name && (version.is_empty() || id.version == version)
         };
         // One that can be called comes before a newer one that cannot.
-        let mut found = state.newest(|offer| named(offer) && offer.pool().ready(now) > 0);
+        let mut found = state.newest(|offer| named(offer) && state.is_callable(offer, now));
         if found.is_empty() {
             found = state.newest(named);
         }
         let spec = found.pop()?;
-        state.find(&spec.id).map(|offer| tool(&offer, now))
+        state.find(&spec.id).map(|offer| tool(&state, &offer, now))
     }
 
     /// Digest over all tools, to notice changes.
@@ -136,25 +166,36 @@ impl Registry {
                 warnings.extend(self.shared.heard.advice(name, &words));
                 let own = troubles.iter().filter(|(plugin, _)| *plugin == name);
                 warnings.extend(own.map(|(_, why)| why.clone()));
-                PluginView { name: name.to_owned(), instances, warnings }
+                let refused = state.refused(name);
+                PluginView { name: name.to_owned(), instances, warnings, refused }
             })
             .collect()
     }
 }
 
-fn tool(offer: &Arc<Offer>, now: Instant) -> ToolView {
+fn tool(state: &State, offer: &Arc<Offer>, now: Instant) -> ToolView {
     let ready_instances = offer.pool().ready(now);
-    let standing = match offer.breaker().standing() {
-        breaker::Standing::Open(_) => Standing::Tripped,
-        _ if ready_instances == 0 => Standing::Unavailable,
-        breaker::Standing::Closed | breaker::Standing::HalfOpen => Standing::Active,
+    let spec = offer.spec();
+    let held = state.contracts.held(&spec.id);
+    let own = state.instances().filter(|instance| instance.plugin == spec.id.plugin);
+    let obstacles = obstacles::of(offer, &held, own, now);
+    let denied = offer.pool().denied() >= obstacles::DENIED;
+    let standing = match (held, offer.breaker().standing()) {
+        (Held::Disabled(_), _) => Standing::Disabled,
+        (Held::Quarantined(_), _) => Standing::Quarantined,
+        (Held::Free, breaker::Standing::Open(_)) => Standing::Tripped,
+        _ if ready_instances == 0 || denied => Standing::Unavailable,
+        (Held::Free, breaker::Standing::Closed | breaker::Standing::HalfOpen) => Standing::Active,
     };
     ToolView {
-        spec: Arc::clone(offer.spec()),
+        spec: Arc::clone(spec),
         descriptor: Arc::clone(offer.descriptor()),
         standing,
         ready_instances,
         last_failure: offer.pool().last_failure(),
+        obstacles,
+        recent: offer.pool().recent(now),
+        warnings: offer.warnings().to_vec(),
     }
 }
 

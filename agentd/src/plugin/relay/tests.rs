@@ -19,7 +19,8 @@ async fn parked(slots: &Arc<Slots>) -> Parked {
     let (telling, told) = mpsc::channel(8);
     let gone = CancellationToken::new();
     let slot = slots.open().unwrap();
-    let life = serve(slot, ReceiverStream::new(heard), telling, gone.clone());
+    let life =
+        serve(slot, ReceiverStream::new(heard), telling, [gone.clone(), CancellationToken::new()]);
     let mut parked = Parked { says, told, gone, life: AbortOnDropHandle::new(tokio::spawn(life)) };
     assert!(matches!(parked.hears().await, Some(Said::Parked(_))));
     parked

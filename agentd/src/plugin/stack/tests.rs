@@ -143,6 +143,7 @@ fn made(id: &str, weight: u32, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Ins
         weight,
         offers: vec![spec.id.clone()],
         catalog_digest: String::new(),
+        is_back: false,
     };
     let hour = Instant::now() + Duration::from_secs(3600);
     let instance = Arc::new(Instance::new(made, bell, hour));

@@ -7,7 +7,7 @@ use agent_proto::tool::v1 as pb;
 
 use super::duration_from;
 use crate::tool::{
-    Applicability, Idempotency, RateLimit, Retry, Risk, SideEffect, ToolRef, ToolSpec,
+    Applicability, CacheRule, Idempotency, RateLimit, Retry, Risk, SideEffect, ToolRef, ToolSpec,
 };
 
 /// Time one attempt may take when the tool does not say.
@@ -18,6 +18,8 @@ const DEFAULT_LATENCY: Duration = Duration::from_secs(1);
 const MAX_ATTEMPTS: u32 = 5;
 /// Longest pause between attempts, whatever the tool advises.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Longest time that data is taken for fresh, whatever the tool says.
+const MAX_FRESH: Duration = Duration::from_secs(300);
 /// Shortest first pause.
 const MIN_BACKOFF: Duration = Duration::from_millis(10);
 
@@ -39,6 +41,7 @@ pub fn tool_spec(id: ToolRef, descriptor: &pb::ToolDescriptor) -> ToolSpec {
         timeout: positive(descriptor.timeout.as_ref()).unwrap_or(DEFAULT_TIMEOUT),
         retry: descriptor.retry.as_ref().map(retry).unwrap_or_default(),
         rate_limit: descriptor.rate_limit.as_ref().map(rate_limit),
+        cache: descriptor.cache.as_ref().and_then(|given| cache(descriptor, given)),
         typical_latency: descriptor
             .cost
             .as_ref()
@@ -120,6 +123,12 @@ fn rate_limit(given: &pb::RateLimit) -> RateLimit {
         max_concurrent,
         shared: given.shared_across_instances,
     }
+}
+
+fn cache(descriptor: &pb::ToolDescriptor, given: &pb::CachePolicy) -> Option<CacheRule> {
+    let reads = side_effect_from(descriptor.side_effect()) == SideEffect::ReadOnly;
+    let ttl = positive(given.ttl.as_ref()).filter(|_| reads)?.min(MAX_FRESH);
+    Some(CacheRule { ttl, shared: given.scope() == pb::CacheScope::Shared })
 }
 
 fn applicability(given: &pb::Applicability) -> Applicability {

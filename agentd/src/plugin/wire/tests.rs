@@ -144,6 +144,9 @@ proptest! {
         text in ".{0,9}",
     ) {
         let output = CallOutput {
+            total_bytes: 7,
+            next_page_token: "next".to_owned(),
+            links: vec![("title".to_owned(), "https://a.test/".to_owned())],
             result_json: text.clone(),
             summary: text.clone(),
             truncated: text.is_empty(),

@@ -252,6 +252,7 @@ fn investigation(phase: Phase) -> Box<Investigation> {
 /// A call that gave something, and one that failed.
 fn call_ends() -> [Kind; 2] {
     let finished = ToolCallFinished {
+        cached: true,
         call_id: "c".to_owned(),
         duration: Duration::from_millis(7),
         result_json: "{\"n\":9007199254740993}".to_owned(),

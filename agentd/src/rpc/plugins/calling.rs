@@ -47,6 +47,7 @@ impl Plugins {
             idempotency_key: Uuid::new_v4(),
             investigation: String::new(),
             step: String::new(),
+            page_token: request.page_token.clone(),
         };
         let cleared = match self.policy.clear(call, spec) {
             Ok(cleared) => cleared,

@@ -95,8 +95,23 @@ async fn refusals_come_with_code_reason_and_all_violations() {
     assert_eq!(unknown.code(), Code::NotFound);
     assert_eq!(unknown.get_details_error_info().unwrap().reason, "LEASE_UNKNOWN");
     assert!(services.deregister(Request::new(Default::default())).await.is_ok());
-    let later = services.set_tool_status(Request::new(Default::default())).await.unwrap_err();
-    assert_eq!(later.code(), Code::Unimplemented);
+    let set = |name: &str, status: pb::ToolStatus, digest: &str| {
+        let (name, digest) = (name.to_owned(), digest.to_owned());
+        let status = status.into();
+        Request::new(pb::SetToolStatusRequest { name, status, digest, reason: "why".to_owned() })
+    };
+    for (name, status, code) in [
+        ("", pb::ToolStatus::Active, Code::InvalidArgument),
+        ("tools/a.b", pb::ToolStatus::Tripped, Code::InvalidArgument),
+        ("tools/a.b", pb::ToolStatus::Active, Code::NotFound),
+        ("tools/a.b", pb::ToolStatus::Disabled, Code::NotFound),
+    ] {
+        let refused = services.set_tool_status(set(name, status, "")).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{name} {status:?}");
+    }
+    let ahead = pb::WatchPluginsRequest { after_sequence: 7, once: true };
+    let refused = services.watch_plugins(Request::new(ahead)).await.err().unwrap();
+    assert_eq!(refused.code(), Code::OutOfRange);
     let call = |name: &str, arguments: &str| {
         Request::new(pb::CallToolRequest {
             name: name.to_owned(),
@@ -113,5 +128,41 @@ async fn refusals_come_with_code_reason_and_all_violations() {
         let refused = services.call_tool(call(name, arguments)).await.unwrap_err();
         assert_eq!(refused.code(), code, "{name} {arguments}");
     }
-    assert!(later.message().contains("once"), "{}", later.message());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_is_switched_off_and_on_and_watchers_hear_of_it() {
+    use futures_util::StreamExt as _;
+    use pb::watch_plugins_response::Item;
+
+    let services = services();
+    services.register(Request::new(request(&["look"]))).await.unwrap();
+    let watch = pb::WatchPluginsRequest::default();
+    let mut watched = services.watch_plugins(Request::new(watch)).await.unwrap().into_inner();
+    let set = |status: pb::ToolStatus| {
+        Request::new(pb::SetToolStatusRequest {
+            name: "tools/probe.look".to_owned(),
+            status: status.into(),
+            reason: "noisy".to_owned(),
+            ..Default::default()
+        })
+    };
+    let off = services.set_tool_status(set(pb::ToolStatus::Disabled)).await.unwrap().into_inner();
+    let off = off.tool.unwrap();
+    assert_eq!(
+        (off.status(), off.obstacles[0].reason.as_str()),
+        (pb::ToolStatus::Disabled, "DISABLED")
+    );
+    let on = services.set_tool_status(set(pb::ToolStatus::Active)).await.unwrap().into_inner();
+    assert_eq!(on.tool.unwrap().status(), pb::ToolStatus::Unavailable, "its health is not known");
+    let mut told = Vec::new();
+    while told.last() != Some(&pb::PluginEventKind::ToolActivated) {
+        let item = watched.next().await.unwrap().unwrap().item.unwrap();
+        if let Item::Event(event) = item {
+            told.push(event.kind());
+        }
+    }
+    told.retain(|kind| *kind != pb::PluginEventKind::Unreachable);
+    use pb::PluginEventKind as K;
+    assert_eq!(told, [K::Registered, K::ToolDisabled, K::ToolActivated]);
 }

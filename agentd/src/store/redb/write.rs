@@ -5,9 +5,9 @@ use bytes::Bytes;
 use redb::{Database, ReadableTable as _, Table, WriteTransaction};
 
 use super::{
-    AGES, ATTACHMENTS, DELIVERIES, EVENTS, EventKey, FINISHED, FORMAT, HEADS, Id, JOINED, LEARNT,
-    MARKS, META, OLDEST, RECORDS, REQUESTS, RUNNING, TALLIES, event_key, head_of, id_of,
-    stored_point, tally_of,
+    AGES, ATTACHMENTS, CONTRACTS, DELIVERIES, EVENTS, EventKey, FINISHED, FORMAT, HEADS, Id,
+    JOINED, LEARNT, MARKS, META, OLDEST, RECORDS, REQUESTS, RUNNING, TALLIES, event_key, head_of,
+    id_of, stored_point, tally_of,
 };
 use crate::{
     investigation::{InvestigationId, event::Seq},
@@ -102,6 +102,7 @@ struct Tables<'t> {
     joined: Table<'t, EventKey, (bool, &'static [u8])>,
     tallies: Table<'t, Id, (u32, u32)>,
     deliveries: Table<'t, &'static str, (u64, u32, bool)>,
+    contracts: Table<'t, &'static str, &'static [u8]>,
     meta: Table<'t, &'static str, u64>,
 }
 
@@ -122,6 +123,7 @@ impl<'t> Tables<'t> {
             joined: transaction.open_table(JOINED)?,
             tallies: transaction.open_table(TALLIES)?,
             deliveries: transaction.open_table(DELIVERIES)?,
+            contracts: transaction.open_table(CONTRACTS)?,
             meta: transaction.open_table(META)?,
         })
     }
@@ -142,6 +144,15 @@ impl<'t> Tables<'t> {
             Write::Joined(joined) => self.join(joined),
             Write::Delivery(receiver, Delivery { done, tries, uncertain }) => {
                 self.deliveries.insert(receiver.as_str(), (*done, *tries, *uncertain))?;
+                Ok(Written::Done)
+            }
+            Write::Contracts(contracts) => {
+                for (name, bytes) in contracts {
+                    match bytes {
+                        Some(bytes) => self.contracts.insert(name.as_str(), bytes.as_ref())?,
+                        None => self.contracts.remove(name.as_str())?,
+                    };
+                }
                 Ok(Written::Done)
             }
         }

@@ -1,0 +1,289 @@
+//! Which descriptors people, or the first sight of them, have let in. A descriptor that changes
+//! under the same version, or claims to be more harmless than the one before, waits for a person
+//! (PROTOCOL 4.4, trap 14): what was looked at is what is called. Pure; who holds it keeps its
+//! records.
+
+mod change;
+
+use std::collections::BTreeMap;
+
+use agent_proto::tool::v1 as pb;
+use prost::Message as _;
+
+use super::{
+    admission::descriptor::Checked,
+    semver::Version,
+    wire::spec::{risk_from, side_effect_from},
+};
+use crate::tool::ToolRef;
+
+/// Versions of one tool that are remembered.
+const VERSIONS: usize = 16;
+/// Tools that are remembered; beyond, what was let in longest ago is forgotten.
+const TOOLS: usize = 5000;
+
+/// Plugin and tool.
+pub(crate) type Name = (String, String);
+
+/// What stands in the way of a tool, if anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    Free,
+    /// A person must accept the descriptor first, for this reason.
+    Quarantined(String),
+    /// A person switched it off, for this reason.
+    Disabled(String),
+}
+
+/// One record to be kept: the key, and its bytes or none when it is to be forgotten.
+pub(crate) type Record = (String, Option<Vec<u8>>);
+
+/// All that is remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Contracts {
+    known: BTreeMap<Name, Known>,
+    serial: u64,
+}
+
+/// What is remembered of a tool.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Known {
+    /// Versions, oldest first.
+    #[prost(message, repeated, tag = "1")]
+    versions: Vec<Seen>,
+    /// Switched off by a person.
+    #[prost(bool, tag = "2")]
+    disabled: bool,
+    /// Why.
+    #[prost(string, tag = "3")]
+    reason: String,
+    /// Grows with each change of any tool.
+    #[prost(uint64, tag = "4")]
+    serial: u64,
+}
+
+/// One version of a tool.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Seen {
+    #[prost(string, tag = "1")]
+    digest: String,
+    /// With its version.
+    #[prost(message, optional, tag = "2")]
+    descriptor: Option<pb::ToolDescriptor>,
+    #[prost(bool, tag = "3")]
+    accepted: bool,
+    /// Why it waits.
+    #[prost(string, tag = "4")]
+    reason: String,
+}
+
+/// Why a standing cannot be set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No tool of that name was ever registered.
+    #[error("no tool {0} was ever registered")]
+    Unknown(String),
+    /// The digest is not the one that waits.
+    #[error("{tool} waits for {waiting} to be accepted, not for {given}; look at it again")]
+    Stale {
+        /// The tool.
+        tool: String,
+        /// What waits.
+        waiting: String,
+        /// What was given.
+        given: String,
+    },
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn version(&self) -> Option<Version> {
+        self.descriptor.as_ref()?.version.parse().ok()
+    }
+}
+
+// === impl Contracts ===
+
+impl Contracts {
+    /// What records say. Those that cannot be read are passed over.
+    pub(crate) fn read(records: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let mut contracts = Self::default();
+        for (key, bytes) in records {
+            let (Some((plugin, tool)), Ok(known)) =
+                (key.split_once('.'), Known::decode(bytes.as_slice()))
+            else {
+                tracing::warn!(key, "a record of a tool's contract cannot be read; left out");
+                continue;
+            };
+            contracts.serial = contracts.serial.max(known.serial);
+            contracts.known.insert((plugin.to_owned(), tool.to_owned()), known);
+        }
+        contracts
+    }
+
+    /// Looks at a tool that registers: notes it, adds to its warnings, and tells what is to be kept.
+    /// What is `trusted` may change its mind.
+    pub(crate) fn admit(&mut self, tool: &mut Checked, trusted: bool) -> Vec<Record> {
+        let name = (tool.id.plugin.clone(), tool.id.tool.clone());
+        let known = self.known.entry(name.clone()).or_default();
+        if let Some(seen) = known.versions.iter_mut().find(|seen| seen.digest == tool.id.digest) {
+            if !trusted || seen.accepted {
+                return Vec::new();
+            }
+            seen.accepted = true;
+            return self.keep(name);
+        }
+        let reason = if trusted { None } else { suspicion(known, tool) };
+        if let Some(before) = newest(known, tool) {
+            tool.warnings.extend(change::warnings(before, &tool.descriptor));
+        }
+        known.versions.retain(|seen| {
+            // What waits gives way to what waits now; what was accepted stays, to be compared with.
+            seen.accepted || !is_version(seen, tool)
+        });
+        if trusted {
+            known.versions.retain(|seen| !is_version(seen, tool));
+        }
+        known.versions.push(Seen {
+            digest: tool.id.digest.clone(),
+            descriptor: Some(tool.descriptor.clone()),
+            accepted: reason.is_none(),
+            reason: reason.unwrap_or_default(),
+        });
+        let beyond = known.versions.len().saturating_sub(VERSIONS);
+        known.versions.drain(..beyond);
+        self.keep(name)
+    }
+
+    /// What stands in the way of `tool`.
+    pub(crate) fn held(&self, tool: &ToolRef) -> Held {
+        let name = (tool.plugin.clone(), tool.tool.clone());
+        let Some(known) = self.known.get(&name) else { return Held::Free };
+        if known.disabled {
+            return Held::Disabled(known.reason.clone());
+        }
+        match known.versions.iter().find(|seen| seen.digest == tool.digest) {
+            Some(seen) if !seen.accepted => Held::Quarantined(seen.reason.clone()),
+            Some(_) | None => Held::Free,
+        }
+    }
+
+    /// Lets a tool be called: switches it on, and accepts the descriptor with this digest when one
+    /// waits.
+    ///
+    /// # Errors
+    /// That it was never seen, or that another descriptor waits.
+    pub(crate) fn activate(&mut self, name: &Name, digest: &str) -> Result<Vec<Record>, Error> {
+        let said = format!("{}.{}", name.0, name.1);
+        let known = self.known.get_mut(name).ok_or_else(|| Error::Unknown(said.clone()))?;
+        let waiting = known.versions.iter().rposition(|seen| !seen.accepted);
+        if let Some(at) = waiting {
+            let matching = known.versions.iter().position(|seen| seen.digest == digest);
+            let Some(accepted) = matching else {
+                let waiting = known.versions.get(at).map(|seen| seen.digest.clone());
+                let (waiting, given) = (waiting.unwrap_or_default(), digest.to_owned());
+                return Err(Error::Stale { tool: said, waiting, given });
+            };
+            let version = known.versions.get(accepted).and_then(Seen::version);
+            // What it replaces is accepted no longer.
+            known.versions.retain(|seen| seen.digest == digest || seen.version() != version);
+            for seen in known.versions.iter_mut().filter(|seen| seen.digest == digest) {
+                seen.accepted = true;
+                seen.reason.clear();
+            }
+        }
+        known.disabled = false;
+        known.reason.clear();
+        Ok(self.keep(name.clone()))
+    }
+
+    /// Switches a tool off.
+    ///
+    /// # Errors
+    /// That it was never seen.
+    pub(crate) fn disable(&mut self, name: &Name, reason: &str) -> Result<Vec<Record>, Error> {
+        let said = || Error::Unknown(format!("{}.{}", name.0, name.1));
+        let known = self.known.get_mut(name).ok_or_else(said)?;
+        known.disabled = true;
+        reason.clone_into(&mut known.reason);
+        Ok(self.keep(name.clone()))
+    }
+
+    /// The record of a tool that changed, and of one that gives way to it.
+    fn keep(&mut self, name: Name) -> Vec<Record> {
+        self.serial = self.serial.saturating_add(1);
+        let serial = self.serial;
+        let mut records = Vec::new();
+        if let Some(known) = self.known.get_mut(&name) {
+            known.serial = serial;
+            records.push((key(&name), Some(known.encode_to_vec())));
+        }
+        if self.known.len() > TOOLS {
+            let plain =
+                |known: &Known| !known.disabled && known.versions.iter().all(|seen| seen.accepted);
+            let oldest = self.known.iter().filter(|(_, known)| plain(known));
+            let oldest = oldest.min_by_key(|(_, known)| known.serial).map(|(name, _)| name.clone());
+            if let Some(oldest) = oldest.filter(|oldest| *oldest != name) {
+                self.known.remove(&oldest);
+                records.push((key(&oldest), None));
+            }
+        }
+        records
+    }
+}
+
+fn key((plugin, tool): &Name) -> String {
+    format!("{plugin}.{tool}")
+}
+
+fn is_version(seen: &Seen, tool: &Checked) -> bool {
+    seen.descriptor.as_ref().is_some_and(|held| held.version == tool.descriptor.version)
+}
+
+/// The accepted contract that a new one is compared with: the newest of its major version.
+fn newest<'a>(known: &'a Known, tool: &Checked) -> Option<&'a pb::ToolDescriptor> {
+    let major = tool.descriptor.version.parse::<Version>().ok()?.major();
+    let held = known.versions.iter().filter(|seen| seen.accepted);
+    let alike = held.filter(|seen| seen.version().is_some_and(|held| held.major() == major));
+    alike.max_by_key(|seen| seen.version())?.descriptor.as_ref()
+}
+
+/// Why a descriptor must be looked at by a person first.
+fn suspicion(known: &Known, tool: &Checked) -> Option<String> {
+    let accepted: Vec<&Seen> = known.versions.iter().filter(|seen| seen.accepted).collect();
+    if let Some(same) = accepted.iter().find(|seen| is_version(seen, tool)) {
+        let fields = change::fields(same.descriptor.as_ref()?, &tool.descriptor);
+        return Some(format!(
+            "version {} changed without a new number: {}",
+            tool.descriptor.version,
+            fields.join(", ")
+        ));
+    }
+    let last = accepted.last()?.descriptor.as_ref()?;
+    let softer = softer(last, &tool.descriptor);
+    (!softer.is_empty()).then(|| {
+        let (from, to) = (&last.version, &tool.descriptor.version);
+        format!("version {to} claims to be more harmless than {from}: {}", softer.join(", "))
+    })
+}
+
+/// Claims by which the new descriptor would be asked about less.
+fn softer(old: &pb::ToolDescriptor, new: &pb::ToolDescriptor) -> Vec<&'static str> {
+    let mut fields = Vec::new();
+    if side_effect_from(new.side_effect()) < side_effect_from(old.side_effect()) {
+        fields.push("side_effect");
+    }
+    if risk_from(new.risk()) < risk_from(old.risk()) {
+        fields.push("risk");
+    }
+    let always = pb::ApprovalRequirement::Always;
+    if old.approval() == always && new.approval() != always {
+        fields.push("approval");
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests;

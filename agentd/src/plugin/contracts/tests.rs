@@ -1,0 +1,163 @@
+//! First sight, changes, and what people decide.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use super::*;
+use crate::plugin::{admission::descriptor::check_all, fake::descriptor};
+
+fn tool(change: impl FnOnce(&mut pb::ToolDescriptor)) -> Checked {
+    let mut declared = descriptor("look");
+    change(&mut declared);
+    let catalog = pb::PluginCatalog {
+        plugin: "probe".to_owned(),
+        tools: vec![declared],
+        ..pb::PluginCatalog::default()
+    };
+    let mut checked = check_all(&catalog, &Default::default()).remove(0);
+    assert_eq!(checked.rejection, None);
+    checked.warnings.clear();
+    checked
+}
+
+fn name() -> Name {
+    ("probe".to_owned(), "look".to_owned())
+}
+
+impl Contracts {
+    fn sees(&mut self, tool: &mut Checked) -> Held {
+        self.admit(tool, false);
+        self.held(&tool.id)
+    }
+}
+
+#[test]
+fn the_first_descriptor_is_taken_and_one_changed_character_waits_for_a_person() {
+    let mut contracts = Contracts::default();
+    let mut first = tool(|_| {});
+    assert_eq!(contracts.sees(&mut first), Held::Free);
+    assert!(contracts.admit(&mut first, false).is_empty(), "nothing new, nothing to write");
+    let mut changed = tool(|tool| tool.description.push('.'));
+    let Held::Quarantined(reason) = contracts.sees(&mut changed) else { unreachable!("let in") };
+    assert_eq!(reason, "version 1.0.0 changed without a new number: description");
+    assert_eq!(contracts.held(&first.id), Held::Free, "the one that was looked at is still good");
+
+    let stale = contracts.activate(&name(), &first.id.digest);
+    assert!(stale.is_ok(), "the accepted one may be named, and replaces what waits");
+    assert_eq!(contracts.sees(&mut changed), Held::Quarantined(reason));
+    assert!(matches!(contracts.activate(&name(), "sha256:x"), Err(Error::Stale { .. })));
+    contracts.activate(&name(), &changed.id.digest).unwrap();
+    assert_eq!(contracts.held(&changed.id), Held::Free);
+    assert!(matches!(contracts.sees(&mut first), Held::Quarantined(_)), "replaced");
+}
+
+#[test]
+fn a_new_version_is_taken_unless_it_claims_to_be_more_harmless() {
+    let risky = |tool: &mut pb::ToolDescriptor| {
+        tool.side_effect = pb::SideEffect::Reversible.into();
+        tool.risk = pb::RiskLevel::High.into();
+        tool.approval = pb::ApprovalRequirement::Always.into();
+    };
+    for (softened, field) in [
+        (
+            (|tool| tool.side_effect = pb::SideEffect::ReadOnly.into())
+                as fn(&mut pb::ToolDescriptor),
+            "side_effect",
+        ),
+        (|tool| tool.risk = pb::RiskLevel::Low.into(), "risk"),
+        (|tool| tool.approval = pb::ApprovalRequirement::ByPolicy.into(), "approval"),
+    ] {
+        let mut contracts = Contracts::default();
+        contracts.sees(&mut tool(risky));
+        let mut same = tool(|tool| {
+            risky(tool);
+            tool.version = "1.1.0".to_owned();
+        });
+        assert_eq!(contracts.sees(&mut same), Held::Free);
+        let mut next = tool(|tool| {
+            risky(tool);
+            tool.version = "2.0.0".to_owned();
+            softened(tool);
+        });
+        let Held::Quarantined(reason) = contracts.sees(&mut next) else { unreachable!("let in") };
+        assert!(reason.ends_with(&format!("than 1.1.0: {field}")), "{reason}");
+    }
+}
+
+#[test]
+fn what_people_decided_and_what_waits_outlives_the_process() {
+    let mut contracts = Contracts::default();
+    let mut kept: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut keep = |records: Vec<Record>| {
+        kept.extend(records.into_iter().map(|(key, bytes)| (key, bytes.unwrap())));
+    };
+    let (mut first, mut changed) = (tool(|_| {}), tool(|tool| tool.title = "new".to_owned()));
+    keep(contracts.admit(&mut first, false));
+    keep(contracts.admit(&mut changed, false));
+    keep(contracts.disable(&name(), "too slow").unwrap());
+    let mut again = Contracts::read(kept);
+    assert_eq!(again.held(&first.id), Held::Disabled("too slow".to_owned()));
+    assert!(matches!(again.activate(&name(), ""), Err(Error::Stale { .. })));
+    again.activate(&name(), &changed.id.digest).unwrap();
+    assert_eq!(again.held(&changed.id), Held::Free);
+    assert!(again.disable(&("probe".to_owned(), "other".to_owned()), "").is_err());
+}
+
+#[test]
+fn a_plugin_of_our_own_run_may_change_its_mind() {
+    let mut contracts = Contracts::default();
+    contracts.sees(&mut tool(|_| {}));
+    let mut changed = tool(|tool| tool.description.push('.'));
+    contracts.admit(&mut changed, true);
+    assert_eq!(contracts.held(&changed.id), Held::Free);
+}
+
+#[test]
+fn a_number_that_says_too_little_is_told_with_the_one_that_would() {
+    let schema = |text: &'static str| {
+        move |tool: &mut pb::ToolDescriptor| tool.input_schema_json = text.to_owned()
+    };
+    let old = r#"{"type":"object","properties":{"a":{"type":"string","description":"x"},"b":{"type":"integer"}}}"#;
+    for (new, version, expected) in [
+        (old, "1.0.1", ""),
+        (
+            r#"{"type":"object","properties":{"a":{"type":"string","description":"y"},"b":{"type":"integer"}}}"#,
+            "1.0.1",
+            "",
+        ),
+        (
+            r#"{"type":"object","properties":{"a":{"type":"string"}}}"#,
+            "1.1.0",
+            "removes the argument b; that is version 2.0.0",
+        ),
+        (r#"{"type":"object","properties":{"a":{"type":"string"}}}"#, "2.0.0", ""),
+        (
+            r#"{"type":"object","required":["a"],"properties":{"a":{"type":"string"},"b":{"type":"integer"}}}"#,
+            "1.1.0",
+            "requires the argument a; that is version 2.0.0",
+        ),
+        (
+            r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"type":["integer","null"]}}}"#,
+            "1.0.1",
+            "widens the argument b; that is version 1.1.0",
+        ),
+        (
+            r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string"}}}"#,
+            "1.1.0",
+            "changes the argument b; that is version 2.0.0",
+        ),
+        (
+            r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"},"c":true}}"#,
+            "1.1.0",
+            "",
+        ),
+    ] {
+        let mut contracts = Contracts::default();
+        contracts.sees(&mut tool(schema(old)));
+        let mut next = tool(|tool| {
+            schema(new)(tool);
+            tool.version = version.to_owned();
+        });
+        assert_eq!(contracts.sees(&mut next), Held::Free);
+        assert!(next.warnings.join("; ").ends_with(expected), "{:?}", next.warnings);
+        assert_eq!(next.warnings.is_empty(), expected.is_empty(), "{:?}", next.warnings);
+    }
+}

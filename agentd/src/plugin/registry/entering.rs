@@ -1,0 +1,292 @@
+//! Coming and going: announcements, signs of life, goodbyes, slots of the relay. What is looked at
+//! is looked at by `admission`; here it is entered, under the one lock, and what must outlive the
+//! process is written before anybody is answered.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use agent_proto::tool::v1 as pb;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataValue;
+use uuid::Uuid;
+
+use super::{Caller, Error, Readiness, Registry, entry::Placed};
+use crate::plugin::{
+    admission::{self, Admitted, PROTOCOL, Reach, descriptor::Checked},
+    clean, client,
+    contracts::{Held, Record},
+    digest, health,
+    instance::{Instance, Line, Made},
+    news::{Kind, Subject},
+    relay::Slot,
+    secured::HTTPS,
+    wire,
+};
+use crate::reasoner::catalogue::Catalogue;
+
+impl Registry {
+    /// Enters an instance with its catalog. Must be called within a tokio runtime: a first
+    /// question for its health is sent in the background.
+    ///
+    /// # Errors
+    /// All that is wrong with the announcement, or why it may not be made. What is wrong with one
+    /// tool is in its verdict.
+    pub async fn register(
+        &self,
+        request: pb::RegisterRequest,
+        caller: &Caller,
+    ) -> Result<pb::RegisterResponse, Error> {
+        let config = &self.shared.config;
+        if self.shared.stopping.is_cancelled() {
+            return Err(Error::Stopping);
+        }
+        let plugin = request.catalog.as_ref().map_or("", |catalog| &catalog.plugin);
+        let others = self.words_of_others(plugin)?;
+        let admitted = admission::check(request, caller, config, &others).await?;
+        let warnings = admitted.guest.warnings.clone();
+        let catalog_digest =
+            digest::catalog(admitted.tools.iter().map(|tool| tool.id.digest.as_str()));
+        let lease = new_lease();
+        let trusted = config.accept_changes || config.is_supervised(caller);
+        let verdicts = self.enter(admitted, &lease, (catalog_digest.clone(), trusted))?;
+        self.shared.bell.ring();
+        self.write().await?;
+        Ok(pb::RegisterResponse {
+            lease_id: lease,
+            lease_ttl: Some(wire::duration_to(config.lease_ttl)),
+            renew_interval: Some(wire::duration_to(config.next_renewal())),
+            protocol: PROTOCOL,
+            catalog_digest,
+            verdicts,
+            max_message_bytes: i32::try_from(client::MAX_MESSAGE).unwrap_or(i32::MAX),
+            server_id: config.server_id.clone(),
+            warnings,
+        })
+    }
+
+    /// The words of all but `plugin`, unless it registers too often.
+    fn words_of_others(&self, plugin: &str) -> Result<Catalogue, Error> {
+        let mut state = self.swept(Instant::now());
+        state.hurry(plugin)?;
+        Ok(state.words(&self.shared.config.catalogue, Some(plugin)))
+    }
+
+    fn enter(
+        &self,
+        mut admitted: Admitted,
+        lease: &str,
+        (catalog_digest, trusted): (String, bool),
+    ) -> Result<Vec<pb::ToolVerdict>, Error> {
+        let now = Instant::now();
+        let (id, plugin) = (admitted.instance_id.clone(), admitted.plugin.clone());
+        let mut state = self.swept(now);
+        state.check_owner(&id, &plugin, now)?;
+        state.check_crowd(&id, &plugin)?;
+        if !trusted {
+            state.refuse_mismatches(&mut admitted.tools, &id, now);
+        }
+        let held = state.judge(&mut admitted.tools, trusted);
+        let accepted: Vec<&Checked> =
+            admitted.tools.iter().filter(|tool| tool.rejection.is_none()).collect();
+        let made = Made {
+            id: id.clone(),
+            plugin: plugin.clone(),
+            version: admitted.version.clone(),
+            endpoint: shown(&admitted.reach),
+            line: line(admitted.reach)?,
+            max_calls: admitted.max_calls,
+            weight: admitted.weight,
+            offers: accepted.iter().map(|tool| tool.id.clone()).collect(),
+            catalog_digest,
+            is_back: state.is_here(&id),
+        };
+        let until = now + self.shared.config.lease_ttl;
+        let instance = Arc::new(Instance::new(made, Arc::clone(&self.shared.bell), until));
+        let health = tokio::spawn(health::await_serving(Arc::downgrade(&instance)));
+        for tool in accepted {
+            state.offer(tool, &instance, &self.shared.bell);
+        }
+        let verdicts: Vec<pb::ToolVerdict> =
+            admitted.tools.iter().zip(&held).map(|(tool, held)| verdict(tool, held)).collect();
+        let refused = verdicts.iter().filter(|verdict| verdict.rejection.is_some()).cloned();
+        let placed = Placed::new(lease, instance, health, admitted.guest.clone());
+        let is_new = !state.place(id.clone(), placed.refusing(refused.collect()));
+        drop(state);
+        self.told(&Subject::instance(&plugin, &id), is_new, &verdicts);
+        for warning in &admitted.guest.warnings {
+            tracing::warn!(plugin, warning, "plugin's words");
+        }
+        Ok(verdicts)
+    }
+
+    /// Tells of an instance that registered, and of its tools that cannot be called.
+    fn told(&self, instance: &Subject, is_new: bool, verdicts: &[pb::ToolVerdict]) {
+        let plugin = &instance.plugin;
+        let accepted = verdicts.iter().filter(|verdict| verdict.accepted).count();
+        let offered = verdicts.len();
+        tracing::info!(plugin, accepted, offered, "plugin registered");
+        // One that only comes back has nothing new to tell.
+        if !is_new {
+            return;
+        }
+        let news = &self.shared.bell.news;
+        let said = format!("{plugin} registered; {accepted} of {offered} tools may be called");
+        news.tell(Kind::Registered, instance.clone(), said);
+        for verdict in verdicts {
+            let tool = verdict.tool.clone().unwrap_or_default().tool;
+            let subject = Subject::tool(plugin, &tool);
+            if let Some(rejection) = &verdict.rejection {
+                tracing::warn!(plugin, tool, reason = rejection.reason, "tool was refused");
+                news.tell(Kind::ToolRefused, subject, rejection.message.clone());
+            } else if verdict.quarantined {
+                let why = verdict.warnings.last().cloned().unwrap_or_default();
+                tracing::warn!(plugin, tool, why, "tool waits for a person to accept it");
+                news.tell(Kind::ToolQuarantined, subject, why);
+            }
+        }
+    }
+
+    /// Writes what must outlive the process, with what could not be written before.
+    ///
+    /// # Errors
+    /// That it cannot be written now.
+    pub(super) async fn write(&self) -> Result<(), Error> {
+        let Some(journal) = &self.shared.journal else { return Ok(()) };
+        let records: Vec<Record> = self.swept(Instant::now()).unwritten();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let bytes = |bytes: &Vec<u8>| bytes::Bytes::copy_from_slice(bytes);
+        let kept = records.iter().map(|(key, record)| (key.clone(), record.as_ref().map(bytes)));
+        let kept = journal.keep_contracts(kept.collect()).await;
+        kept.map_err(|error| Error::NotKept { why: error.to_string() })?;
+        self.swept(Instant::now()).written(&records);
+        Ok(())
+    }
+
+    /// Notes a sign of life. `server_time` is left to the caller, who has a clock.
+    ///
+    /// # Errors
+    /// That the lease is not known: the plugin registers again.
+    pub fn renew(&self, request: &pb::RenewRequest) -> Result<pb::RenewResponse, Error> {
+        let now = Instant::now();
+        let config = &self.shared.config;
+        if self.shared.stopping.is_cancelled() {
+            return Err(Error::Stopping);
+        }
+        let state = self.swept(now);
+        let instance =
+            state.by_lease(&request.lease_id, now).map(Arc::clone).ok_or(Error::LeaseUnknown)?;
+        drop(state);
+        let wish = match pb::InstanceState::try_from(request.state) {
+            Ok(pb::InstanceState::Unspecified | pb::InstanceState::Ready) => Readiness::Ready,
+            Ok(pb::InstanceState::Draining) => Readiness::Draining,
+            Ok(pb::InstanceState::Unready) | Err(_) => Readiness::Unready,
+        };
+        let unready: BTreeSet<String> = request.unready_tools.iter().take(200).cloned().collect();
+        instance.renew(now + config.lease_ttl, wish, unready);
+        let known = request.catalog_digest == instance.catalog_digest;
+        let mut warnings = self.shared.heard.untold(&instance.plugin);
+        warnings.extend(instance.untold());
+        let directive =
+            if known { pb::InstanceDirective::Continue } else { pb::InstanceDirective::Reregister };
+        Ok(pb::RenewResponse {
+            lease_ttl: Some(wire::duration_to(config.lease_ttl)),
+            renew_interval: Some(wire::duration_to(config.next_renewal())),
+            directive: directive.into(),
+            server_time: None,
+            warnings,
+        })
+    }
+
+    /// Ends a lease; unknown ones succeed. Running calls may finish.
+    #[must_use]
+    pub fn deregister(&self, request: &pb::DeregisterRequest) -> pb::DeregisterResponse {
+        let mut state = self.swept(Instant::now());
+        let left = state.leave(&request.lease_id);
+        drop(state);
+        let Some(instance) = left else { return pb::DeregisterResponse::default() };
+        let mut reason: String = request.reason.chars().filter(|c| !c.is_control()).collect();
+        clean::cut(&mut reason, 256);
+        tracing::info!(plugin = instance.plugin, instance = instance.id, reason, "plugin left");
+        let subject = Subject::instance(&instance.plugin, &instance.id);
+        let said = format!("{} left: {reason}", instance.plugin);
+        self.shared.bell.news.tell(Kind::Left, subject, said);
+        let calls_in_flight = i32::try_from(instance.in_flight()).unwrap_or(i32::MAX);
+        pb::DeregisterResponse { calls_in_flight }
+    }
+
+    /// Opens a slot for the instance with this lease. Either of the tokens ends it while it is idle.
+    ///
+    /// # Errors
+    /// That the lease is not known, that its instance said it would be dialled, or that it has as
+    /// many slots as there may be.
+    pub(crate) fn open_slot(&self, lease: &str) -> Result<(Slot, [CancellationToken; 2]), Error> {
+        let now = Instant::now();
+        let instance = self.swept(now).by_lease(lease, now).map(Arc::clone);
+        let instance = instance.ok_or(Error::LeaseUnknown)?;
+        let Line::Relay(slots) = &instance.line else { return Err(Error::NotRelayed) };
+        let slot = slots.open().ok_or(Error::TooManySlots)?;
+        // A slot shows that the plugin serves.
+        instance.serves();
+        Ok((slot, [instance.gone.clone(), self.shared.stopping.clone()]))
+    }
+}
+
+/// 128 bits drawn at random, as hex.
+fn new_lease() -> String {
+    // A v4 UUID has 122 random bits; of two, more than enough.
+    let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
+    let digest = Sha256::new().chain_update(one).chain_update(two).finalize();
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where an instance is dialled, as people see it.
+fn shown(reach: &Reach) -> String {
+    match reach {
+        Reach::Direct { address, way: None, .. } => address.to_string(),
+        Reach::Direct { address, way: Some(_), .. } => format!("{HTTPS}{address}"),
+        Reach::Relay => String::new(),
+    }
+}
+
+fn line(reach: Reach) -> Result<Line, Error> {
+    Ok(match reach {
+        Reach::Direct { address, way, caller_token } => Line::Direct {
+            channel: client::channel(address, way)
+                .map_err(|_| Error::EndpointNotAllowed { host: address.to_string() })?,
+            authorization: bearer(&caller_token),
+        },
+        Reach::Relay => Line::Relay(Arc::default()),
+    })
+}
+
+fn bearer(token: &str) -> Option<MetadataValue<tonic::metadata::Ascii>> {
+    let mut value: MetadataValue<_> = format!("Bearer {token}").parse().ok()?;
+    value.set_sensitive(true);
+    (!token.is_empty()).then_some(value)
+}
+
+/// What is said of a tool to its plugin.
+fn verdict(tool: &Checked, held: &Held) -> pb::ToolVerdict {
+    let mut warnings = tool.warnings.clone();
+    let quarantined = matches!(held, Held::Quarantined(_)) && tool.rejection.is_none();
+    match held {
+        Held::Free => {}
+        Held::Quarantined(reason) => warnings.push(format!(
+            "{reason}; it waits for a person: agentd tools accept {} {}",
+            tool.id, tool.id.digest
+        )),
+        Held::Disabled(reason) => {
+            warnings.push(format!("was switched off by a person: {reason}"));
+        }
+    }
+    pb::ToolVerdict {
+        tool: Some(wire::tool_ref_to(&tool.id)),
+        accepted: tool.rejection.is_none() && !quarantined,
+        quarantined,
+        rejection: tool.rejection.as_ref().map(wire::failure_to),
+        warnings,
+    }
+}

@@ -1,0 +1,121 @@
+//! Why a tool is not called, or not by everybody: each reason with the field that decides it, or the
+//! state it is in, and with what to change. For authors at their desk and for people at night.
+
+use crate::{
+    guard::breaker,
+    plugin::{
+        admission::violation,
+        contracts::Held,
+        instance::{Instance, Readiness},
+    },
+    tool::{SideEffect, ToolSpec, Violation},
+};
+
+use super::entry::Offer;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Refusals in a row after which a tool is shown as unavailable.
+pub(super) const DENIED: u32 = 3;
+
+/// Everything that stands in the way of `offer`. `instances` are those of its plugin.
+pub(super) fn of<'a>(
+    offer: &Offer,
+    held: &Held,
+    instances: impl Iterator<Item = &'a Arc<Instance>>,
+    now: Instant,
+) -> Vec<Violation> {
+    let spec = offer.spec();
+    let mut found: Vec<Violation> = held_up(spec, held).into_iter().chain(claims(spec)).collect();
+    if let breaker::Standing::Open(left) = offer.breaker().standing() {
+        let why = offer.pool().last_failure().map(|failure| failure.message).unwrap_or_default();
+        let said = format!(
+            "it failed again and again and is left alone for another {:.1} s; last: {why}",
+            left.as_secs_f64()
+        );
+        found.push(violation("breaker", "TRIPPED", &said));
+    }
+    if offer.pool().denied() >= DENIED {
+        let said = format!(
+            "its last {} calls were refused for want of a permission; give the plugin what it needs: {}",
+            offer.pool().denied(),
+            if spec.permissions.is_empty() {
+                "it names none".into()
+            } else {
+                spec.permissions.join(", ")
+            }
+        );
+        found.push(violation("permissions", "DENIED", &said));
+    }
+    if offer.pool().ready(now) == 0 {
+        let own: Vec<&Arc<Instance>> =
+            instances.filter(|one| one.offers.contains(&spec.id)).collect();
+        if own.is_empty() {
+            found.push(violation("instances", "NO_INSTANCE", "no instance offers it"));
+        }
+        found.extend(own.into_iter().map(|one| unready(one, spec, now)));
+    }
+    if spec.applies.is_empty() {
+        let said =
+            "says nothing of when to ask it: only people and models will call it; add applies";
+        found.push(violation("applies", "NEVER_ASKED", said));
+    }
+    found
+}
+
+fn held_up(spec: &ToolSpec, held: &Held) -> Option<Violation> {
+    match held {
+        Held::Free => None,
+        Held::Quarantined(why) => {
+            let said = format!(
+                "{why}; look at it with agentd tools show {}, then agentd tools accept {} {}",
+                spec.id, spec.id, spec.id.digest
+            );
+            Some(violation("digest", "QUARANTINED", &said))
+        }
+        Held::Disabled(why) => {
+            let said =
+                format!("was switched off by a person ({why}); agentd tools enable {}", spec.id);
+            Some(violation("status", "DISABLED", &said))
+        }
+    }
+}
+
+/// What it says of itself that keeps this daemon from calling it.
+fn claims(spec: &ToolSpec) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if spec.side_effect > SideEffect::ReadOnly {
+        let said = "is not READ_ONLY, and this daemon only reads; a tool that changes nothing \
+                    declares it (unset is read as DESTRUCTIVE)";
+        found.push(violation("side_effect", "NOT_READ_ONLY", said));
+    }
+    if spec.always_ask {
+        let said = "is ALWAYS: each call wants a person's approval, which cannot be given yet";
+        found.push(violation("approval", "APPROVAL_REQUIRED", said));
+    }
+    found
+}
+
+/// Why one instance takes no calls to the tool.
+fn unready(instance: &Instance, spec: &ToolSpec, now: Instant) -> Violation {
+    let (reason, said) = if instance.lease_until() <= now {
+        (
+            "LEASE_EXPIRED",
+            "its lease ran out: is the process alive, and does it reach agentd?".into(),
+        )
+    } else if let Some(trouble) = instance.trouble() {
+        ("UNREACHABLE", trouble)
+    } else {
+        match instance.readiness(now) {
+            Readiness::Draining => ("DRAINING", "it finishes what runs and stops".into()),
+            Readiness::Ready => {
+                ("TOOL_UNREADY", format!("it says that {} is out of order for now", spec.id.tool))
+            }
+            Readiness::Unready => {
+                let said = "it says it is not ready, or its health has not answered SERVING yet";
+                ("UNREADY", said.to_owned())
+            }
+        }
+    };
+    violation(&format!("instances[{}]", instance.id), reason, &said)
+}
