@@ -9,6 +9,7 @@ mod tokens;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use ::http::HeaderValue;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -152,7 +153,9 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
     };
     let inner = children.as_ref().map_or(grpc.address(), |door| door.listener.address());
     let plugins = services.plugins.clone();
-    let doors = Doors { grpc, http, services, metrics, registry, engine, tools, alerts, clerk };
+    let origins = config.grpc.web_origins.clone();
+    let doors =
+        Doors { grpc, origins, http, services, metrics, registry, engine, tools, alerts, clerk };
     let mut running = Running { children: inner, ..serve(doors) };
     if let Some(door) = children {
         running.tasks.spawn(door.serve(plugins, running.stop.clone()));
@@ -169,6 +172,7 @@ pub async fn start(config: Config, token: Option<String>) -> Result<Running, Err
 
 struct Doors {
     grpc: Listener,
+    origins: Vec<HeaderValue>,
     http: Option<Listener>,
     services: Services,
     metrics: Metrics,
@@ -186,7 +190,8 @@ fn serve(doors: Doors) -> Running {
     let mut tasks = JoinSet::new();
     let (stopped, tokens) = (stop.clone(), doors.alerts.tokens.clone());
     tasks.spawn(async move {
-        rpc::serve(doors.grpc, doors.services, tokens, stopped.cancelled_owned()).await?;
+        let admitted = (tokens, doors.origins);
+        rpc::serve(doors.grpc, doors.services, admitted, stopped.cancelled_owned()).await?;
         Ok(())
     });
     if let Some(listener) = doors.http {

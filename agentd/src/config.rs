@@ -11,6 +11,7 @@ mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use http::HeaderValue;
 use jiff::SignedDuration;
 
 use crate::{
@@ -56,6 +57,8 @@ pub struct Config {
 pub struct Grpc {
     /// Where clients and plugins connect; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Pages of a browser that may ask by gRPC-Web, beside those served from the same address.
+    pub web_origins: Vec<HeaderValue>,
 }
 
 /// The HTTP door.
@@ -155,7 +158,10 @@ impl Config {
     #[must_use]
     pub fn with_data_dir(dir: PathBuf) -> Self {
         Self {
-            grpc: Grpc { listen: SocketAddr::from(([127, 0, 0, 1], 50051)) },
+            grpc: Grpc {
+                listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+                web_origins: Vec::new(),
+            },
             http: Http { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))) },
             data_dir: dir,
             plugins: Plugins {

@@ -18,6 +18,7 @@ use std::{
 };
 
 use futures_util::Stream as Incoming;
+use http::{HeaderName, HeaderValue, Method};
 
 use tonic::{
     service::Routes,
@@ -27,6 +28,8 @@ use tonic::{
     },
 };
 use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
+use tower_http::cors::{AllowHeaders, CorsLayer};
 
 use agent_proto::{
     tool::v1::{
@@ -77,14 +80,14 @@ pub enum Error {
 }
 
 /// Serves until `shutdown` resolves; running requests are then finished. Who may ask is told by
-/// `tokens`.
+/// `tokens`, and from which pages of a browser by `origins`.
 ///
 /// # Errors
 /// When the server cannot be put together or ends by itself.
 pub async fn serve(
     listener: Listener,
     services: Services,
-    tokens: Tokens,
+    (tokens, origins): (Tokens, Vec<HeaderValue>),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -108,6 +111,11 @@ pub async fn serve(
         // Who parks a slot and is gone without a word is found out; clients bear such pings.
         .http2_keepalive_interval(Some(PING))
         .http2_keepalive_timeout(Some(PING))
+        // gRPC-Web speaks HTTP/1 as well. Whoever asks from another page of a browser is let in by
+        // its origin; the question for that carries no token, so that it is asked first.
+        .accept_http1(true)
+        .layer(cross_origin(origins))
+        .layer(GrpcWebLayer::new())
         .layer(Gate::new(tokens))
         .add_routes(routes)
         .serve_with_incoming_shutdown(Connections(listener), shutdown)
@@ -132,6 +140,17 @@ pub async fn serve_children(
         .serve_with_incoming_shutdown(Connections(listener), shutdown)
         .await?;
     Ok(())
+}
+
+/// What browsers are told of pages from elsewhere (Fetch Standard, 3.2).
+fn cross_origin(origins: Vec<HeaderValue>) -> CorsLayer {
+    let told = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(told.map(HeaderName::from_static))
+        .max_age(Duration::from_secs(600))
 }
 
 fn relay(plugins: Plugins) -> ToolRelayServiceServer<Plugins> {

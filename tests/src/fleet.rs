@@ -276,6 +276,16 @@ impl Fleet {
         self.plugin(name)?.kill()
     }
 
+    /// Asks a plugin to stop, as Kubernetes does, and waits until it has.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it does not end in time.
+    pub async fn drain_plugin(&mut self, name: &str) -> Result<()> {
+        let ended = self.plugin(name)?.terminate(SOON).await?;
+        ensure!(ended.success(), "{name} ended with {ended}; its log:\n{}", self.log(name));
+        Ok(())
+    }
+
     /// Kills all plugins as `kill -9` does.
     pub fn kill_plugins(&mut self) {
         self.plugins.clear();

@@ -21,6 +21,7 @@ pub mod measure;
 pub mod opensearch;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod python;
 pub mod renamed;
 pub mod replay;

@@ -6,8 +6,8 @@ mod reading;
 use std::time::Duration;
 
 use reading::{
-    address, address_or_off, duration, duration_between, file, list, number, path, ranges,
-    server_name, shown_duration, spelled_ranges, switch, text, words,
+    address, address_or_off, duration, duration_between, file, list, number, origins, path, ranges,
+    server_name, shown_duration, spelled_origins, spelled_ranges, switch, text, words,
 };
 pub(super) use reading::{kind, quoted};
 pub use reading::{parse_duration, spelled};
@@ -43,13 +43,21 @@ pub struct Key {
 }
 
 /// All keys, by section.
-pub static KEYS: [Key; 32] = [
+pub static KEYS: [Key; 33] = [
     Key {
         path: "grpc.listen",
         meaning: "Address of the gRPC door, for clients and plugins; port 0 takes a free one",
         also: &[],
         read: |c, raw| address(raw).map(|v| c.grpc.listen = v),
         show: |c| Some(quoted(&c.grpc.listen.to_string())),
+    },
+    Key {
+        path: "grpc.web_origins",
+        meaning: "Pages of browsers that may ask by gRPC-Web, as origins such as \
+                  [\"https://console.example\"], a list or words with commas",
+        also: &[],
+        read: |c, raw| origins(raw).map(|v| c.grpc.web_origins = v),
+        show: |c| Some(list(&spelled_origins(&c.grpc.web_origins))),
     },
     Key {
         path: "http.listen",

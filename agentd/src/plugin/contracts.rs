@@ -250,8 +250,39 @@ fn newest<'a>(known: &'a Known, tool: &Checked) -> Option<&'a pb::ToolDescriptor
     alike.max_by_key(|seen| seen.version())?.descriptor.as_ref()
 }
 
+/// Verbs of permissions that change something, as the last part of `k8s:pods/delete`.
+const WRITING: [&str; 14] = [
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "write",
+    "exec",
+    "bind",
+    "escalate",
+    "impersonate",
+    "restart",
+    "scale",
+    "evict",
+    "*",
+];
+
+/// A permission that a tool which only reads has no use for.
+pub(crate) fn writes(descriptor: &pb::ToolDescriptor) -> Option<&str> {
+    let reads = descriptor.side_effect() == pb::SideEffect::ReadOnly;
+    let verb = |right: &&String| {
+        let last = right.rsplit(['/', ':', '.']).next().unwrap_or_default();
+        WRITING.contains(&last)
+    };
+    descriptor.permissions.iter().find(verb).filter(|_| reads).map(String::as_str)
+}
+
 /// Why a descriptor must be looked at by a person first.
 fn suspicion(known: &Known, tool: &Checked) -> Option<String> {
+    if let Some(right) = writes(&tool.descriptor) {
+        return Some(format!("says it is READ_ONLY and asks for {right}, which changes something"));
+    }
     let accepted: Vec<&Seen> = known.versions.iter().filter(|seen| seen.accepted).collect();
     if let Some(same) = accepted.iter().find(|seen| is_version(seen, tool)) {
         let fields = change::fields(same.descriptor.as_ref()?, &tool.descriptor);

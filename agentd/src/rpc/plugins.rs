@@ -17,7 +17,7 @@ use super::{
 use crate::{
     guard::policy::Policy,
     plugin::{
-        Tools,
+        Tools, contracts,
         registry::{
             Caller, InstanceView, Lease, PluginView, Readiness, RecentCall, Registry, Standing,
             ToolView,
@@ -241,7 +241,7 @@ impl Plugins {
             r#ref: Some(wire::tool_ref_to(&spec.id)),
             descriptor: Some(descriptor),
             model_name: format!("{}__{}", spec.id.plugin, spec.id.tool),
-            effective_risk: wire::spec::risk_to(effective_risk(spec)).into(),
+            effective_risk: wire::spec::risk_to(effective_risk(spec, &view.descriptor)).into(),
             requires_approval: spec.always_ask || spec.side_effect > SideEffect::ReadOnly,
             status: status.into(),
             ready_instances: i32::try_from(view.ready_instances).unwrap_or(i32::MAX),
@@ -264,8 +264,10 @@ fn recent_to(call: &RecentCall, now: Timestamp) -> pb::RecentCall {
 }
 
 /// A plugin cannot talk its risk down below what its effect means (PROTOCOL 4.6).
-fn effective_risk(spec: &ToolSpec) -> Risk {
+fn effective_risk(spec: &ToolSpec, declared: &tool::ToolDescriptor) -> Risk {
     let floor = match spec.side_effect {
+        // It can do more than it says.
+        SideEffect::ReadOnly if contracts::writes(declared).is_some() => Risk::Medium,
         SideEffect::ReadOnly => Risk::Low,
         SideEffect::Additive => Risk::Medium,
         SideEffect::Reversible => Risk::High,

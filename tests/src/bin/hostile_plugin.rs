@@ -2,7 +2,9 @@
 //! the SDK, which would not let it; it speaks the wire by hand.
 //!
 //! Usage: `hostile_plugin NAME MODE`, `AGENTD_URL` in the environment. Modes: `hang`, `silent`,
-//! `noise`, `nonsense`, `lies`, `flood`, `empty`; `hang-long` has a long time limit of its own, and
+//! `noise`, `nonsense`, `lies`, `flood`, `empty`, `chatter` (progress without end), `backwards` (numbers
+//! that fall), `lingers` (an answer, and a stream that stays open), `schema` (breaks its own), `huge` (one
+//! message beyond every limit), `writes` (says it reads, with rights to write); `hang-long` has a long time limit of its own, and
 //! `hang-on-request` is asked on alerts of type `stuck` only.
 
 use std::{
@@ -81,6 +83,12 @@ fn announcement(name: &str, mode: &str, instance: &str, endpoint: &str) -> pb::R
         side_effect: pb::SideEffect::ReadOnly.into(),
         risk: pb::RiskLevel::Low.into(),
         idempotency: pb::Idempotency::Natural.into(),
+        output_schema_json: if mode == "schema" {
+            r#"{"type":"object","properties":{"count":{"type":"integer"}}}"#.to_owned()
+        } else {
+            String::new()
+        },
+        permissions: (mode == "writes").then(|| "k8s:pods/delete".to_owned()).into_iter().collect(),
         timeout: Some(prost_types::Duration { seconds, nanos: 0 }),
         applies: vec![pb::Applicability {
             alert_types: only_stuck.then(|| "stuck".to_owned()).into_iter().collect(),
@@ -125,6 +133,31 @@ fn answer(mode: &str) -> Messages {
         // No message of the protocol at all.
         "noise" => Box::pin(stream::iter([Ok(accepted), Ok(Bytes::from_static(&[0xff; 4096]))])),
         // Messages of the protocol that break its rules.
+        "chatter" => Box::pin(stream::repeat_with(|| {
+            let line =
+                pb::CallProgress { done: 1.0, message: "on it".to_owned(), ..Default::default() };
+            Ok(message(Update::Progress(line)))
+        })),
+        "backwards" => {
+            let numbered = |sequence, update| {
+                let update = Some(update);
+                Bytes::from(pb::CallResponse { sequence, update }.encode_to_vec())
+            };
+            let log = || Update::Log(pb::CallLog::default());
+            Box::pin(stream::iter([
+                Ok(numbered(1, log())),
+                Ok(numbered(7, log())),
+                Ok(numbered(2, log())),
+            ]))
+        }
+        "lingers" => {
+            Box::pin(stream::iter([Ok(accepted), Ok(done("{}"))]).chain(stream::pending()))
+        }
+        "schema" => Box::pin(stream::iter([Ok(accepted), Ok(done(r#"{"count":"many"}"#))])),
+        "huge" => Box::pin(stream::iter([
+            Ok(accepted),
+            Ok(done(&format!("\"{}\"", "x".repeat(5 << 20)))),
+        ])),
         "nonsense" => Box::pin(stream::iter([Ok(done("{not json")), Ok(accepted), Ok(done("{}"))])),
         "lies" => Box::pin(stream::iter([Ok(accepted), Ok(message(Update::Result(lies())))])),
         "flood" => {

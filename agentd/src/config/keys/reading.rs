@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use http::HeaderValue;
+
 use super::Raw;
 use crate::{
     plugin::network::{Network, NotANetwork},
@@ -70,6 +72,22 @@ pub(super) fn words(raw: Raw<'_>) -> Result<Vec<String>, String> {
 pub(super) fn ranges(raw: Raw<'_>) -> Result<Vec<Network>, String> {
     let read = |word: &String| word.parse().map_err(|fault: NotANetwork| fault.to_string());
     words(raw)?.iter().map(read).collect()
+}
+
+/// Origins of pages: scheme, host, and a port where it is not the usual one.
+pub(super) fn origins(raw: Raw<'_>) -> Result<Vec<HeaderValue>, String> {
+    let read = |word: &String| {
+        let wrong = || format!("{word:?} is no origin, such as https://console.example");
+        let url: http::Uri = word.parse().map_err(|_| wrong())?;
+        let bare = url.scheme().is_some() && url.authority().is_some() && !word.ends_with('/');
+        let bare = bare && url.path_and_query().is_none_or(|rest| rest == "/");
+        if bare { HeaderValue::from_str(word).map_err(|_| wrong()) } else { Err(wrong()) }
+    };
+    words(raw)?.iter().map(read).collect()
+}
+
+pub(super) fn spelled_origins(origins: &[HeaderValue]) -> Vec<String> {
+    origins.iter().filter_map(|one| one.to_str().ok()).map(str::to_owned).collect()
 }
 
 /// A name that certificates can be for, which may hold `{plugin}`.

@@ -1,0 +1,183 @@
+//! Several instances of one plugin: they come, go, die and fall silent, and callers notice nothing.
+
+use std::{
+    collections::BTreeSet,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use agent_proto::v1::{GetToolRequest, WatchPluginsRequest, watch_plugins_response::Item};
+use agent_sdk::{Options, Plugin};
+use agent_tests::{
+    build,
+    client::Client,
+    fleet::{Fleet, SHORT_LEASES, SOON},
+    proxy::Proxy,
+    wait::wait_until,
+};
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+fn echo(mode: &str) -> Command {
+    let mut command = Command::new(build::programs().unwrap().join("echo_plugin"));
+    command.arg("echo").env("PLUGIN_MODE", mode);
+    command
+}
+
+/// Waits until the tool has so many instances that take calls.
+async fn ready(fleet: &Fleet, count: i32) {
+    let mut client = fleet.client().unwrap();
+    wait_until("instances", SOON, async || {
+        let tools = client.tools().await.map_err(|refusal| format!("{refusal:?}"))?;
+        let ready = tools.first().map_or(0, |tool| tool.ready_instances);
+        if ready == count { Ok(()) } else { Err(format!("{ready}")) }
+    })
+    .await
+    .unwrap();
+}
+
+/// Makes `count` calls, 24 at a time, and gives each answer's number and process.
+async fn calls(client: Client, count: u32, done: Arc<AtomicU32>) -> Vec<(u64, u64)> {
+    let call = |number: u32| {
+        let (mut client, done) = (client.clone(), Arc::clone(&done));
+        async move {
+            let arguments = json!({"value": number, "millis": 100});
+            let answer = client.call_tool("echo.echo", &arguments).await.unwrap();
+            done.fetch_add(1, Ordering::Relaxed);
+            let result = answer.result.unwrap_or_else(|| panic!("{:?}", answer.failure));
+            let said: serde_json::Value = serde_json::from_str(&result.result_json).unwrap();
+            (said["value"].as_u64().unwrap(), said["pid"].as_u64().unwrap())
+        }
+    };
+    stream::iter(0..count).map(call).buffer_unordered(24).collect().await
+}
+
+#[tokio::test]
+async fn three_replicas_rolled_under_a_thousand_calls_lose_none_directly_and_through_the_relay() {
+    for mode in ["direct", "relay"] {
+        let mut fleet = Fleet::start(SHORT_LEASES).await.unwrap();
+        for name in ["one", "two", "three"] {
+            fleet.start_stranger(name, echo(mode)).unwrap();
+        }
+        ready(&fleet, 3).await;
+        let done = Arc::new(AtomicU32::new(0));
+        let made = tokio::spawn(calls(fleet.client().unwrap(), 1000, Arc::clone(&done)));
+        let mut pace = tokio::time::interval(Duration::from_secs(2));
+        for (old, new) in [("one", "four"), ("two", "five"), ("three", "six")] {
+            pace.tick().await;
+            fleet.start_stranger(new, echo(mode)).unwrap();
+            fleet.drain_plugin(old).await.unwrap();
+        }
+        let rolled_at = done.load(Ordering::Relaxed);
+        let answers = made.await.unwrap();
+        assert!(rolled_at < 1000, "all calls were over before the last was rolled");
+        let numbers: BTreeSet<u64> = answers.iter().map(|(number, _)| *number).collect();
+        assert_eq!((answers.len(), numbers.len()), (1000, 1000), "{mode}: each ends exactly once");
+        let processes: BTreeSet<u64> = answers.iter().map(|(_, pid)| *pid).collect();
+        assert!(processes.len() >= 5, "{mode}: {processes:?} took calls");
+    }
+}
+
+#[tokio::test]
+async fn no_attempt_at_a_replica_that_fell_silent_waits_longer_than_a_connection_may() {
+    let mut fleet = Fleet::start(SHORT_LEASES).await.unwrap();
+    fleet.start_stranger("sound", echo("direct")).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut way = Proxy::to(free).unwrap();
+    let mut behind = echo("direct");
+    behind.env("PLUGIN_LISTEN", free.to_string());
+    behind.env("PLUGIN_ADVERTISE", way.address().to_string());
+    fleet.start_stranger("behind", behind).unwrap();
+    ready(&fleet, 2).await;
+    let before = calls(fleet.client().unwrap(), 60, Arc::default()).await;
+    let processes: BTreeSet<u64> = before.iter().map(|(_, pid)| *pid).collect();
+    assert_eq!(processes.len(), 2, "both take calls");
+
+    way.go_dark().await.unwrap();
+    let after = calls(fleet.client().unwrap(), 200, Arc::default()).await;
+    assert_eq!(after.len(), 200, "no call failed");
+    let mut client = fleet.client().unwrap();
+    let request = GetToolRequest { name: "tools/echo.echo".to_owned(), version: String::new() };
+    let tool = client.catalog.get_tool(request).await.unwrap().into_inner().tool.unwrap();
+    for call in &tool.recent_calls {
+        let took = Duration::try_from(call.duration.unwrap_or_default()).unwrap();
+        assert!(took < Duration::from_secs(4), "an attempt took {took:?}: {call:?}");
+    }
+}
+
+struct Still;
+
+/// A tool that is never called here.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Nothing {}
+
+impl agent_sdk::Tool for Still {
+    type Args = Nothing;
+
+    fn spec(&self) -> agent_sdk::Spec {
+        agent_sdk::Spec::read_only("still", "Does nothing.")
+    }
+
+    async fn call(
+        &self,
+        _: agent_sdk::CallCx,
+        _: Nothing,
+    ) -> Result<agent_sdk::Output, agent_sdk::Failure> {
+        agent_sdk::Output::new(&())
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_plugins_are_back_within_one_lease_and_not_all_at_once() {
+    const LEASE: Duration = Duration::from_secs(6);
+    let config = "[plugins]\nlease_ttl = \"6s\"\nrenew_interval = \"2s\"\n";
+    let mut fleet = Fleet::start(config).await.unwrap();
+    let stop = CancellationToken::new();
+    let mut plugins = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let options = Options { agentd_url: fleet.url(), ..Options::default() };
+        let stopped = stop.clone().cancelled_owned();
+        plugins
+            .spawn(Plugin::new(&format!("p{number}"), "1.0.0").tool(Still).serve(options, stopped));
+    }
+    let back = async |fleet: &Fleet, limit: Duration| {
+        let mut client = fleet.client().unwrap();
+        wait_until("200 plugins", limit, async || {
+            let tools = client.tools().await.map_err(|refusal| format!("{refusal:?}"))?;
+            let ready = tools.iter().filter(|tool| tool.ready_instances == 1).count();
+            if ready == 200 { Ok(()) } else { Err(format!("{ready} are ready")) }
+        })
+        .await
+        .unwrap();
+    };
+    back(&fleet, SOON).await;
+    fleet.kill_daemon().unwrap();
+    fleet.start_daemon().await.unwrap();
+    back(&fleet, LEASE).await;
+
+    // When each came, as the daemon that is new has it.
+    let mut client = fleet.client().unwrap();
+    let asked = WatchPluginsRequest { once: true, ..Default::default() };
+    let mut told = client.catalog.watch_plugins(asked).await.unwrap().into_inner();
+    let mut came = Vec::new();
+    while let Some(response) = told.message().await.unwrap() {
+        let Some(Item::Event(event)) = response.item else { continue };
+        if event.summary.contains("registered") {
+            let time = event.time.unwrap();
+            came.push(time.seconds * 1000 + i64::from(time.nanos) / 1_000_000);
+        }
+    }
+    assert_eq!(came.len(), 200, "each registered once");
+    came.sort_unstable();
+    let most =
+        came.iter().map(|at| came.iter().filter(|other| (*at..at + 100).contains(other)).count());
+    let most = most.max().unwrap();
+    assert!(most <= 60, "{most} of 200 came within a tenth of a second");
+    stop.cancel();
+    plugins.join_all().await;
+}
