@@ -164,38 +164,35 @@ func TestACancelStopsTheWork(t *testing.T) {
 }
 
 func TestATimeoutIsToldAlsoWhereTheWorkDoesNotListen(t *testing.T) {
-	deaf := make(chan struct{})
-	p := func() *plugin.Plugin {
+	for _, mode := range []plugin.Mode{plugin.Direct, plugin.Relay} {
+		deaf := make(chan struct{})
 		p := probes()
 		plugin.Changing(p, "deaf", "Does not listen.", plugin.Additive, plugin.Low, func(context.Context, *plugin.Call, nothing) (*plugin.Output, error) {
 			<-deaf
 			return nil, nil
 		})
-		return p
+		r := begin(t, p, fake.New(), plugin.Options{Mode: mode})
+		r.await(registered(1))
+		for tool, effects := range map[string]toolv1.EffectState{
+			"wait": toolv1.EffectState_EFFECT_STATE_NONE, "deaf": toolv1.EffectState_EFFECT_STATE_MAYBE,
+		} {
+			began := time.Now()
+			failure := r.outcome(r.call(tool, "", timeout(100*time.Millisecond))).Failure
+			if failure.GetFailureClass() != toolv1.FailureClass_FAILURE_CLASS_TIMEOUT || failure.GetEffects() != effects {
+				t.Errorf("%s: %s was told as %v", mode, tool, failure)
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("%s: %s took %v", mode, tool, took)
+			}
+		}
+		close(deaf)
+		for _, none := range []time.Duration{0, -time.Second} {
+			late := r.outcome(r.call("wait", "", timeout(none)))
+			if late.Failure.GetFailureClass() != toolv1.FailureClass_FAILURE_CLASS_TIMEOUT || len(late.Updates) != 1 {
+				t.Errorf("%s: without time left: %v", mode, late.Updates)
+			}
+		}
 	}
-	t.Run("both", func(t *testing.T) {
-		inBothModes(t, p, func(t *testing.T, r *running) {
-			for tool, effects := range map[string]toolv1.EffectState{
-				"wait": toolv1.EffectState_EFFECT_STATE_NONE, "deaf": toolv1.EffectState_EFFECT_STATE_MAYBE,
-			} {
-				began := time.Now()
-				failure := r.outcome(r.call(tool, "", timeout(100*time.Millisecond))).Failure
-				if failure.GetFailureClass() != toolv1.FailureClass_FAILURE_CLASS_TIMEOUT || failure.GetEffects() != effects {
-					t.Errorf("%s was told as %v", tool, failure)
-				}
-				if took := time.Since(began); took > 5*time.Second {
-					t.Errorf("%s took %v", tool, took)
-				}
-			}
-			for _, none := range []time.Duration{0, -time.Second} {
-				late := r.outcome(r.call("wait", "", timeout(none)))
-				if late.Failure.GetFailureClass() != toolv1.FailureClass_FAILURE_CLASS_TIMEOUT || len(late.Updates) != 1 {
-					t.Errorf("without time left: %v", late.Updates)
-				}
-			}
-		})
-	})
-	close(deaf)
 }
 
 func TestALargeResultComesInPiecesThatFit(t *testing.T) {
@@ -392,7 +389,7 @@ func TestASlowReaderHoldsTheToolBack(t *testing.T) {
 		plugin.ReadOnly(p, "chatter", "Talks a lot.", func(_ context.Context, call *plugin.Call, _ nothing) (*plugin.Output, error) {
 			for n := range 20000 {
 				call.Log(plugin.Info, strings.Repeat("x", 2000))
-				if logged.Add(1); n == 100 {
+				if logged.Add(1); n == 1 {
 					began <- struct{}{}
 				}
 			}

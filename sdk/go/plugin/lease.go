@@ -125,7 +125,7 @@ func (k *keeper) unready() {
 func (k *keeper) register(ctx context.Context) error {
 	for {
 		asked := time.Now()
-		within, cancel := context.WithTimeout(ctx, attempt)
+		within, cancel := lingering(ctx)
 		response, err := toolv1.NewPluginRegistryServiceClient(k.link).Register(authorised(within, k.options.Token), k.registration())
 		cancel()
 		if ctx.Err() != nil && err != nil {
@@ -135,7 +135,7 @@ func (k *keeper) register(ctx context.Context) error {
 			if err := judge(response, k.options.AgentdURL); err != nil {
 				return err
 			}
-			k.take(response, asked)
+			k.take(ctx, response, asked)
 			return nil
 		}
 		if refused := refused(err, k.options.AgentdURL); refused != nil {
@@ -166,7 +166,18 @@ func (k *keeper) registration() *toolv1.RegisterRequest {
 	return request
 }
 
-func (k *keeper) take(response *toolv1.RegisterResponse, asked time.Time) {
+// lingering gives a registration its time, and, when the plugin is told to stop meanwhile, time to learn
+// of the lease: one that nobody knows of could not be given back.
+func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), attempt)
+	forget := context.AfterFunc(ctx, func() { time.AfterFunc(goodbye, cancel) })
+	return within, func() {
+		forget()
+		cancel()
+	}
+}
+
+func (k *keeper) take(ctx context.Context, response *toolv1.RegisterResponse, asked time.Time) {
 	ttl := orElse(response.GetLeaseTtl(), defaultTTL)
 	k.instance.learnDigests(response.GetVerdicts())
 	k.lease = &lease{
@@ -174,6 +185,9 @@ func (k *keeper) take(response *toolv1.RegisterResponse, asked time.Time) {
 		renewal: renewalOf(orElse(response.GetRenewInterval(), defaultRenewal), ttl),
 	}
 	k.failures, k.backoff = 0, backoff{}
+	if ctx.Err() != nil {
+		return
+	}
 	k.ready(true)
 	if k.options.Mode == Relay && (k.slots == nil || k.slots.lease != k.lease.id) {
 		if k.slots != nil {
