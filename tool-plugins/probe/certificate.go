@@ -75,9 +75,7 @@ func (s Settings) judge(t target, chain []*x509.Certificate, now time.Time) pres
 		Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 		DaysLeft: math.Round(leaf.NotAfter.Sub(now).Hours()/24*10) / 10,
 	}
-	for _, name := range leaf.DNSNames {
-		seen.Names = append(seen.Names, name)
-	}
+	seen.Names = append(seen.Names, leaf.DNSNames...)
 	for _, address := range leaf.IPAddresses {
 		seen.Names = append(seen.Names, address.String())
 	}
