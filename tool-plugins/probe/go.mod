@@ -4,8 +4,8 @@ go 1.26.0
 
 require (
 	agentd.dev/sdk/go v0.0.0
-	github.com/google/jsonschema-go v0.4.3
-	github.com/miekg/dns v1.1.73
+	github.com/google/jsonschema-go v0.4.3 // MIT; narrows the schema of arguments
+	github.com/miekg/dns v1.1.73 // BSD-3-Clause; asks resolvers and shows their answers as they are
 )
 
 require (

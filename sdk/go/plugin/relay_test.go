@@ -84,6 +84,32 @@ func TestACallThatCrossesTheReturnOfItsSlotIsRefusedWithoutEffect(t *testing.T) 
 	}
 }
 
+func TestSlotsOfAnOldLeaseAreGivenBackAndRefuseWhatCrosses(t *testing.T) {
+	taken := make(chan struct{})
+	agentd := brisk()
+	agentd.OnRenew = func(n int, _ *toolv1.RenewRequest) (*toolv1.RenewResponse, error) {
+		if n == 1 {
+			<-taken
+			return &toolv1.RenewResponse{Directive: toolv1.InstanceDirective_INSTANCE_DIRECTIVE_REREGISTER}, nil
+		}
+		return nil, nil
+	}
+	r := begin(t, probes(), agentd, plugin.Options{Mode: plugin.Relay, Slots: 1})
+	slot, err := agentd.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange := slot.Cross(request("echo", `{"text":"x"}`))
+	close(taken)
+	if outcome := r.outcome(exchange); outcome.Failure.GetReason() != "DRAINING" || outcome.Failure.GetEffects() != toolv1.EffectState_EFFECT_STATE_NONE {
+		t.Errorf("answered %v", outcome.Updates)
+	}
+	// The slot of the new lease serves.
+	if outcome := r.outcome(r.call("echo", `{"text":"x"}`)); outcome.Failure != nil {
+		t.Errorf("answered %v", outcome.Updates)
+	}
+}
+
 func TestASlotOfALeaseThatIsUnknownIsNotHammered(t *testing.T) {
 	agentd := fake.New()
 	agentd.OnRegister = func(n int, _ *toolv1.RegisterRequest) (*toolv1.RegisterResponse, error) {
