@@ -141,6 +141,9 @@ func (k *keeper) register(ctx context.Context) error {
 		if refused := refused(err, k.options.AgentdURL); refused != nil {
 			return refused
 		}
+		if k.options.Mode == Relay && status.Code(err) == codes.Unimplemented {
+			return noRelay(err, k.options.AgentdURL)
+		}
 		k.unready()
 		span, fault := k.failed("register", err)
 		if fault != nil {

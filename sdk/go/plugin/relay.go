@@ -92,10 +92,7 @@ func (s *slots) keep() {
 			return
 		case status.Code(err) == codes.Unimplemented:
 			select {
-			case s.unserved <- &RefusedError{
-				URL: s.url, Reason: "it serves no relay (" + status.Convert(err).Message() + ")",
-				Remedy: "use a newer agentd, or PLUGIN_MODE=direct",
-			}:
+			case s.unserved <- noRelay(err, s.url):
 			default:
 			}
 			return
@@ -110,6 +107,14 @@ func (s *slots) keep() {
 			wait = backoff{}
 		}
 		pause(s.released, wait.next())
+	}
+}
+
+// noRelay says that agentd is too old for a plugin that it cannot dial.
+func noRelay(err error, url string) error {
+	return &RefusedError{
+		URL: url, Reason: "it serves no relay (" + status.Convert(err).Message() + ")",
+		Remedy: "use a newer agentd, or PLUGIN_MODE=direct",
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"agentd.dev/sdk/go/internal/fake"
 	"agentd.dev/sdk/go/plugin"
 	"agentd.dev/sdk/go/toolv1"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 func parked(slots int) func(fake.Seen) bool {
@@ -144,13 +146,20 @@ func TestASlotThatHearsNothingIsOpenedAnew(t *testing.T) {
 }
 
 func TestAnAgentdWithoutRelayEndsThePluginAndSaysSo(t *testing.T) {
-	agentd := fake.New()
-	agentd.NoRelay = true
-	r := begin(t, probes(), agentd, plugin.Options{Mode: plugin.Relay})
-	err := r.end()
-	var refused *plugin.RefusedError
-	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "newer agentd") {
-		t.Errorf("ended with %v", err)
+	for _, isToldAtOnce := range []bool{false, true} {
+		agentd := fake.New()
+		agentd.NoRelay = true
+		agentd.OnRegister = func(int, *toolv1.RegisterRequest) (*toolv1.RegisterResponse, error) {
+			if isToldAtOnce {
+				return nil, status.Error(codes.Unimplemented, "no relay")
+			}
+			return nil, nil
+		}
+		err := begin(t, probes(), agentd, plugin.Options{Mode: plugin.Relay}).end()
+		var refused *plugin.RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "newer agentd") {
+			t.Errorf("ended with %v", err)
+		}
 	}
 }
 

@@ -12,9 +12,16 @@ import (
 
 func main() {
 	settings, err := probe.SettingsFromEnvironment(os.Getenv)
-	// The plugin's own settings are looked at, too, so that all that is wrong is told together.
-	if _, general := plugin.FromEnvironment(); err != nil {
-		slog.Error(errors.Join(err, general).Error(), "plugin", "probe")
+	if err != nil {
+		// The settings that every plugin has are looked at, too: all that is wrong is told together.
+		_, general := plugin.FromEnvironment()
+		var all plugin.SettingsError
+		for _, err := range []error{err, general} {
+			if wrong, isSettings := errors.AsType[*plugin.SettingsError](err); isSettings {
+				all.Faults = append(all.Faults, wrong.Faults...)
+			}
+		}
+		slog.Error(all.Error(), "plugin", "probe")
 		os.Exit(2)
 	}
 	if settings.Allow.IsEmpty() {
