@@ -39,8 +39,11 @@ pub struct Watch {
     client: Client,
     request: StreamEventsRequest,
     patience: Option<Duration>,
-    events: Option<Pin<Box<dyn Stream<Item = Result<Event, Error>> + Send>>>,
+    /// None until the first event is asked for.
+    events: Option<Events>,
 }
+
+type Events = Pin<Box<dyn Stream<Item = Result<Event, Error>> + Send>>;
 
 /// A watch at work.
 struct Follow {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use agent_proto::v1::{
-    self, GetInvestigationResponse, Investigation, InvestigationFinished, KeepAlive, StepStarted,
+    self, GetInvestigationResponse, Investigation, KeepAlive, StepStarted,
     agent_service_server::{AgentService, AgentServiceServer},
     stream_events_response::Item,
 };
@@ -56,7 +56,7 @@ struct Agentd {
     memory: Arc<Mutex<Memory>>,
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<StreamEventsResponse, Status>> + Send>>;
+type Sent = Pin<Box<dyn Stream<Item = Result<StreamEventsResponse, Status>> + Send>>;
 
 impl Agentd {
     fn with(events: i32, turns: impl IntoIterator<Item = Turn>) -> Self {
@@ -92,7 +92,7 @@ impl Agentd {
 
     fn event(&self, sequence: i32) -> Event {
         let payload = if sequence == self.events {
-            Payload::Finished(Box::new(InvestigationFinished::default()))
+            Payload::Finished(Box::default())
         } else {
             Payload::StepStarted(StepStarted {})
         };
@@ -104,11 +104,11 @@ impl Agentd {
         Ok(StreamEventsResponse::event(self.event(sequence).encode_to_vec().into()))
     }
 
-    fn play(&self, after: i32, (count, then): Turn) -> Events {
+    fn play(&self, after: i32, (count, then): Turn) -> Sent {
         let sent: Vec<_> =
             (after + 1..=self.events).take(count).map(|sequence| self.item(sequence)).collect();
         let next = after + i32::try_from(sent.len()).unwrap();
-        let rest: Events = match then {
+        let rest: Sent = match then {
             Then::End => Box::pin(stream::empty()),
             Then::Fail(status) => Box::pin(stream::iter([Err(status)])),
             Then::Garbage => {
@@ -138,12 +138,12 @@ fn none<T>() -> Result<Response<T>, Status> {
 
 #[tonic::async_trait]
 impl AgentService for Agentd {
-    type StreamEventsStream = Events;
+    type StreamEventsStream = Sent;
 
     async fn stream_events(
         &self,
         request: Request<StreamEventsRequest>,
-    ) -> Result<Response<Events>, Status> {
+    ) -> Result<Response<Sent>, Status> {
         let request = request.into_inner();
         let after = request.after_sequence;
         let turn = {
