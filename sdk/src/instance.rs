@@ -324,7 +324,7 @@ impl ToolService for Served {
     }
 }
 
-/// Takes the trace from the metadata, where stock interceptors put it; the message leads.
+/// Takes the trace from the metadata, where ordinary interceptors put it; the message leads.
 fn take_trace(metadata: &MetadataMap, call: &mut CallRequest) {
     let traced = call.context.as_ref().is_some_and(|c| c.trace_context.contains_key("traceparent"));
     if traced || metadata.get("traceparent").is_none() {
