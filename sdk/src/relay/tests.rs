@@ -70,7 +70,9 @@ impl Stage {
     }
 
     async fn slot(&mut self) -> Slot {
-        self.opened.recv().await.unwrap()
+        // The lease is renewed for ever, so that waiting for nothing would never end.
+        let opened = tokio::time::timeout(Duration::from_secs(120), self.opened.recv());
+        opened.await.expect("no slot is opened").unwrap()
     }
 
     /// Lets everything happen that happens within a second, and no slot be opened meanwhile.
