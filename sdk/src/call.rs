@@ -2,7 +2,11 @@
 //! log lines. A caller that reads slowly holds the tool back here; nothing queues without bound.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,9 +15,11 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    failure::Effects,
     limits::{Bounds, MAX_LINE, cut_middle},
     observation::to_wire_time,
     redact::redact,
+    shelter::Shelter,
 };
 
 /// How serious a log line is.
@@ -35,7 +41,24 @@ pub struct CallCx {
     cancelled: CancellationToken,
     time_left: Duration,
     asked: Arc<Asked>,
+    beyond: Beyond,
     reporter: Option<Arc<Reporter>>,
+}
+
+/// What outlives the work of a call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Beyond {
+    pub(crate) shelter: Shelter,
+    pub(crate) marks: Arc<Marks>,
+}
+
+/// How far a call got, for what can be said of its effects when it ends early.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// The author's code was reached.
+    pub(crate) begun: AtomicBool,
+    /// A protected part was begun: it may act whatever the tool says of itself.
+    protected: AtomicBool,
 }
 
 /// Parts of the request that a tool may want to know.
@@ -45,6 +68,7 @@ pub(crate) struct Asked {
     pub(crate) page_token: String,
     pub(crate) idempotency_key: String,
     pub(crate) result_bytes: usize,
+    pub(crate) dry_run: bool,
     pub(crate) context: wire::CallContext,
 }
 
@@ -66,6 +90,7 @@ impl CallCx {
         cancelled: CancellationToken,
         asked: Asked,
         bounds: Bounds,
+        beyond: Beyond,
         updates: mpsc::Sender<Update>,
     ) -> Self {
         let reporter = Reporter {
@@ -77,8 +102,15 @@ impl CallCx {
             cancelled,
             time_left: bounds.timeout,
             asked: Arc::new(asked),
+            beyond,
             reporter: Some(Arc::new(reporter)),
         }
+    }
+
+    /// The same call, told by another token that it is over.
+    pub(crate) fn told_by(mut self, cancelled: CancellationToken) -> Self {
+        self.cancelled = cancelled;
+        self
     }
 
     /// Whether the call was withdrawn or its time is over.
@@ -121,6 +153,44 @@ impl CallCx {
     #[must_use]
     pub fn max_result_bytes(&self) -> usize {
         self.asked.result_bytes
+    }
+
+    /// Whether to change nothing: to check all that a real call does, and to say with
+    /// [`Output::planned_effect`](crate::Output::planned_effect) what it would change. Only ever
+    /// true for a tool that [supports it](crate::Spec::supports_dry_run).
+    #[must_use]
+    pub fn dry_run(&self) -> bool {
+        self.asked.dry_run
+    }
+
+    /// Does `work` to its end although the call is withdrawn or out of time meanwhile: for the part
+    /// that acts and must not be left half done. Keep it short. It goes on in a task of its own, at
+    /// the longest until a process that stops has waited 25 s; a caller who is still there gets the
+    /// outcome, one that has left learns that something may have been changed.
+    ///
+    /// # Panics
+    /// When `work` does; that is answered as a defect, as anywhere in a tool.
+    pub async fn protect<F>(&self, work: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.beyond.marks.protected.store(true, Ordering::SeqCst);
+        self.beyond.shelter.protect(work).await
+    }
+
+    /// The person or service that asked. For audit and checks of the plugin's own, never a
+    /// credential.
+    #[must_use]
+    pub fn principal(&self) -> &str {
+        &self.asked.context.principal
+    }
+
+    /// W3C keys of the trace that the call belongs to: `traceparent`, `tracestate`, `baggage`, as far
+    /// as they were given. The SDK opens a span with the traceparent around each call already.
+    #[must_use]
+    pub fn trace_context(&self) -> &BTreeMap<String, String> {
+        &self.asked.context.trace_context
     }
 
     /// On whose behalf and why the call is made. Information for audit, never a credential.
@@ -172,8 +242,20 @@ impl CallCx {
                 result_bytes: Bounds::from(None).result_bytes,
                 ..Asked::default()
             }),
+            beyond: Beyond::default(),
             reporter: None,
         }
+    }
+}
+
+// === impl Marks ===
+
+impl Marks {
+    /// What a call may have changed that ended without saying so.
+    pub(crate) fn effects(&self, is_harmless: bool) -> Effects {
+        let begun = self.begun.load(Ordering::SeqCst);
+        let protected = self.protected.load(Ordering::SeqCst);
+        if protected || begun && !is_harmless { Effects::Maybe } else { Effects::None }
     }
 }
 

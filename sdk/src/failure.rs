@@ -43,8 +43,11 @@ pub enum FailureClass {
 /// How far a failed call had got in changing things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Effects {
-    /// Nothing was changed.
+    /// Not said: nothing where the tool only reads or the call was a dry run, else perhaps
+    /// something. A repeat may do harm, so a tool that changes something says it where it can.
     #[default]
+    Unsaid,
+    /// Nothing was changed.
     None,
     /// Something may have been changed.
     Maybe,
@@ -86,8 +89,21 @@ impl Failure {
             retry_after: None,
             violations: Vec::new(),
             resource: String::new(),
-            effects: Effects::None,
+            effects: Effects::Unsaid,
         }
+    }
+
+    /// Says what was changed before it failed.
+    #[must_use]
+    pub fn effects(mut self, effects: Effects) -> Self {
+        self.effects = effects;
+        self
+    }
+
+    /// Says that it failed before anything was changed, so that trying again is safe.
+    #[must_use]
+    pub fn nothing_changed(self) -> Self {
+        self.effects(Effects::None)
     }
 
     /// The dependency behind the tool failed.
@@ -120,21 +136,18 @@ impl Failure {
         Self::new(FailureClass::Bug, reason, message)
     }
 
+    /// With `effects` where nothing was said of them.
+    pub(crate) fn said_or(mut self, effects: Effects) -> Self {
+        if self.effects == Effects::Unsaid {
+            self.effects = effects;
+        }
+        self
+    }
+
     pub(crate) fn into_wire(self) -> wire::Failure {
-        // Canonical codes of google.rpc.Code, as PROTOCOL's table of classes gives them.
-        let (class, code) = match self.class {
-            FailureClass::Transient => (wire::FailureClass::Transient, 14),
-            FailureClass::RateLimited => (wire::FailureClass::RateLimited, 8),
-            FailureClass::External => (wire::FailureClass::External, 14),
-            FailureClass::InvalidArgument => (wire::FailureClass::InvalidArgument, 3),
-            FailureClass::NotFound => (wire::FailureClass::NotFound, 5),
-            FailureClass::Permission => (wire::FailureClass::Permission, 7),
-            FailureClass::Config => (wire::FailureClass::Config, 9),
-            FailureClass::Bug => (wire::FailureClass::Bug, 13),
-            FailureClass::Timeout => (wire::FailureClass::Timeout, 4),
-            FailureClass::Cancelled => (wire::FailureClass::Cancelled, 1),
-        };
+        let (class, code) = wire_class(self.class);
         let effects = match self.effects {
+            Effects::Unsaid => wire::EffectState::Unspecified,
             Effects::None => wire::EffectState::None,
             Effects::Maybe => wire::EffectState::Maybe,
             Effects::Applied => wire::EffectState::Applied,
@@ -168,6 +181,23 @@ impl Failure {
             resource: cut_middle(&redact(&self.resource), MAX_DETAIL),
             effects: effects.into(),
         }
+    }
+}
+
+/// The class on the wire, and the canonical code of google.rpc.Code that PROTOCOL's table of classes
+/// gives it.
+pub(crate) fn wire_class(class: FailureClass) -> (wire::FailureClass, i32) {
+    match class {
+        FailureClass::Transient => (wire::FailureClass::Transient, 14),
+        FailureClass::RateLimited => (wire::FailureClass::RateLimited, 8),
+        FailureClass::External => (wire::FailureClass::External, 14),
+        FailureClass::InvalidArgument => (wire::FailureClass::InvalidArgument, 3),
+        FailureClass::NotFound => (wire::FailureClass::NotFound, 5),
+        FailureClass::Permission => (wire::FailureClass::Permission, 7),
+        FailureClass::Config => (wire::FailureClass::Config, 9),
+        FailureClass::Bug => (wire::FailureClass::Bug, 13),
+        FailureClass::Timeout => (wire::FailureClass::Timeout, 4),
+        FailureClass::Cancelled => (wire::FailureClass::Cancelled, 1),
     }
 }
 

@@ -27,6 +27,9 @@ use tonic::{Request, Response, Status, transport::Endpoint};
 
 use crate::{CallCx, Failure, Output, Severity, SideEffect, Spec, Tool, lease::Dial, tool::Risk};
 
+pub(crate) mod ledger;
+pub(crate) mod relay;
+
 pub(crate) const TTL: Duration = Duration::from_secs(30);
 pub(crate) const RENEWAL: Duration = Duration::from_secs(10);
 pub(crate) const DIGEST: &str = "sha256:of-the-fake";
@@ -175,12 +178,19 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn to(registry: &Registry) -> Self {
+        let router = tonic::transport::Server::builder().add_service(registry.service());
+        Self::serving(router)
+    }
+
+    pub(crate) fn with_relay(registry: &Registry, relay: &relay::Relay) -> Self {
+        let router = tonic::transport::Server::builder().add_service(registry.service());
+        Self::serving(router.add_service(relay.service()))
+    }
+
+    fn serving(router: tonic::transport::server::Router) -> Self {
         let (connections, mut accepted) = mpsc::channel(8);
         let incoming = futures_util::stream::poll_fn(move |cx| accepted.poll_recv(cx));
-        let server = tonic::transport::Server::builder()
-            .add_service(registry.service())
-            .serve_with_incoming(incoming);
-        tokio::spawn(server);
+        tokio::spawn(router.serve_with_incoming(incoming));
         Self { is_up: Arc::new(AtomicBool::new(true)), dials: Arc::default(), connections }
     }
 

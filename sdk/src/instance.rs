@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use agent_proto::tool::v1::{
     CallMode, CallRequest, CallResponse, GetCatalogRequest, GetCatalogResponse, PluginCatalog,
     ToolRef, ToolVerdict, call_response::Update, tool_service_server::ToolService,
 };
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
@@ -20,10 +21,13 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 use crate::{
     call::Asked,
     failure::{Failure, FailureClass},
+    keyed::{Deeds, Keyed},
     limits::Bounds,
     offered::Offered,
     outgoing::failure_update,
+    readiness::ToolReadiness,
     running::{Beginning, Running},
+    shelter::Shelter,
 };
 
 /// How soon a caller that met a full instance may come back.
@@ -47,6 +51,11 @@ pub(crate) struct Instance {
     pub(crate) draining: CancellationToken,
     tools: Vec<Offered>,
     places: Arc<Semaphore>,
+    /// Work that goes on although its call is over.
+    pub(crate) shelter: Shelter,
+    deeds: Arc<Deeds>,
+    /// What its author says is out of order.
+    pub(crate) unready: ToolReadiness,
     /// Digests by tool and version, as agentd computed them.
     digests: Mutex<BTreeMap<(String, String), String>>,
 }
@@ -59,7 +68,12 @@ impl std::fmt::Debug for Instance {
 }
 
 impl Instance {
-    pub(crate) fn new(catalog: PluginCatalog, tools: Vec<Offered>, capacity: u16) -> Self {
+    pub(crate) fn new(
+        catalog: PluginCatalog,
+        tools: Vec<Offered>,
+        capacity: u16,
+        unready: ToolReadiness,
+    ) -> Self {
         let draw = || uuid::Uuid::new_v4();
         let capacity = capacity.max(1);
         Self {
@@ -72,6 +86,9 @@ impl Instance {
             draining: CancellationToken::new(),
             tools,
             places: Arc::new(Semaphore::new(usize::from(capacity))),
+            shelter: Shelter::default(),
+            deeds: Arc::default(),
+            unready,
             digests: Mutex::default(),
         }
     }
@@ -139,10 +156,31 @@ impl Instance {
         })
     }
 
+    /// The answer to a call that came when its slot had been given back.
+    pub(crate) fn refuse_late(&self) -> Answer {
+        self.refused(draining().into())
+    }
+
+    fn refused(&self, refusal: Refusal) -> Answer {
+        Answer::Refused(Some(Box::new(refusal.into_update(&self.catalog.plugin))))
+    }
+
+    /// The updates of one call, refused or begun. Whoever hands it in is believed to be agentd.
+    pub(crate) fn answer(&self, request: CallRequest) -> Answer {
+        if self.draining.is_cancelled() {
+            return self.refused(draining().into());
+        }
+        match self.begin(request) {
+            Ok(running) => Answer::Running(Box::new(running)),
+            Err(refusal) => self.refused(refusal),
+        }
+    }
+
     fn begin(&self, request: CallRequest) -> Result<Running, Refusal> {
         let tool = self.find(&request.tool.clone().unwrap_or_default())?;
-        check_mode(request.mode(), tool)?;
+        let dry_run = is_dry_run(request.mode(), tool)?;
         let start = tool.prepare(&request.arguments_json)?;
+        let keyed = self.keyed(tool, &request, dry_run)?;
         let bounds = Bounds::from(request.limits);
         if bounds.timeout.is_zero() {
             let message = "no time was left when the call arrived";
@@ -154,23 +192,53 @@ impl Instance {
             failure.retry_after = Some(BUSY_RETRY);
             return Err(failure.into());
         };
+        let context = request.context.unwrap_or_default();
+        let traceparent = context.trace_context.get("traceparent").map(String::as_str);
+        let span = tracing::info_span!(
+            "call",
+            tool = tool.descriptor.name,
+            call_id = request.call_id,
+            traceparent
+        );
         let beginning = Beginning {
             start,
+            keyed,
             bounds,
-            is_read_only: tool.is_read_only(),
+            is_harmless: dry_run || tool.is_read_only(),
             instance_id: self.id.clone(),
             plugin: self.catalog.plugin.clone(),
             permit,
             withdrawn: self.ending.child_token(),
+            shelter: self.shelter.clone(),
+            span,
             asked: Asked {
                 call_id: request.call_id,
                 page_token: request.page_token,
                 idempotency_key: request.idempotency_key,
                 result_bytes: bounds.result_bytes,
-                context: request.context.unwrap_or_default(),
+                dry_run,
+                context,
             },
         };
         Ok(Running::begin(beginning, &self.calls))
+    }
+
+    /// The claim on the key of a call, where there is one that counts.
+    fn keyed(
+        &self,
+        tool: &Offered,
+        request: &CallRequest,
+        dry_run: bool,
+    ) -> Result<Option<Keyed>, Refusal> {
+        let key = &request.idempotency_key;
+        if dry_run || key.is_empty() || !tool.is_keyed() {
+            return Ok(None);
+        }
+        let arguments = request.arguments_json.clone();
+        let keyed = Keyed::new(&self.deeds, &tool.descriptor.name, key, arguments);
+        keyed
+            .map(Some)
+            .map_err(|failure| Refusal { failure, code: Some(tonic::Code::AlreadyExists.into()) })
     }
 }
 
@@ -193,7 +261,7 @@ impl Refusal {
     }
 
     fn into_update(self, plugin: &str) -> Update {
-        let mut update = failure_update(self.failure, plugin);
+        let mut update = failure_update(self.failure.nothing_changed(), plugin);
         if let (Update::Failure(failure), Some(code)) = (&mut update, self.code) {
             failure.code = code;
         }
@@ -201,12 +269,20 @@ impl Refusal {
     }
 }
 
-/// Mode unset is never read as "act": it runs what changes nothing, and no tool of this SDK has a
-/// dry run yet.
-fn check_mode(mode: CallMode, tool: &Offered) -> Result<(), Failure> {
+fn draining() -> Failure {
+    let message = "the plugin is stopping and takes no new calls";
+    Failure::new(FailureClass::Transient, "DRAINING", message)
+}
+
+/// Whether the call is a dry run. Mode unset is never read as "act": it runs what changes nothing.
+///
+/// # Errors
+/// When the tool has no way to do what the mode asks for.
+fn is_dry_run(mode: CallMode, tool: &Offered) -> Result<bool, Failure> {
     match mode {
-        CallMode::Execute => Ok(()),
-        CallMode::Unspecified if tool.is_read_only() => Ok(()),
+        CallMode::Execute => Ok(false),
+        CallMode::Unspecified if tool.is_read_only() => Ok(false),
+        CallMode::DryRun | CallMode::Unspecified if tool.descriptor.supports_dry_run => Ok(true),
         CallMode::Unspecified => Err(Failure::invalid_argument(
             "mode",
             "must be CALL_MODE_EXECUTE for a tool that changes something",
@@ -228,11 +304,9 @@ fn is_same(left: &[u8], right: &[u8]) -> bool {
 #[derive(Clone)]
 pub(crate) struct Served(pub(crate) Arc<Instance>);
 
-type Updates = Pin<Box<dyn Stream<Item = Result<CallResponse, Status>> + Send>>;
-
 #[tonic::async_trait]
 impl ToolService for Served {
-    type CallStream = Updates;
+    type CallStream = Answer;
 
     async fn get_catalog(
         &self,
@@ -242,22 +316,58 @@ impl ToolService for Served {
         Ok(Response::new(GetCatalogResponse { catalog: Some(self.0.catalog.clone()) }))
     }
 
-    async fn call(&self, request: Request<CallRequest>) -> Result<Response<Updates>, Status> {
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<Answer>, Status> {
         self.0.check_token(request.metadata())?;
-        let begun = if self.0.draining.is_cancelled() {
-            let message = "the plugin is stopping and takes no new calls";
-            Err(Failure::new(FailureClass::Transient, "DRAINING", message).into())
-        } else {
-            self.0.begin(request.into_inner())
-        };
-        let updates: Updates = match begun {
-            Ok(running) => Box::pin(running),
-            Err(refusal) => {
-                let update = Some(refusal.into_update(&self.0.catalog.plugin));
-                Box::pin(stream::iter([Ok(CallResponse { sequence: 1, update })]))
-            }
-        };
-        Ok(Response::new(updates))
+        let (metadata, _, mut call) = request.into_parts();
+        take_trace(&metadata, &mut call);
+        Ok(Response::new(self.0.answer(call)))
+    }
+}
+
+/// Takes the trace from the metadata, where ordinary interceptors put it; the message leads.
+fn take_trace(metadata: &MetadataMap, call: &mut CallRequest) {
+    let traced = call.context.as_ref().is_some_and(|c| c.trace_context.contains_key("traceparent"));
+    if traced || metadata.get("traceparent").is_none() {
+        return;
+    }
+    let context = call.context.get_or_insert_default();
+    for key in ["traceparent", "tracestate", "baggage"] {
+        if let Some(value) = metadata.get(key).and_then(|value| value.to_str().ok()) {
+            context.trace_context.insert(key.to_owned(), value.to_owned());
+        }
+    }
+}
+
+// === impl Answer ===
+
+/// The updates of one call.
+pub(crate) enum Answer {
+    /// It was accepted.
+    Running(Box<Running>),
+    /// It was refused: one update.
+    Refused(Option<Box<Update>>),
+}
+
+impl Answer {
+    /// Cancelling it ends the work, and the last update says so; none where nothing works.
+    pub(crate) fn withdrawal(&self) -> Option<CancellationToken> {
+        match self {
+            Self::Running(running) => Some(running.withdrawal()),
+            Self::Refused(_) => None,
+        }
+    }
+}
+
+impl Stream for Answer {
+    type Item = Result<CallResponse, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.get_mut() {
+            Self::Running(running) => Pin::new(running.as_mut()).poll_next(cx),
+            Self::Refused(update) => Poll::Ready(
+                update.take().map(|update| Ok(CallResponse { sequence: 1, update: Some(*update) })),
+            ),
+        }
     }
 }
 

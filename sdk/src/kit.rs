@@ -49,6 +49,12 @@ pub struct Call {
     pub min_progress_interval: Option<Duration>,
     /// Whether to act, for tools that change something.
     pub execute: bool,
+    /// Whether to change nothing and only say what would happen; leads over `execute`.
+    pub dry_run: bool,
+    /// Same for all attempts at one step; empty means none.
+    pub idempotency_key: String,
+    /// On whose behalf, and which trace it belongs to.
+    pub context: wire::CallContext,
     /// Continues a truncated result.
     pub page_token: String,
 }
@@ -132,7 +138,11 @@ impl Harness {
     /// Calls a tool in a given way and waits for the end.
     pub async fn call_with(&self, tool: &str, arguments: Value, call: Call) -> Outcome {
         let span = |d: Duration| prost_types::Duration::try_from(d).ok();
-        let mode = if call.execute { CallMode::Execute } else { CallMode::Unspecified };
+        let mode = match (call.dry_run, call.execute) {
+            (true, _) => CallMode::DryRun,
+            (false, true) => CallMode::Execute,
+            (false, false) => CallMode::Unspecified,
+        };
         let request = CallRequest {
             call_id: uuid::Uuid::new_v4().to_string(),
             tool: Some(ToolRef { tool: tool.to_owned(), ..ToolRef::default() }),
@@ -147,7 +157,8 @@ impl Harness {
                 min_progress_interval: call.min_progress_interval.and_then(span),
             }),
             page_token: call.page_token,
-            ..CallRequest::default()
+            idempotency_key: call.idempotency_key,
+            context: Some(call.context),
         };
         self.call_raw(request, call.cancel_after_accepted).await
     }

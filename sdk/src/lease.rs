@@ -6,14 +6,23 @@ use std::{sync::Arc, time::Duration};
 
 use agent_proto::tool::v1::{
     DeregisterRequest, DirectTransport, InstanceDirective, InstanceState, RegisterRequest,
-    RegisterResponse, RenewRequest, RenewResponse, plugin_registry_service_client as registry,
-    register_request::Transport,
+    RegisterResponse, RelayTransport, RenewRequest, RenewResponse,
+    plugin_registry_service_client as registry, register_request::Transport,
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 
 use crate::{
-    error::Error, instance::Instance, lease::pause::Backoff, limits::MAX_WIRE, server::Readiness,
+    error::Error,
+    instance::Instance,
+    lease::pause::Backoff,
+    limits::MAX_WIRE,
+    readiness::Unready,
+    relay::{Berth, Moorings},
+    server::Readiness,
 };
 
 pub(crate) mod pause;
@@ -32,6 +41,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const STALE_AFTER: u32 = 2;
 const DEFAULT_TTL: Duration = Duration::from_secs(30);
 const DEFAULT_RENEWAL: Duration = Duration::from_secs(10);
+/// How long further changes of what is out of order are waited for before the first is told.
+const TOGETHER: Duration = Duration::from_millis(100);
 const SHORTEST_RENEWAL: Duration = Duration::from_millis(10);
 
 /// Where agentd is and what it is told.
@@ -39,8 +50,15 @@ pub(crate) struct Announcement {
     pub(crate) agentd_url: String,
     /// Registration token; empty means none.
     pub(crate) token: String,
-    /// What agentd dials.
-    pub(crate) endpoint: String,
+    pub(crate) reach: Reach,
+}
+
+/// How calls reach the instance.
+pub(crate) enum Reach {
+    /// agentd dials it there.
+    Direct { endpoint: String },
+    /// It parks so many slots at agentd.
+    Relay { slots: u16 },
 }
 
 /// Keeps the lease of one instance.
@@ -49,10 +67,13 @@ pub(crate) struct Keeper {
     readiness: Readiness,
     announcement: Announcement,
     dial: Dial,
-    client: Client,
+    channel: Channel,
     backoff: Backoff,
     failures: u32,
     lease: Option<Lease>,
+    berth: watch::Sender<Option<Berth>>,
+    doubt: Arc<Notify>,
+    unready: watch::Receiver<Unready>,
 }
 
 struct Lease {
@@ -81,17 +102,25 @@ impl Keeper {
         announcement: Announcement,
         dial: Dial,
     ) -> Self {
-        let client = client(&dial);
+        let (channel, unready) = (dial(), instance.unready.watch());
         Self {
             instance,
             readiness,
             announcement,
             dial,
-            client,
+            channel,
             backoff: Backoff::default(),
             failures: 0,
             lease: None,
+            berth: watch::channel(None).0,
+            doubt: Arc::default(),
+            unready,
         }
+    }
+
+    /// What slots need to know of the lease.
+    pub(crate) fn moorings(&self) -> Moorings {
+        Moorings { berth: self.berth.subscribe(), doubt: Arc::clone(&self.doubt) }
     }
 
     /// Registers and renews until agentd wants the plugin to stop. May be dropped at any await;
@@ -104,6 +133,9 @@ impl Keeper {
             self.register().await?;
             let lost = self.hold().await;
             let renewal = self.lease.as_ref().map_or(DEFAULT_RENEWAL, |lease| lease.renewal);
+            if matches!(lost, Lost::Unknown | Lost::Expired) {
+                self.berth.send_replace(None);
+            }
             match lost {
                 Lost::Unwanted => {
                     tracing::info!("agentd wants the plugin to stop");
@@ -137,8 +169,8 @@ impl Keeper {
     pub(crate) async fn leave(&mut self, reason: &str) {
         if let Some(lease) = self.lease.take() {
             let message = DeregisterRequest { lease_id: lease.id, reason: reason.to_owned() };
-            let request = self.authorised(message);
-            let told = tokio::time::timeout(GOODBYE, self.client.deregister(request)).await;
+            let request = self.request(message);
+            let told = tokio::time::timeout(GOODBYE, self.client().deregister(request)).await;
             if !matches!(told, Ok(Ok(_))) {
                 tracing::debug!("agentd could not be told that the plugin has gone");
             }
@@ -147,10 +179,10 @@ impl Keeper {
 
     async fn register(&mut self) -> Result<(), Error> {
         loop {
-            let request = self.authorised(self.registration());
+            let request = self.request(self.registration());
             let asked_at = Instant::now();
             let url = &self.announcement.agentd_url;
-            match within_attempt(self.client.register(request)).await {
+            match within_attempt(self.client().register(request)).await {
                 Ok(response) => {
                     verdict::check(&response, url)?;
                     self.take_lease(response, asked_at).await;
@@ -180,6 +212,7 @@ impl Keeper {
             ends: asked_at + ttl,
         });
         self.note_success();
+        self.moor();
         self.readiness.set(true).await;
         tracing::info!(
             plugin = self.instance.catalog.plugin,
@@ -189,14 +222,36 @@ impl Keeper {
         );
     }
 
+    /// Tells the slots where to go.
+    fn moor(&self) {
+        let channel = &self.channel;
+        let berth = self
+            .lease
+            .as_ref()
+            .map(|lease| Berth { lease_id: lease.id.clone(), channel: channel.clone() });
+        self.berth.send_replace(berth);
+    }
+
     /// Renews until the lease is lost.
     async fn hold(&mut self) -> Lost {
         let mut pause = self.lease.as_ref().map_or(Duration::ZERO, |lease| lease.renewal);
+        // Registering does not tell what is out of order.
+        if !self.unready.borrow_and_update().is_empty() {
+            pause = Duration::ZERO;
+        }
         loop {
             let Some(ends) = self.lease.as_ref().map(|lease| lease.ends) else {
                 return Lost::Unknown;
             };
-            tokio::time::sleep_until(ends.min(Instant::now() + pause)).await;
+            let due = ends.min(Instant::now() + pause);
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(due) => {}
+                // Several changes at once are told together.
+                Ok(()) = self.unready.changed() => tokio::time::sleep(TOGETHER).await,
+                // A slot was told that agentd does not know the lease.
+                () = self.doubt.notified() => {}
+            }
             // A process that was stopped for long wakes up here, with a lease of the past.
             if Instant::now() >= ends {
                 return Lost::Expired;
@@ -238,42 +293,51 @@ impl Keeper {
 
     async fn renew_as(&mut self, state: InstanceState) -> Result<RenewResponse, Status> {
         let Some(lease) = &self.lease else { return Err(Status::not_found("no lease is held")) };
+        let (state, unready_tools) = {
+            let unready = self.unready.borrow_and_update();
+            let mut offered = self.instance.catalog.tools.iter().map(|tool| tool.name.as_str());
+            let is_unready = state == InstanceState::Ready && unready.is_whole(&mut offered);
+            (if is_unready { InstanceState::Unready } else { state }, unready.tools())
+        };
         let message = RenewRequest {
             lease_id: lease.id.clone(),
             catalog_digest: lease.catalog_digest.clone(),
             state: state.into(),
             calls_in_flight: i32::try_from(self.instance.in_flight()).unwrap_or(i32::MAX),
-            unready_tools: Vec::new(),
+            unready_tools,
         };
-        let request = self.authorised(message);
-        within_attempt(self.client.renew(request)).await
+        let request = self.request(message);
+        within_attempt(self.client().renew(request)).await
     }
 
     fn registration(&self) -> RegisterRequest {
+        let transport = match &self.announcement.reach {
+            Reach::Direct { endpoint } => Transport::Direct(DirectTransport {
+                endpoint: endpoint.clone(),
+                caller_token: self.instance.caller_token.clone(),
+                ..DirectTransport::default()
+            }),
+            Reach::Relay { slots } => Transport::Relay(RelayTransport { slots: i32::from(*slots) }),
+        };
         RegisterRequest {
             instance_id: self.instance.id.clone(),
             catalog: Some(self.instance.catalog.clone()),
-            transport: Some(Transport::Direct(DirectTransport {
-                endpoint: self.announcement.endpoint.clone(),
-                caller_token: self.instance.caller_token.clone(),
-                ..DirectTransport::default()
-            })),
+            transport: Some(transport),
             max_concurrent_calls: i32::from(self.instance.capacity.min(i16::MAX.unsigned_abs())),
             ..RegisterRequest::default()
         }
     }
 
-    fn authorised<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = authorised(message, &self.announcement.token);
         request.set_timeout(ATTEMPT);
-        let token = &self.announcement.token;
-        if !token.is_empty()
-            && let Ok(mut value) = MetadataValue::try_from(format!("Bearer {token}"))
-        {
-            value.set_sensitive(true);
-            request.metadata_mut().insert("authorization", value);
-        }
         request
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.channel.clone())
+            .max_decoding_message_size(MAX_WIRE)
+            .max_encoding_message_size(MAX_WIRE)
     }
 
     /// Counts a failure, dials anew when the connection is doubtful, and says how long to pause.
@@ -286,7 +350,8 @@ impl Keeper {
             tracing::debug!(agentd = url, ?code, why = status.message(), "cannot {what} yet");
         }
         if self.failures.is_multiple_of(STALE_AFTER) {
-            self.client = client(&self.dial);
+            self.channel = (self.dial)();
+            self.moor();
         }
         self.backoff.next()
     }
@@ -297,8 +362,16 @@ impl Keeper {
     }
 }
 
-fn client(dial: &Dial) -> Client {
-    Client::new(dial()).max_decoding_message_size(MAX_WIRE).max_encoding_message_size(MAX_WIRE)
+/// A request that shows the registration token, where there is one.
+pub(crate) fn authorised<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    if !token.is_empty()
+        && let Ok(mut value) = MetadataValue::try_from(format!("Bearer {token}"))
+    {
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+    }
+    request
 }
 
 async fn within_attempt<T>(

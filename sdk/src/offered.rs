@@ -49,6 +49,23 @@ impl Offered {
         self.descriptor.side_effect() == wire::SideEffect::ReadOnly
     }
 
+    /// Whether calls with one idempotency key have one effect.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.descriptor.idempotency() == wire::Idempotency::Keyed
+    }
+
+    /// Examples that the tool itself would refuse, a sentence for each.
+    pub(crate) fn wrong_examples(&self) -> Vec<String> {
+        let faults = self.descriptor.examples.iter().filter_map(|example| {
+            let failure = self.prepare(&example.arguments_json).err()?;
+            Some(format!(
+                "tool {}: its example {:?} is wrong: {}",
+                self.descriptor.name, example.title, failure.message
+            ))
+        });
+        faults.collect()
+    }
+
     /// Reads the arguments; a panic of the author's `Deserialize` is a defect like any other.
     ///
     /// # Errors

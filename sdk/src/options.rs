@@ -9,6 +9,21 @@ const DEFAULT_URL: &str = "http://127.0.0.1:50051";
 const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
 const DEFAULT_CALLS: u16 = 8;
 
+const DEFAULT_SLOTS: u16 = 8;
+/// Most slots of one plugin process; agentd takes no more of one token.
+const MAX_SLOTS: u16 = 64;
+
+/// How calls reach a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It listens, and agentd dials it.
+    #[default]
+    Direct,
+    /// It listens nowhere: it parks slots at agentd, and calls come down these. For a plugin behind
+    /// NAT, in another cluster, on a laptop.
+    Relay,
+}
+
 /// How an endpoint says that TLS is served there.
 const HTTPS: &str = "https://";
 
@@ -37,12 +52,16 @@ pub struct Options {
     pub tls: Option<TlsFiles>,
     /// Registration token; empty means none.
     pub token: String,
+    /// How calls reach it.
+    pub mode: Mode,
+    /// Slots to park with [`Mode::Relay`], 1 to 64: so many calls are taken at once.
+    pub slots: u16,
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// What agentd dials: `host:port` or `:port`, with `https://` before it where a proxy serves TLS
     /// for the plugin; unset derives it from `listen`.
     pub advertise: Option<String>,
-    /// Calls taken at once; one more is told to come back later.
+    /// Calls taken at once with [`Mode::Direct`]; one more is told to come back later.
     pub max_concurrent_calls: u16,
     /// How long running calls may finish after the plugin was told to stop.
     pub drain_timeout: Duration,
@@ -55,6 +74,8 @@ impl Default for Options {
             ca: None,
             tls: None,
             token: String::new(),
+            mode: Mode::Direct,
+            slots: DEFAULT_SLOTS,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
             max_concurrent_calls: DEFAULT_CALLS,
@@ -70,6 +91,8 @@ impl fmt::Debug for Options {
             .field("ca", &self.ca)
             .field("tls", &self.tls)
             .field("token", &if self.token.is_empty() { "none" } else { "set" })
+            .field("mode", &self.mode)
+            .field("slots", &self.slots)
             .field("listen", &self.listen)
             .field("advertise", &self.advertise)
             .field("max_concurrent_calls", &self.max_concurrent_calls)
@@ -81,7 +104,8 @@ impl fmt::Debug for Options {
 impl Options {
     /// Reads `AGENTD_URL`, `AGENTD_CA_FILE`, `PLUGIN_TLS_CERT` and `PLUGIN_TLS_KEY` (files: what is
     /// shown to agentd, and what TLS is served with), `PLUGIN_TLS_CLIENT_CA` (a file),
-    /// `AGENTD_PLUGIN_TOKEN` or `AGENTD_PLUGIN_TOKEN_FILE`, `PLUGIN_LISTEN` and `PLUGIN_ADVERTISE`.
+    /// `AGENTD_PLUGIN_TOKEN` or `AGENTD_PLUGIN_TOKEN_FILE`, `PLUGIN_MODE` (`direct` or `relay`),
+    /// `PLUGIN_SLOTS`, `PLUGIN_LISTEN` and `PLUGIN_ADVERTISE`.
     ///
     /// # Errors
     /// [`Error::Settings`] with every wrong variable.
@@ -138,6 +162,7 @@ impl Options {
         if !options.token.bytes().all(|b| b.is_ascii_graphic()) {
             faults.push("AGENTD_PLUGIN_TOKEN: has characters a header cannot carry".to_owned());
         }
+        options.take_mode(variable, &mut faults);
         if let Some(listen) = variable("PLUGIN_LISTEN") {
             match listen.parse() {
                 Ok(listen) => options.listen = listen,
@@ -148,6 +173,22 @@ impl Options {
         }
         options.advertise = variable("PLUGIN_ADVERTISE");
         if faults.is_empty() { Ok(options) } else { Err(Error::Settings(faults)) }
+    }
+}
+
+impl Options {
+    fn take_mode(&mut self, variable: impl Fn(&str) -> Option<String>, faults: &mut Vec<String>) {
+        match variable("PLUGIN_MODE").as_deref() {
+            None | Some("direct") => {}
+            Some("relay") => self.mode = Mode::Relay,
+            Some(other) => faults.push(format!("PLUGIN_MODE: {other:?} is not direct or relay")),
+        }
+        if let Some(slots) = variable("PLUGIN_SLOTS") {
+            match slots.parse() {
+                Ok(slots @ 1..=MAX_SLOTS) => self.slots = slots,
+                _ => faults.push(format!("PLUGIN_SLOTS: {slots:?} is not 1 to {MAX_SLOTS}")),
+            }
+        }
     }
 }
 
@@ -205,16 +246,28 @@ mod tests {
         let error = read(&[
             ("AGENTD_URL", "ftp://x"),
             ("PLUGIN_LISTEN", "here"),
+            ("PLUGIN_MODE", "sideways"),
+            ("PLUGIN_SLOTS", "65"),
             ("AGENTD_CA_FILE", "/no/such/authority"),
             ("AGENTD_PLUGIN_TOKEN_FILE", "/no/such/file"),
         ])
         .unwrap_err();
         let Error::Settings(faults) = error else { unreachable!("{error}") };
         let names: Vec<_> = faults.iter().filter_map(|f| f.split(':').next()).collect();
-        assert_eq!(
-            names,
-            ["AGENTD_URL", "AGENTD_CA_FILE", "AGENTD_PLUGIN_TOKEN_FILE", "PLUGIN_LISTEN"]
-        );
+        let rest = ["PLUGIN_MODE", "PLUGIN_SLOTS", "PLUGIN_LISTEN"];
+        assert_eq!(names[..3], ["AGENTD_URL", "AGENTD_CA_FILE", "AGENTD_PLUGIN_TOKEN_FILE"]);
+        assert_eq!(names[3..], rest);
+    }
+
+    #[test]
+    fn a_plugin_is_dialled_unless_it_is_told_to_park_slots() {
+        let options = read(&[]).unwrap();
+        assert_eq!((options.mode, options.slots), (Mode::Direct, 8));
+        let options = read(&[("PLUGIN_MODE", "relay"), ("PLUGIN_SLOTS", "64")]).unwrap();
+        assert_eq!((options.mode, options.slots), (Mode::Relay, 64));
+        for slots in ["0", "-1", "many"] {
+            assert!(read(&[("PLUGIN_SLOTS", slots)]).is_err(), "{slots}");
+        }
     }
 
     #[test]

@@ -5,18 +5,20 @@ use agent_proto::tool::v1::{self as wire, call_response::Update};
 use prost::Message as _;
 
 use crate::{
-    failure::Failure,
+    failure::{Effects, Failure},
     limits::{
         MAX_ENTRIES, MAX_LINE, MAX_NAME, MAX_OBSERVATIONS, MAX_RELATIONS, MAX_SUMMARY, MAX_UPDATE,
         MAX_VALUE, PIECE, cut_middle,
     },
     observation::{MAX_QUOTE, to_wire_time},
-    output::Output,
+    output::{Output, Undo, Usage},
     redact::{redact, redact_json, redact_value},
 };
 
 /// Space left in the last update for everything that is not `result_json` or facts.
 const ENVELOPE: usize = 128 * 1024;
+/// Largest arguments of all undos of a result together, in bytes: they go with the last update.
+const UNDOS: usize = 64 * 1024;
 
 /// The updates that end a successful call: pieces first, then the result.
 pub(crate) fn result_updates(output: Output, result_bytes: usize) -> Vec<Update> {
@@ -24,7 +26,8 @@ pub(crate) fn result_updates(output: Output, result_bytes: usize) -> Vec<Update>
         || output.observations.len() > MAX_OBSERVATIONS
         || output.relations.len() > MAX_RELATIONS
         || output.gaps.len() > MAX_ENTRIES
-        || output.links.len() > MAX_ENTRIES;
+        || output.links.len() > MAX_ENTRIES
+        || output.planned.len() > MAX_ENTRIES;
     let json = redact_json(&output.result_json);
     let mut total_bytes = 0;
     let json = if json.len() > result_bytes {
@@ -34,19 +37,30 @@ pub(crate) fn result_updates(output: Output, result_bytes: usize) -> Vec<Update>
     } else {
         json
     };
+    let (compensations, lost) = undos(output.undos);
     let facts = facts_of(output.observations, output.relations);
     let mut result = wire::CallResult {
         summary: cut_middle(&redact(&output.summary), MAX_SUMMARY),
         truncated,
         total_bytes,
         next_page_token: output.next_page,
-        gaps: output.gaps.into_iter().take(MAX_ENTRIES).map(gap).collect(),
+        // An undo that is lost is told before anything else that is missing.
+        gaps: lost.into_iter().chain(output.gaps).take(MAX_ENTRIES).map(gap).collect(),
         links: output.links.into_iter().take(MAX_ENTRIES).map(link).collect(),
+        compensations,
+        planned_effects: output
+            .planned
+            .iter()
+            .take(MAX_ENTRIES)
+            .map(|effect| cut_middle(&redact(effect), MAX_LINE))
+            .collect(),
+        usage: output.usage.map(usage),
         observe_time: output.observed_at.map(to_wire_time),
         ..wire::CallResult::default()
     };
     let mut updates = Vec::new();
-    if json.len() + facts.encoded_len() <= MAX_UPDATE - ENVELOPE {
+    let undos: usize = result.compensations.iter().map(prost::Message::encoded_len).sum();
+    if json.len() + facts.encoded_len() + undos <= MAX_UPDATE - ENVELOPE {
         result.result_json = json;
         result.observations = facts.observations;
         result.relations = facts.relations;
@@ -59,7 +73,9 @@ pub(crate) fn result_updates(output: Output, result_bytes: usize) -> Vec<Update>
         }
     }
     while result.encoded_len() > MAX_UPDATE - MAX_LINE
-        && (result.gaps.pop().is_some() || result.links.pop().is_some())
+        && (result.planned_effects.pop().is_some()
+            || result.links.pop().is_some()
+            || result.gaps.pop().is_some())
     {
         result.truncated = true;
     }
@@ -212,6 +228,41 @@ fn gap((subject, failure): (String, Failure)) -> wire::ResultGap {
     wire::ResultGap {
         subject: cut_middle(&redact(&subject), MAX_LINE),
         failure: Some(failure.into_wire()),
+    }
+}
+
+/// The undos that can be sent, and the gaps for those that cannot: to mask or cut arguments would
+/// make the undo do something else.
+fn undos(undos: Vec<Undo>) -> (Vec<wire::Compensation>, Vec<(String, Failure)>) {
+    let (mut sent, mut lost) = (Vec::new(), Vec::new());
+    let mut room = UNDOS;
+    for undo in undos {
+        let arguments = undo.arguments.to_string();
+        let why = if sent.len() == MAX_ENTRIES || arguments.len() > room {
+            "there are too many undos, or their arguments are too large"
+        } else if redact_json(&arguments) != arguments {
+            "its arguments hold what looks like a secret; take it from the backend instead"
+        } else {
+            room -= arguments.len();
+            sent.push(wire::Compensation {
+                tool: undo.tool,
+                arguments_json: arguments,
+                summary: cut_middle(&redact(&undo.summary), MAX_LINE),
+                expire_time: undo.expires.map(to_wire_time),
+            });
+            continue;
+        };
+        let failure = Failure::bug("UNDO_NOT_SENT", why).effects(Effects::Applied);
+        lost.push((format!("undo by {}", undo.tool), failure));
+    }
+    (sent, lost)
+}
+
+fn usage(usage: Usage) -> wire::CallUsage {
+    wire::CallUsage {
+        backend_requests: i32::try_from(usage.backend_requests).unwrap_or(i32::MAX),
+        cost_usd: if usage.cost_usd.is_finite() { usage.cost_usd } else { 0.0 },
+        backend_time: usage.backend_time.try_into().ok(),
     }
 }
 

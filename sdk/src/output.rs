@@ -1,8 +1,11 @@
 //! What a call gives back: a result for people and models, and the typed facts beside it.
 
+use std::time::Duration;
+
 use agent_proto::tool::v1 as wire;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     failure::Failure,
@@ -21,6 +24,29 @@ pub struct Output {
     pub(crate) observed_at: Option<Timestamp>,
     pub(crate) truncated: bool,
     pub(crate) next_page: String,
+    pub(crate) undos: Vec<Undo>,
+    pub(crate) planned: Vec<String>,
+    pub(crate) usage: Option<Usage>,
+}
+
+/// A call that takes the effect back.
+#[derive(Debug, Clone)]
+pub(crate) struct Undo {
+    pub(crate) tool: String,
+    pub(crate) arguments: Value,
+    pub(crate) summary: String,
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// What a call cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Usage {
+    /// Requests made to the backend.
+    pub backend_requests: u32,
+    /// Money spent, in US dollars.
+    pub cost_usd: f64,
+    /// Time spent waiting for the backend.
+    pub backend_time: Duration,
 }
 
 impl Output {
@@ -89,6 +115,43 @@ impl Output {
         self.truncated = true;
         self.next_page = next_page.into();
         self
+    }
+
+    /// A call of a tool of the same plugin that takes the effect back, and one line for the person
+    /// who approves that; after `expires` it may no longer work. Undos are run in reverse order. At
+    /// most 64; one whose arguments hold what looks like a secret is left out and told as a gap.
+    #[must_use]
+    pub fn compensation(
+        mut self,
+        tool: &str,
+        arguments: Value,
+        summary: impl Into<String>,
+        expires: Option<Timestamp>,
+    ) -> Self {
+        let (tool, summary) = (tool.to_owned(), summary.into());
+        self.undos.push(Undo { tool, arguments, summary, expires });
+        self
+    }
+
+    /// One line on what a dry run would have changed. At most 64.
+    #[must_use]
+    pub fn planned_effect(mut self, effect: impl Into<String>) -> Self {
+        self.planned.push(effect.into());
+        self
+    }
+
+    /// What it cost.
+    #[must_use]
+    pub fn usage(mut self, usage: Usage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
+    /// About how many bytes it takes up.
+    pub(crate) fn size(&self) -> usize {
+        const FACT: usize = 512;
+        let facts = self.observations.len() + self.relations.len() + self.undos.len();
+        self.result_json.len() + self.summary.len() + facts * FACT
     }
 
     /// The facts added so far, for tests of a plugin.

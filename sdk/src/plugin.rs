@@ -1,38 +1,33 @@
 //! A plugin as its author puts it together, and how it is served: listen, keep the lease, drain.
 //! What a call does is elsewhere; here is the life of the process.
 
-use std::{
-    collections::BTreeSet,
-    future::Future,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use agent_proto::tool::v1 as wire;
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tonic::transport::{
-    Certificate, Channel, ClientTlsConfig, Endpoint, Identity,
-    server::{Router, TcpIncoming},
-};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    descriptor::faults::contradictions,
     error::Error,
     instance::Instance,
-    lease::{Announcement, Dial, Keeper},
+    lease::{Announcement, Keeper, Reach},
     offered::Offered,
-    options::{self, Options, TlsFiles},
-    secure::{self, Certificates},
-    server::{Readiness, router},
+    options::{Mode, Options},
+    readiness::ToolReadiness,
+    server::Readiness,
     tool::Tool,
 };
 
+mod door;
 mod process;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+use door::dial;
+
 /// How long connections may take to close once no call runs; a health watch never does.
 const CLOSING: Duration = Duration::from_millis(200);
+/// How long agentd may take to end slots that were given back.
+const RETURNING: Duration = Duration::from_secs(5);
 /// How long calls may take to notice that they were withdrawn.
 const WITHDRAWAL: Duration = Duration::from_secs(2);
 
@@ -54,6 +49,7 @@ pub struct Plugin {
     catalog: wire::PluginCatalog,
     tools: Vec<Offered>,
     faults: Vec<String>,
+    unready: ToolReadiness,
 }
 
 impl std::fmt::Debug for Plugin {
@@ -74,7 +70,7 @@ impl Plugin {
             max_protocol: 1,
             ..wire::PluginCatalog::default()
         };
-        Self { catalog, tools: Vec::new(), faults: Vec::new() }
+        Self { catalog, tools: Vec::new(), faults: Vec::new(), unready: ToolReadiness::default() }
     }
 
     /// Title for people.
@@ -137,6 +133,12 @@ impl Plugin {
         self
     }
 
+    /// A handle to say later which tools are out of order for now.
+    #[must_use]
+    pub fn readiness(&self) -> ToolReadiness {
+        self.unready.clone()
+    }
+
     /// What is announced to agentd.
     #[must_use]
     pub fn catalog(&self) -> &wire::PluginCatalog {
@@ -187,19 +189,15 @@ impl Plugin {
     /// # Errors
     /// [`Error::Definition`] with all faults.
     pub(crate) fn into_instance(mut self, capacity: u16) -> Result<Instance, Error> {
-        let mut seen = BTreeSet::new();
-        for tool in &self.catalog.tools {
-            if !seen.insert((&tool.name, &tool.version)) {
-                self.faults.push(format!("tool {} {} is there twice", tool.name, tool.version));
-            }
-        }
+        self.faults.extend(contradictions(&self.catalog.tools));
+        self.faults.extend(self.tools.iter().flat_map(Offered::wrong_examples));
         if self.tools.is_empty() && self.faults.is_empty() {
             self.faults.push("it has no tools".to_owned());
         }
         if !self.faults.is_empty() {
             return Err(Error::Definition(self.faults));
         }
-        Ok(Instance::new(self.catalog, self.tools, capacity))
+        Ok(Instance::new(self.catalog, self.tools, capacity, self.unready))
     }
 
     /// Serves until `shutdown` resolves with the time that running calls may take.
@@ -208,125 +206,65 @@ impl Plugin {
         options: Options,
         shutdown: impl Future<Output = Duration>,
     ) -> Result<(), Error> {
-        let instance = Arc::new(self.into_instance(options.max_concurrent_calls)?);
-        let dial = dial(&options)?;
-        let certificates = options.tls.map(Certificates::load).transpose()?;
-        let unbound = |source| Error::Listen { address: options.listen.to_string(), source };
-        let listener = TcpListener::bind(options.listen).await.map_err(unbound)?;
-        let bound = listener.local_addr().map_err(unbound)?;
-        let tls = certificates.is_some();
-        tracing::info!(plugin = instance.catalog.plugin, address = %bound, tls, "listening");
-        let announcement = Announcement {
-            endpoint: options::advertised(
-                options.advertise.as_deref(),
-                bound,
-                certificates.is_some(),
-            ),
-            agentd_url: options.agentd_url,
-            token: options.token,
+        let capacity = match options.mode {
+            Mode::Direct => options.max_concurrent_calls,
+            Mode::Relay => options.slots,
         };
+        let instance = Arc::new(self.into_instance(capacity)?);
+        let dial = dial(&options)?;
         let readiness = Readiness::new().await;
         let closing = CancellationToken::new();
-        let router = router(Arc::clone(&instance), &readiness)?;
-        let mut server = served(router, (listener, certificates), closing.clone());
+        let (reach, listening) = match options.mode {
+            Mode::Relay => (Reach::Relay { slots: options.slots.max(1) }, None),
+            Mode::Direct => {
+                let (endpoint, server) =
+                    door::listen(&instance, &readiness, &options, closing.clone()).await?;
+                (Reach::Direct { endpoint }, Some(server))
+            }
+        };
+        let announcement = Announcement {
+            agentd_url: options.agentd_url.clone(),
+            token: options.token.clone(),
+            reach,
+        };
         let mut keeper = Keeper::new(Arc::clone(&instance), readiness.clone(), announcement, dial);
+        let mut door = listening.unwrap_or_else(|| door::relay(&instance, &keeper, &options));
         let (ended, drain_timeout) = tokio::select! {
             drain_timeout = shutdown => (Ok(()), drain_timeout),
             kept = keeper.run() => (kept, options.drain_timeout),
-            stopped = &mut server => {
-                let stopped = stopped.ok().and_then(Result::err).map(Error::Server);
-                (stopped.map_or(Ok(()), Err), Duration::ZERO)
-            }
+            stopped = &mut door => (stopped.unwrap_or(Ok(())), Duration::ZERO),
         };
-        drain(&instance, &readiness, &mut keeper, drain_timeout).await;
+        instance.draining.cancel();
+        keeper.announce_drain().await;
+        readiness.set(false).await;
+        finish(&instance, drain_timeout).await;
+        if options.mode == Mode::Relay && !door.is_finished() {
+            // The slots are given back, and agentd ends them.
+            let _ = tokio::time::timeout(RETURNING, &mut door).await;
+        }
+        keeper.leave("the plugin stops").await;
         closing.cancel();
-        let _ = tokio::time::timeout(CLOSING, server).await;
+        // One that ended before is not asked again.
+        if !door.is_finished() {
+            let _ = tokio::time::timeout(CLOSING, door).await;
+        }
         ended
     }
 }
 
-/// Serves on `listener`, by TLS where there are certificates, until `closing` is cancelled.
-fn served(
-    router: Router,
-    (listener, certificates): (TcpListener, Option<Certificates>),
-    closing: CancellationToken,
-) -> AbortOnDropHandle<Result<(), tonic::transport::Error>> {
-    let closing = closing.cancelled_owned();
-    AbortOnDropHandle::new(match certificates {
-        None => {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            tokio::spawn(router.serve_with_incoming_shutdown(incoming, closing))
-        }
-        Some(certificates) => tokio::spawn(async move {
-            let (incoming, _taking) = secure::incoming(listener, certificates);
-            router.serve_with_incoming_shutdown(incoming, closing).await
-        }),
-    })
-}
-
-/// Says goodbye in the order of the contract: no new calls, running ones finish, gone.
-async fn drain(
-    instance: &Instance,
-    readiness: &Readiness,
-    keeper: &mut Keeper,
-    drain_timeout: Duration,
-) {
-    instance.draining.cancel();
-    keeper.announce_drain().await;
-    readiness.set(false).await;
+/// Lets running calls finish, and what they protect; withdraws what takes longer.
+async fn finish(instance: &Instance, drain_timeout: Duration) {
     instance.calls.close();
-    if tokio::time::timeout(drain_timeout, instance.calls.wait()).await.is_err() {
+    let ends = Instant::now() + drain_timeout;
+    if tokio::time::timeout_at(ends, instance.calls.wait()).await.is_err() {
         tracing::warn!(calls = instance.in_flight(), "calls did not end in time; withdrawn");
         instance.ending.cancel();
         let _ = tokio::time::timeout(WITHDRAWAL, instance.calls.wait()).await;
     }
-    keeper.leave("the plugin stops").await;
-}
-
-/// How to reach agentd, each time with a fresh look-up, and with certificates as the files have them
-/// then: they are exchanged while a plugin runs. What cannot be read leaves those before in force.
-fn dial(options: &Options) -> Result<Dial, Error> {
-    let url = &options.agentd_url;
-    let wrong = |fault: String| Error::Settings(vec![format!("AGENTD_URL: {fault}")]);
-    options::check_url(url).map_err(wrong)?;
-    let plain = Endpoint::from_shared(url.clone())
-        .map_err(|fault| wrong(fault.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .tcp_keepalive(Some(Duration::from_secs(20)));
-    if !url.starts_with("https://") {
-        return Ok(Box::new(move || -> Channel { plain.connect_lazy() }));
+    if tokio::time::timeout_at(ends, instance.shelter.empty()).await.is_err() {
+        tracing::warn!("work that was protected did not end in time; given up");
     }
-    let (ca, own) = (options.ca.clone(), options.tls.clone());
-    let secured = move || secured(plain.clone(), ca.as_deref(), own.as_ref());
-    let last = Mutex::new(secured().map_err(wrong)?);
-    Ok(Box::new(move || -> Channel {
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        match secured() {
-            Ok(now) => *last = now,
-            Err(fault) => tracing::warn!(%fault, "certificates stay as they were read before"),
-        }
-        last.connect_lazy()
-    }))
-}
-
-/// The endpoint with certificates as their files have them now.
-fn secured(
-    endpoint: Endpoint,
-    ca: Option<&Path>,
-    own: Option<&TlsFiles>,
-) -> Result<Endpoint, String> {
-    let pem = |path: &Path| {
-        std::fs::read(path).map_err(|fault| format!("cannot read {}: {fault}", path.display()))
-    };
-    let mut tls = match ca {
-        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem(ca)?)),
-        None => ClientTlsConfig::new().with_native_roots(),
-    };
-    if let Some(own) = own {
-        tls = tls.identity(Identity::from_pem(pem(&own.cert)?, pem(&own.key)?));
-    }
-    endpoint.tls_config(tls).map_err(|fault| fault.to_string())
+    instance.shelter.close();
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Taking calls by TLS. Handshakes run beside each other, within a time and a number, so that a
-//! stranger who never finishes one holds up nobody. The files are looked at for each connection:
+//! stranger who never finishes one, or many of them, hold up nobody. The files are looked at for each connection:
 //! one that was changed counts from then on, connections that live keep what they began with.
 
 use std::{
+    collections::VecDeque,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -10,9 +11,9 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
+    net::TcpStream,
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
     time::timeout,
 };
 use tokio_rustls::{
@@ -25,15 +26,16 @@ use tokio_rustls::{
     },
     server::TlsStream,
 };
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tonic::transport::server::TcpIncoming;
 
 use crate::{error::Error, options::TlsFiles};
 
 /// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes at once; further connections wait.
-const HANDSHAKES: usize = 64;
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Handshakes at once; a further connection takes the place of the oldest.
+const HANDSHAKES: usize = 128;
 /// Connections that are ready and not yet taken.
 const READY: usize = 16;
 /// Pause after the system gave no connection, as when no file descriptor is left.
@@ -136,48 +138,58 @@ fn certificates(variable: &str, path: &Path) -> Result<Vec<CertificateDer<'stati
 
 /// Connections by TLS, for as long as the handle beside them is held.
 pub(crate) fn incoming(
-    listener: TcpListener,
+    connections: TcpIncoming,
     certificates: Certificates,
 ) -> (Incoming, AbortOnDropHandle<()>) {
     let (tell, ready) = mpsc::channel(READY);
-    let work = tokio::spawn(take(listener, certificates, tell));
+    let work = tokio::spawn(take(connections, certificates, tell));
     (ReceiverStream::new(ready), AbortOnDropHandle::new(work))
 }
 
 async fn take(
-    listener: TcpListener,
+    mut connections: TcpIncoming,
     certificates: Certificates,
     tell: mpsc::Sender<io::Result<TlsStream<TcpStream>>>,
 ) {
-    let places = Arc::new(Semaphore::new(HANDSHAKES));
     let mut handshakes = JoinSet::new();
-    loop {
+    // The handshakes under way, the oldest first; each can be given up.
+    let mut under_way = VecDeque::new();
+    while let Some(accepted) = connections.next().await {
         while handshakes.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
+        under_way.retain(|(_, work): &(CancellationToken, AbortHandle)| !work.is_finished());
+        let stream = match accepted {
+            Ok(stream) => stream,
             Err(fault) => {
                 tracing::warn!(%fault, "a connection could not be taken");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        // Small messages must not wait for the peer's acknowledgement (Nagle). A stream that
-        // refuses this works all the same.
-        let _ = stream.set_nodelay(true);
+        // Whoever has been silent for longest is the least likely to be agentd.
+        if under_way.len() >= HANDSHAKES
+            && let Some((oldest, _)) = under_way.pop_front()
+        {
+            oldest.cancel();
+        }
         let (acceptor, tell) = (TlsAcceptor::from(certificates.now()), tell.clone());
-        handshakes.spawn(async move {
-            let shaken = timeout(HANDSHAKE, acceptor.accept(stream)).await;
-            drop(place);
+        let given_up = CancellationToken::new();
+        let is_given_up = given_up.clone();
+        let work = handshakes.spawn(async move {
+            let shaken = tokio::select! {
+                biased;
+                shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
+                () = is_given_up.cancelled() => return,
+            };
             match shaken {
                 // A server that closed meanwhile takes nobody.
                 Ok(Ok(stream)) => {
                     let _ = tell.send(Ok(stream)).await;
                 }
-                Ok(Err(fault)) => tracing::debug!(%peer, %fault, "a TLS handshake failed"),
-                Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+                Ok(Err(fault)) => tracing::debug!(%fault, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
             }
         });
+        under_way.push_back((given_up, work));
     }
 }
 

@@ -6,7 +6,15 @@ use std::{future::Future, time::Duration};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{call::CallCx, failure::Failure, output::Output};
+use crate::{
+    call::CallCx,
+    failure::{Failure, FailureClass},
+    output::Output,
+};
+
+mod spec;
+
+pub use spec::Spec;
 
 /// One ability of a plugin.
 pub trait Tool: Send + Sync + 'static {
@@ -16,7 +24,8 @@ pub trait Tool: Send + Sync + 'static {
     /// What the tool is and what must be enforced.
     fn spec(&self) -> Spec;
 
-    /// Does the work. The future is dropped when the call is cancelled or its time is over.
+    /// Does the work. The future is dropped when the call is cancelled or its time is over, but for
+    /// what stands in [`CallCx::protect`], and but for tools of [`Idempotency::Keyed`].
     fn call(
         &self,
         cx: CallCx,
@@ -48,6 +57,72 @@ pub enum Risk {
     High,
     /// Can take down a service or lose data.
     Critical,
+}
+
+/// Whether a tool may be called again when it is not known what came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idempotency {
+    /// A repeat may act twice: agentd never retries once a call was accepted.
+    None,
+    /// Calls with one idempotency key have one effect and equal results; the SDK sees to that, see
+    /// [`Spec::keyed`].
+    Keyed,
+    /// Repeating has no further effect, as with setting a number of replicas.
+    Natural,
+}
+
+/// Who may share a cached result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Only the principal it was fetched for.
+    Private,
+    /// Everybody.
+    Shared,
+}
+
+/// Advice on trying again; agentd caps every value by its own policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Attempts including the first; 1 means no retry, 0 agentd's default.
+    pub max_attempts: u32,
+    /// Pause before the first retry; zero means agentd's default.
+    pub initial_backoff: Duration,
+    /// Longest pause; zero means agentd's default.
+    pub max_backoff: Duration,
+    /// Growth from pause to pause, at least 1; 0 means agentd's default.
+    pub multiplier: f64,
+    /// Classes of failures worth another try; empty means transient, rate limited and external.
+    pub classes: Vec<FailureClass>,
+}
+
+impl Retry {
+    /// At most so many attempts, the first included, and agentd's defaults for the rest.
+    #[must_use]
+    pub fn attempts(max_attempts: u32) -> Self {
+        Self {
+            max_attempts,
+            initial_backoff: Duration::ZERO,
+            max_backoff: Duration::ZERO,
+            multiplier: 0.0,
+            classes: Vec::new(),
+        }
+    }
+
+    /// Pauses from `initial` to `longest`, growing by `multiplier`.
+    #[must_use]
+    pub fn backoff(mut self, initial: Duration, longest: Duration, multiplier: f64) -> Self {
+        self.initial_backoff = initial;
+        self.max_backoff = longest;
+        self.multiplier = multiplier;
+        self
+    }
+
+    /// Only failures of these classes.
+    #[must_use]
+    pub fn classes(mut self, classes: &[FailureClass]) -> Self {
+        self.classes = classes.to_vec();
+        self
+    }
 }
 
 /// Ceiling on the use of a tool.
@@ -110,151 +185,6 @@ impl Applies {
     #[must_use]
     pub fn emits(mut self, signals: &[&str]) -> Self {
         self.emits = signals.iter().map(|s| (*s).to_owned()).collect();
-        self
-    }
-}
-
-/// What a tool is and what the daemon must enforce. Starts as the harmless read-only tool.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Spec {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) title: String,
-    pub(crate) description: String,
-    pub(crate) side_effect: SideEffect,
-    pub(crate) risk: Risk,
-    pub(crate) permissions: Vec<String>,
-    pub(crate) timeout: Duration,
-    pub(crate) max_attempts: u32,
-    pub(crate) rate_limit: Option<RateLimit>,
-    pub(crate) typical_latency: Option<Duration>,
-    pub(crate) always_ask: bool,
-    pub(crate) reports_progress: bool,
-    pub(crate) sensitive_arguments: Vec<String>,
-    pub(crate) examples: Vec<(String, String)>,
-    pub(crate) applies: Vec<Applies>,
-}
-
-impl Spec {
-    /// A read-only tool of low risk, version 1.0.0, with 30 s for an attempt. `name` matches
-    /// `[a-z][a-z0-9_]{1,31}`; `description` says what it does and when to use it.
-    #[must_use]
-    pub fn read_only(name: &str, description: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            version: "1.0.0".to_owned(),
-            title: String::new(),
-            description: description.to_owned(),
-            side_effect: SideEffect::ReadOnly,
-            risk: Risk::Low,
-            permissions: Vec::new(),
-            timeout: Duration::from_secs(30),
-            max_attempts: 0,
-            rate_limit: None,
-            typical_latency: None,
-            always_ask: false,
-            reports_progress: false,
-            sensitive_arguments: Vec::new(),
-            examples: Vec::new(),
-            applies: Vec::new(),
-        }
-    }
-
-    /// Its name and the permissions it was given, for plugins that check what they may.
-    #[must_use]
-    pub fn needs(&self) -> (&str, &[String]) {
-        (&self.name, &self.permissions)
-    }
-
-    /// Semantic version of the contract.
-    #[must_use]
-    pub fn version(mut self, version: &str) -> Self {
-        version.clone_into(&mut self.version);
-        self
-    }
-
-    /// Short title for people.
-    #[must_use]
-    pub fn title(mut self, title: &str) -> Self {
-        title.clone_into(&mut self.title);
-        self
-    }
-
-    /// What it may change, and the risk of that.
-    #[must_use]
-    pub fn changes(mut self, side_effect: SideEffect, risk: Risk) -> Self {
-        self.side_effect = side_effect;
-        self.risk = risk;
-        self
-    }
-
-    /// Permissions the plugin needs at the target, such as `k8s:pods/list`.
-    #[must_use]
-    pub fn permissions(mut self, permissions: &[&str]) -> Self {
-        self.permissions = permissions.iter().map(|s| (*s).to_owned()).collect();
-        self
-    }
-
-    /// Time one attempt may take.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Attempts including the first; 1 means no retry.
-    #[must_use]
-    pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = attempts;
-        self
-    }
-
-    /// Ceiling on use.
-    #[must_use]
-    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
-        self.rate_limit = Some(limit);
-        self
-    }
-
-    /// Usual latency, for planning: cheaper questions are asked first.
-    #[must_use]
-    pub fn typical_latency(mut self, latency: Duration) -> Self {
-        self.typical_latency = Some(latency);
-        self
-    }
-
-    /// Demands a person's approval for each call.
-    #[must_use]
-    pub fn always_ask(mut self) -> Self {
-        self.always_ask = true;
-        self
-    }
-
-    /// Says that long calls report progress.
-    #[must_use]
-    pub fn reports_progress(mut self) -> Self {
-        self.reports_progress = true;
-        self
-    }
-
-    /// Top-level arguments whose values are masked in logs, events and audit.
-    #[must_use]
-    pub fn sensitive_arguments(mut self, names: &[&str]) -> Self {
-        self.sensitive_arguments = names.iter().map(|s| (*s).to_owned()).collect();
-        self
-    }
-
-    /// Example arguments that are valid and harmless.
-    #[must_use]
-    pub fn example(mut self, title: &str, arguments: &str) -> Self {
-        self.examples.push((title.to_owned(), arguments.to_owned()));
-        self
-    }
-
-    /// When to ask it without a model.
-    #[must_use]
-    pub fn applies(mut self, applies: Applies) -> Self {
-        self.applies.push(applies);
         self
     }
 }

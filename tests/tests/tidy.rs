@@ -69,6 +69,7 @@ fn imports_of_the_daemon_go_down_only_and_libraries_stay_behind_their_doors() {
 fn the_environment_is_read_in_one_place_of_each_program() {
     let mut files = tree::rust("agentd/src").unwrap();
     files.extend(tree::rust("sdk/src").unwrap());
+    files.extend(tree::rust("sdk/client/src").unwrap());
     files.extend(tree::rust("tool-plugins").unwrap());
     let tests = only_for_tests(&files);
     let production = files.iter().filter(|file| !tests.contains(&file.path));

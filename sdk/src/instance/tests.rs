@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod acting;
 mod pressed;
 
 use std::sync::atomic::Ordering;

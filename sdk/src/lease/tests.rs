@@ -25,6 +25,7 @@ use crate::{
 
 struct Stage {
     registry: Registry,
+    unready: crate::ToolReadiness,
     network: Network,
     readiness: Readiness,
     instance: Arc<Instance>,
@@ -33,10 +34,12 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let plugin = Plugin::new("theatre", "1.0.0").tool(Puppet::new());
+        let unready = plugin.readiness();
         let registry = Registry::new();
         Self {
             network: Network::to(&registry),
             registry,
+            unready,
             readiness: Readiness::new().await,
             instance: Arc::new(plugin.into_instance(8).unwrap()),
         }
@@ -46,7 +49,7 @@ impl Stage {
         let announcement = Announcement {
             agentd_url: "http://agentd.test".to_owned(),
             token: "registration-token".to_owned(),
-            endpoint: "127.0.0.1:7001".to_owned(),
+            reach: Reach::Direct { endpoint: "127.0.0.1:7001".to_owned() },
         };
         let (instance, readiness) = (Arc::clone(&self.instance), self.readiness.clone());
         Keeper::new(instance, readiness, announcement, self.network.dial())
@@ -299,4 +302,49 @@ async fn a_goodbye_drains_first_and_ends_the_lease() {
     assert_eq!(asked.len(), 3);
     assert!(matches!(&asked[1].1, Asked::Renew(r) if r.state() == InstanceState::Draining));
     assert!(matches!(&asked[2].1, Asked::Deregister(r) if r.lease_id == "lease"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tools_that_are_out_of_order_are_told_at_once_and_so_is_their_return() {
+    let stage = Stage::new().await;
+    let _running = stage.start();
+    stage.registered().await;
+    let told = async |nth: usize| {
+        let (at, asked) = stage.registry.nth(nth).await;
+        let Asked::Renew(request) = asked else { panic!("{asked:?}") };
+        (at, request.state(), request.unready_tools)
+    };
+    let began = Instant::now();
+    stage.unready.tool_unready("other", "not ours, and told all the same");
+    stage.unready.tool_unready("puppet", "the strings are torn");
+    let (at, state, tools) = told(2).await;
+    assert!(at - began < Duration::from_secs(1), "{:?}", at - began);
+    // No tool is left.
+    assert_eq!((state, tools.join(" ")), (InstanceState::Unready, "other puppet".to_owned()));
+    stage.unready.tool_ready("puppet");
+    let (_, state, tools) = told(3).await;
+    assert_eq!((state, tools.join(" ")), (InstanceState::Ready, "other".to_owned()));
+    stage.unready.unready("the backend is down");
+    assert_eq!(told(4).await.1, InstanceState::Unready);
+    stage.unready.all_ready();
+    let (_, state, tools) = told(5).await;
+    assert_eq!((state, tools.len()), (InstanceState::Ready, 0));
+    // Nothing new, nothing told before it is due.
+    let (last, _) = stage.registry.nth(5).await;
+    stage.unready.all_ready();
+    assert_eq!((told(6).await.0 - last).as_secs(), RENEWAL.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_out_of_order_is_told_again_with_a_new_lease() {
+    let stage = Stage::new().await;
+    stage.unready.tool_unready("puppet", "the strings are torn");
+    let _running = stage.start();
+    for round in 0..2 {
+        let (_, asked) = stage.registry.nth(1 + round * 3).await;
+        assert!(matches!(asked, Asked::Register(..)), "{asked:?}");
+        let (_, asked) = stage.registry.nth(2 + round * 3).await;
+        assert!(matches!(&asked, Asked::Renew(r) if r.unready_tools == ["puppet"]), "{asked:?}");
+        stage.registry.will([Answer::Fail(Status::not_found("LEASE_UNKNOWN"))]);
+    }
 }

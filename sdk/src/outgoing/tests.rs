@@ -167,3 +167,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_undo_is_sent_as_it_is_or_not_at_all_and_then_it_is_told() {
+    let long = serde_json::json!({ "text": "x".repeat(70_000) });
+    let secret = serde_json::json!({ "env": "password=hunter2" });
+    let plain = serde_json::json!({ "replicas": 3, "big": 9_007_199_254_740_993_u64 });
+    let output = Output::new(&()).unwrap();
+    let output = output
+        .compensation("scale", plain.clone(), "back to 3, password=hunter2", None)
+        .compensation("patch", secret, "as before", None)
+        .compensation("write", long, "as before", None)
+        .planned_effect("token=abcdef0123456789 is set")
+        .usage(Usage { backend_requests: 2, cost_usd: f64::NAN, ..Usage::default() });
+    let updates = result_updates(output, 1024);
+    let (_, _, result) = parts(&updates);
+    assert_eq!(result.compensations.len(), 1);
+    let sent: serde_json::Value =
+        serde_json::from_str(&result.compensations[0].arguments_json).unwrap();
+    assert_eq!(sent, plain);
+    let told: Vec<_> = result.gaps.iter().map(|gap| gap.subject.as_str()).collect();
+    assert_eq!(told, ["undo by patch", "undo by write"]);
+    let failure = result.gaps[0].failure.as_ref().unwrap();
+    assert_eq!(failure.effects(), wire::EffectState::Applied);
+    let text = format!("{updates:?}");
+    assert!(!text.contains("hunter2") && !text.contains("abcdef"), "{text}");
+    let usage = result.usage.as_ref().unwrap();
+    assert_eq!((usage.backend_requests, usage.cost_usd), (2, 0.0));
+}
+
+#[test]
+fn every_update_fits_however_much_is_put_into_a_result() {
+    let mut output = Output::new(&"y".repeat(250 * 1024)).unwrap();
+    for n in 0..100 {
+        let undo = serde_json::json!({ "x": "x".repeat(1000), "n": n });
+        output = output
+            .compensation("undo", undo, "s".repeat(9000), None)
+            .planned_effect("p".repeat(9000))
+            .gap("g".repeat(9000), Failure::external("X", "m".repeat(9000)))
+            .link("t", "u".repeat(9000));
+    }
+    for update in result_updates(output, 1024 * 1024) {
+        let message = wire::CallResponse { sequence: i32::MAX, update: Some(update) };
+        let size = prost::Message::encoded_len(&message);
+        assert!(size <= MAX_UPDATE, "{size}");
+    }
+}

@@ -5,8 +5,11 @@ use agent_proto::tool::v1::{
     CallRequest, CallResponse, InstanceState, ToolRef, call_response::Update,
     register_request::Transport, tool_service_client::ToolServiceClient,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
-use tonic::{Request, Streaming};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::{
+    Request, Streaming,
+    transport::{Channel, Endpoint, server::TcpIncoming},
+};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -148,4 +151,46 @@ fn a_plugin_that_is_put_together_wrongly_tells_all_faults() {
     assert!(said.contains("puppet 1.0.0 is there twice") && said.contains("shapeless"), "{said}");
     let said = Plugin::new("p", "1.0.0").into_instance(8).expect_err("empty").to_string();
     assert!(said.contains("no tools"), "{said}");
+}
+
+#[test]
+fn contradictions_between_tools_are_told_together() {
+    use crate::{
+        Idempotency, Retry, Scope, Spec,
+        fake::ledger::{Ledger, Unbook},
+    };
+    let fault = |spec: &dyn Fn(Spec) -> Spec| {
+        let plugin = Plugin::new("bank", "1.0.0")
+            .tool(Ledger::new(|_| spec(Spec::reversible("book", "Books."))));
+        plugin.tool(Unbook).into_instance(8).expect_err("wrong").to_string()
+    };
+    for (spec, said) in [
+        (&(|spec: Spec| spec) as &dyn Fn(Spec) -> Spec, "does not say by which tool"),
+        (&|spec| spec.compensated_by("nobody", false), "no tool of the plugin (book, unbook)"),
+        (
+            &|spec| {
+                spec.compensated_by("unbook", false).cached(Duration::from_secs(1), Scope::Shared)
+            },
+            "only results of tools that only read are cached",
+        ),
+        (&|_| Spec::read_only("book", "B.").idempotency(Idempotency::Keyed), "leave keyed() out"),
+        (&|_| Spec::read_only("book", "B.").compensated_by("unbook", false), "nothing to undo"),
+        (&|spec| spec.compensated_by("book", true), "give that tool an argument call_id"),
+        (
+            &|spec| {
+                let retry = Retry::attempts(2).backoff(Duration::ZERO, Duration::ZERO, 0.5);
+                spec.compensated_by("unbook", true).retry(retry)
+            },
+            "grow by 0.5",
+        ),
+        (
+            &|spec| spec.compensated_by("unbook", true).example("a lot", r#"{"amount":"much"}"#),
+            "example \"a lot\" is wrong: arguments.amount",
+        ),
+    ] {
+        let told = fault(spec);
+        assert!(told.contains(said), "{told}");
+    }
+    let told = fault(&|_| Spec::read_only("book", "B.").keyed().compensated_by("nobody", false));
+    assert_eq!(told.matches("tool book: ").count(), 3, "{told}");
 }

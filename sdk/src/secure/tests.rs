@@ -7,10 +7,9 @@ use std::fs;
 use agent_proto::tool::v1::register_request::Transport;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::{sync::oneshot, task::JoinHandle};
-use tonic::transport::{
-    Certificate, ClientTlsConfig, Endpoint, Identity, Server, server::TcpIncoming,
-};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::*;
@@ -145,4 +144,24 @@ async fn files_that_cannot_be_used_are_told_with_the_variable_that_names_them() 
         let error = plugin.serve(options, std::future::pending()).await.unwrap_err();
         assert!(error.to_string().contains(variable), "{variable}: {error}");
     }
+}
+
+#[tokio::test]
+async fn strangers_who_never_finish_a_handshake_hold_up_nobody() {
+    let ours = authority();
+    let stage = Stage::new(&ours, None).await;
+    let address = stage.endpoint.trim_start_matches("https://").to_owned();
+    let mut strangers = Vec::new();
+    for _ in 0..HANDSHAKES * 2 {
+        strangers.push(TcpStream::connect(&address).await.unwrap());
+    }
+    // Far below the time that one of them may take.
+    assert!(timeout(HANDSHAKE / 2, stage.answers(&ours, None)).await.unwrap());
+    // The oldest were let go, the newest still may finish.
+    let mut byte = [0_u8; 1];
+    let first = strangers.first().unwrap();
+    first.readable().await.unwrap();
+    assert_eq!(first.try_read(&mut byte).unwrap_or(0), 0);
+    let newest = strangers.last().unwrap().try_read(&mut byte).unwrap_err();
+    assert_eq!(newest.kind(), io::ErrorKind::WouldBlock);
 }

@@ -10,10 +10,11 @@ use super::{
 };
 
 /// Our own crates that each crate may depend on. The tests may use everything.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("proto/Cargo.toml", &[]),
     ("sdk/redact/Cargo.toml", &[]),
     ("sdk/Cargo.toml", &["agent-proto", "agent-redact"]),
+    ("sdk/client/Cargo.toml", &["agent-proto"]),
     ("agentd/Cargo.toml", &["agent-proto", "agent-redact"]),
     // Its own kit, in its own tests.
     ("tool-plugins/cluster/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
