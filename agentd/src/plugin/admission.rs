@@ -90,15 +90,7 @@ pub(crate) async fn check(
         return Err(Error::NotLocal);
     }
     let mut wrong = Vec::new();
-    if Uuid::parse_str(&request.instance_id).is_err() {
-        wrong.push(violation("instance_id", "NOT_A_UUID", "draw a UUID when the process starts"));
-    }
-    if request.max_concurrent_calls < 0 {
-        wrong.push(violation("max_concurrent_calls", "NEGATIVE", "give 0 or more"));
-    }
-    if request.weight < 0 {
-        wrong.push(violation("weight", "NEGATIVE", "give 0 or more"));
-    }
+    check_numbers(&request, &mut wrong);
     let catalog = request.catalog.unwrap_or_default();
     check_catalog(&catalog, &mut wrong);
     let given = u32::try_from(request.max_concurrent_calls).unwrap_or_default();
@@ -152,6 +144,19 @@ pub(crate) async fn check(
         tools,
         guest,
     })
+}
+
+/// What the instance says of itself beside its catalog.
+fn check_numbers(request: &pb::RegisterRequest, wrong: &mut Vec<Violation>) {
+    if Uuid::parse_str(&request.instance_id).is_err() {
+        wrong.push(violation("instance_id", "NOT_A_UUID", "draw a UUID when the process starts"));
+    }
+    if request.max_concurrent_calls < 0 {
+        wrong.push(violation("max_concurrent_calls", "NEGATIVE", "give 0 or more"));
+    }
+    if request.weight < 0 {
+        wrong.push(violation("weight", "NEGATIVE", "give 0 or more"));
+    }
 }
 
 /// The words that a plugin brings, as they came.

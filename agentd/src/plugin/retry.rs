@@ -51,7 +51,14 @@ impl Rule {
                 first && fault.sent && fault.at.as_ref().is_some_and(elsewhere)
             }
             FailureClass::Config => first && failure.reason == MISMATCH,
-            class => {
+            class @ (FailureClass::Transient
+            | FailureClass::RateLimited
+            | FailureClass::External
+            | FailureClass::InvalidArgument
+            | FailureClass::NotFound
+            | FailureClass::Permission
+            | FailureClass::Timeout
+            | FailureClass::Cancelled) => {
                 let advised =
                     self.advice.classes.is_empty() || self.advice.classes.contains(&class);
                 class.retryable() && (advised || is_own(fault))

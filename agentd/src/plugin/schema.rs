@@ -188,6 +188,7 @@ fn close(root: &mut Map<String, Value>) {
 }
 
 /// One fault of a value, as one or more wrong fields.
+#[expect(clippy::wildcard_enum_match_arm, reason = "another library's, and the rest is told alike")]
 fn fault(error: ValidationError<'_>) -> impl Iterator<Item = Violation> + use<> {
     let at = format!("arguments{}", dotted(error.instance_path().as_str()));
     let below = |name: &str| format!("{at}.{name}");

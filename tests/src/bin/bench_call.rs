@@ -99,6 +99,7 @@ async fn whole(tools: &Tools) -> Result<Duration> {
     let specs = tools.specs();
     let spec = specs.first().context("the tool is there")?;
     let call = Call {
+        page_token: String::new(),
         tool: spec.id.clone(),
         arguments: ARGUMENTS.to_owned(),
         idempotency_key: uuid::Uuid::from_u128(7),

@@ -93,7 +93,8 @@ fn changes(old: &pb::ToolDescriptor, new: &pb::ToolDescriptor) -> Vec<(Bump, Str
     let told = ["input_schema_json", "output_schema_json", "idempotency"];
     for field in fields(old, new) {
         let named = words.contains(&field) || told.contains(&field);
-        if !named && !(field == "side_effect" && higher) {
+        let told_above = named || (field == "side_effect" && higher);
+        if !told_above {
             found.push((Bump::Minor, format!("changes {field}")));
         }
     }
@@ -160,8 +161,6 @@ fn is_wider(old: &Value, new: &Value) -> bool {
 }
 
 fn taken_type(schema: &mut Value) -> Option<Vec<Value>> {
-    match schema.as_object_mut()?.shift_remove("type")? {
-        Value::Array(kinds) => Some(kinds),
-        kind => Some(vec![kind]),
-    }
+    let kind = schema.as_object_mut()?.shift_remove("type")?;
+    Some(kind.as_array().cloned().unwrap_or_else(|| vec![kind]))
 }
