@@ -121,6 +121,8 @@ pub(crate) struct Shared {
 /// A played agentd. Dropping it kills it.
 pub(crate) struct Agentd {
     pub(crate) address: SocketAddr,
+    /// When it began to listen: nothing came before.
+    pub(crate) began: Instant,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
 }
@@ -150,6 +152,7 @@ impl Agentd {
     /// # Errors
     /// When nothing can listen there.
     pub(crate) async fn start(address: SocketAddr, pace: Pace) -> anyhow::Result<Self> {
+        let began = Instant::now();
         let listener = TcpListener::bind(address).await?.into_std()?;
         let address = listener.local_addr()?;
         let shared =
@@ -173,7 +176,7 @@ impl Agentd {
                 .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
             let _ = served.await;
         });
-        Ok(Self { address, shared, runtime: Some(runtime) })
+        Ok(Self { address, began, shared, runtime: Some(runtime) })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

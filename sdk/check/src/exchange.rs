@@ -45,7 +45,7 @@ impl Exchange {
             "Call {} {} {}",
             cut(&tool.tool, MAX_LINE),
             mode_word(request.mode),
-            cut(&request.arguments_json, MAX_LINE)
+            cut(&request.arguments_json, MAX_LINE / 2)
         );
         if !tool.digest.is_empty() {
             let _ = write!(sent, " digest {}…", tool.digest.get(..15).unwrap_or(&tool.digest));

@@ -17,3 +17,11 @@ mod scene;
 mod schema;
 mod spec;
 mod stage;
+
+/// The checks that are played on one plugin process with `id`, itself among them: what a fault of
+/// `id` might disturb.
+#[must_use]
+pub fn played_with(id: &str) -> Vec<&'static str> {
+    let scenes = scene::SCENES.iter().map(|scene| scene.ids()).filter(|ids| ids.contains(&id));
+    scenes.flatten().copied().collect()
+}

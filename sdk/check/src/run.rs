@@ -145,7 +145,7 @@ async fn own(means: &Arc<Means>, board: &Board) -> anyhow::Result<String> {
     // A command that cannot be started at all is no finding about a plugin.
     let agentd = means.agentd(Pace::SHORT).await?;
     let program = Program::start(&means.options.exec, &means.variables(&agentd.url()))?;
-    let came = agentd.registration(Instant::now(), Duration::from_secs(10)).await;
+    let came = agentd.registration(agentd.began, Duration::from_secs(10)).await;
     let ended = program.ended(Duration::ZERO).await;
     let plugin = match (came, ended) {
         (Some((_, request)), _) => request.catalog.map(|c| name(&c)).unwrap_or_default(),

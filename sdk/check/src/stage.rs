@@ -117,7 +117,7 @@ impl Stage {
         program: Option<Program>,
         limit: Duration,
     ) -> Result<Self, Stop> {
-        let began = Instant::now();
+        let began = agentd.began;
         let came = agentd.registration(began, limit).await;
         let words = || program.as_ref().map(Program::last_words).unwrap_or_default();
         let Some((at, request)) = came else {

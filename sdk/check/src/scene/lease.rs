@@ -99,13 +99,14 @@ pub(super) async fn comes_back(means: &Arc<Means>) -> Found {
     let address = agentd.address;
     let program = means.start(&agentd.url())?;
     let words = |why: String| Err(Stop::Failed { why, exchange: program.last_words() });
-    if agentd.registration(Instant::now(), Duration::from_secs(10)).await.is_none() {
+    if agentd.registration(agentd.began, Duration::from_secs(10)).await.is_none() {
         return words("no Register came within 10 s".to_owned());
     }
     agentd.kill();
-    tokio::time::sleep(Pace::ROOMY.renewal).await;
+    // Long enough for renewals that meet nobody.
+    tokio::time::sleep(Pace::ROOMY.renewal * 5 / 2).await;
     let again = back_on(address).await?;
-    let since = Instant::now();
+    let since = again.began;
     match again.registration(since, Pace::ROOMY.ttl).await {
         Some((at, _)) => Ok(format!("back after {:.1} s", (at - since).as_secs_f64())),
         None => {

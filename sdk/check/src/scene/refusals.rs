@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::{
@@ -44,8 +43,7 @@ async fn refused(means: &Arc<Means>, what: &str, answer: Status) -> Found {
     let said = answer.message().to_owned();
     agentd.state().registering = (0..READY).map(|_| Registering::Refuse(answer.clone())).collect();
     let program = means.start(&agentd.url())?;
-    let since = Instant::now();
-    let first = agentd.event(since, Duration::from_secs(10), |deed| {
+    let first = agentd.event(agentd.began, Duration::from_secs(10), |deed| {
         matches!(deed, Deed::Registered { .. }).then_some(())
     });
     let Some((first, ())) = first.await else {

@@ -67,6 +67,7 @@ pub(crate) async fn live(plugin: &Arc<Plugin>) -> anyhow::Result<u8> {
 async fn listen(plugin: &Arc<Plugin>) -> anyhow::Result<String> {
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?).context("cannot listen")?;
     let address = incoming.local_addr()?;
+    say(&format!("listens on {address}"));
     let served = Server::builder()
         .add_service(ToolServiceServer::new(Served(Arc::clone(plugin))))
         .add_service(HealthServer::new(Told(Arc::clone(plugin))))
