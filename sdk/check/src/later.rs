@@ -41,6 +41,7 @@ pub(crate) struct ServeResponse {
 
 /// What a message down a slot says.
 #[derive(Clone, PartialEq, ::prost::Oneof)]
+#[expect(clippy::large_enum_variant, reason = "a message of the wire, as generated ones are")]
 pub(crate) enum Down {
     #[prost(message, tag = "1")]
     Parked(SlotParked),

@@ -154,10 +154,8 @@ impl Schema {
                 return self.make(arm, depth + 1);
             }
         }
-        let kind = match schema.get("type")? {
-            Value::Array(kinds) => kinds.first()?.as_str()?,
-            kind => kind.as_str()?,
-        };
+        let kind = schema.get("type")?;
+        let kind = kind.as_array().map_or(Some(kind), |kinds| kinds.first())?.as_str()?;
         let number = |key: &str| schema.get(key).and_then(Value::as_i64);
         match kind {
             "object" => {

@@ -39,43 +39,46 @@ pub(crate) fn catalog(fault: &str) -> PluginCatalog {
         ),
         tool("set", json!({"value": number("What it becomes.")}), &["value"], r#"{"value":5}"#),
     ];
-    for tool in &mut tools {
-        match tool.name.as_str() {
-            "work" => tool.reports_progress = true,
-            "find" => {
-                tool.output_schema_json = json!({"type": "object", "required": ["name"],
-                    "properties": {"name": {"type": "string"}}})
-                .to_string();
-                if fault == "CAT-03" {
-                    tool.examples.push(example(r#"{"name":7}"#));
-                }
-            }
-            "add" => {
-                tool.side_effect = SideEffect::Additive.into();
-                tool.idempotency = Idempotency::Keyed.into();
-                tool.supports_dry_run = true;
-            }
-            "set" => {
-                tool.side_effect = SideEffect::Reversible.into();
-                tool.idempotency = Idempotency::Natural.into();
-                tool.supports_dry_run = true;
-                let undo = if fault == "CAT-05" { "unset" } else { "set" };
-                tool.compensation =
-                    Some(CompensationSpec { tool: undo.to_owned(), accepts_call_id: false });
-            }
-            _ => {}
-        }
-        if fault == "CAT-04" && tool.name == "echo" {
-            tool.input_schema_json =
-                tool.input_schema_json.replace(r#""description":"Comes back.","#, "");
-        }
-    }
+    tools.iter_mut().for_each(|tool| declare(tool, fault));
     PluginCatalog {
         plugin: "broken".to_owned(),
         version: if fault == "CAT-01" { "one" } else { "1.0.0" }.to_owned(),
         title: "For the checks of plugin-check".to_owned(),
         tools,
         ..PluginCatalog::default()
+    }
+}
+
+/// What is said of a tool beside its arguments.
+fn declare(tool: &mut ToolDescriptor, fault: &str) {
+    match tool.name.as_str() {
+        "work" => tool.reports_progress = true,
+        "find" => {
+            tool.output_schema_json = json!({"type": "object", "required": ["name"],
+                "properties": {"name": {"type": "string"}}})
+            .to_string();
+            if fault == "CAT-03" {
+                tool.examples.push(example(r#"{"name":7}"#));
+            }
+        }
+        "add" => {
+            tool.side_effect = SideEffect::Additive.into();
+            tool.idempotency = Idempotency::Keyed.into();
+            tool.supports_dry_run = true;
+        }
+        "set" => {
+            tool.side_effect = SideEffect::Reversible.into();
+            tool.idempotency = Idempotency::Natural.into();
+            tool.supports_dry_run = true;
+            let undo = if fault == "CAT-05" { "unset" } else { "set" };
+            tool.compensation =
+                Some(CompensationSpec { tool: undo.to_owned(), accepts_call_id: false });
+        }
+        _ => {}
+    }
+    if fault == "CAT-04" && tool.name == "echo" {
+        tool.input_schema_json =
+            tool.input_schema_json.replace(r#""description":"Comes back.","#, "");
     }
 }
 
