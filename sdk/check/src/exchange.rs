@@ -53,9 +53,8 @@ impl Exchange {
         if let Some(limits) = &request.limits {
             let _ = write!(sent, " limits {}", limits_words(limits));
         }
-        for (what, value) in
-            [("key", &request.idempotency_key), ("page_token", &request.page_token)]
-        {
+        let key = request.idempotency_key.get(..8).unwrap_or(&request.idempotency_key);
+        for (what, value) in [("key", key), ("page_token", request.page_token.as_str())] {
             if !value.is_empty() {
                 let _ = write!(sent, " {what} {}", cut(value, 60));
             }

@@ -45,6 +45,9 @@ pub(crate) enum Probe {
 pub(crate) struct ToolFixture {
     /// Valid and harmless calls, beside the examples of the descriptor.
     pub(crate) calls: Vec<Arguments>,
+    /// Called in place of the descriptor's examples, where those name what the world behind the
+    /// plugin does not have.
+    pub(crate) examples: Option<Vec<Arguments>>,
     /// Runs for 10 s or longer unless it is stopped.
     pub(crate) slow: Option<Arguments>,
     /// Sends updates faster than they are read for 10 s, or more than 16 MiB of them.

@@ -12,6 +12,7 @@ mod exchange;
 mod fixtures;
 mod later;
 mod line;
+mod means;
 mod program;
 mod scene;
 mod schema;

@@ -117,8 +117,12 @@ fn summary(mode: &ModeReport, report: &Report) -> String {
         String::new()
     };
     let failed = if report.strict { failed } else { failed - should };
+    let which =
+        |row: &&Row| row.outcome == Outcome::Failed && (report.strict || row.level == "must");
+    let which: Vec<_> = rows.iter().filter(which).map(|row| row.id).collect();
+    let which = if which.is_empty() { String::new() } else { format!(" ({})", which.join(", ")) };
     format!(
-        "{} passed, {failed} failed{weak}, {} not looked at, in {:.1} s",
+        "{} passed, {failed} failed{which}{weak}, {} not looked at, in {:.1} s",
         count(rows, Outcome::Passed),
         count(rows, Outcome::Skipped),
         report.seconds

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use crate::{
     agentd::Pace,
     fixtures::Fixtures,
+    means::Means,
     options::{Mode, Options},
     program::Program,
     scene::{SCENES, Scene},
     spec::Spec,
-    stage::{Means, Stage},
+    stage::Stage,
     verdict::{Board, Outcome, Row},
 };
 

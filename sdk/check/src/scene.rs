@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     agentd::Pace,
-    stage::{Means, Stage},
+    means::Means,
+    stage::Stage,
     verdict::{Board, Stop},
 };
 

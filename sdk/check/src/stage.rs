@@ -2,46 +2,35 @@
 //! stages; with `--exec` each scene has its own, with a process of its own.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use agent_proto::tool::v1::{
-    CallContext, CallLimits, CallMode, PluginCatalog, RegisterRequest, SideEffect, ToolDescriptor,
-    register_request::Transport, tool_service_client::ToolServiceClient,
+    PluginCatalog, RegisterRequest, register_request::Transport,
+    tool_service_client::ToolServiceClient,
 };
-use serde_json::Value;
 use tokio::time::Instant;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
-    agentd::{Agentd, Pace, tool_ref},
+    agentd::{Agentd, Pace},
     exchange::Exchange,
-    fixtures::{Arguments, Fixtures, Probe},
+    fixtures::Fixtures,
     later::CallRequest,
     line::{Call, Line, Presented, authorised},
-    options::{Mode, Options},
+    means::Means,
+    options::Mode,
     program::Program,
-    schema::Schema,
-    verdict::{Stop, cut, fail, skip},
+    verdict::{Stop, fail, skip},
 };
+
+mod asking;
 
 /// Longest time of one ordinary call.
 pub(crate) const CALL: Duration = Duration::from_secs(10);
 /// How long a plugin may take to register.
 const REGISTERS: Duration = Duration::from_secs(10);
-
-/// What all stages of a run share.
-pub(crate) struct Means {
-    pub(crate) options: Options,
-    pub(crate) mode: Mode,
-    pub(crate) fixtures: Fixtures,
-    /// Registration token given to the plugin.
-    pub(crate) token: String,
-    /// Secrets in its environment, by name.
-    pub(crate) canaries: Vec<(String, String)>,
-}
 
 /// A plugin on a played agentd, or one that is dialled.
 pub(crate) struct Stage {
@@ -55,49 +44,6 @@ pub(crate) struct Stage {
     pub(crate) took: Duration,
     /// Calls in which a secret came back.
     leaks: Mutex<Vec<(String, String)>>,
-}
-
-// === impl Means ===
-
-impl Means {
-    /// What the plugin is started with.
-    pub(crate) fn variables(&self, url: &str) -> Vec<(String, String)> {
-        let slots = self.options.slots.to_string();
-        let mut variables: Vec<_> = [
-            ("AGENTD_URL", url),
-            ("AGENTD_PLUGIN_TOKEN", self.token.as_str()),
-            ("PLUGIN_MODE", self.mode.word()),
-            ("PLUGIN_SLOTS", &slots),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-        variables.extend(self.canaries.iter().cloned());
-        variables
-    }
-
-    /// Starts an agentd, without a plugin.
-    pub(crate) async fn agentd(&self, pace: Pace) -> anyhow::Result<Agentd> {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listen = if self.options.exec.is_empty() { self.options.listen } else { any };
-        Agentd::start(listen, pace).await
-    }
-
-    pub(crate) fn start(&self, url: &str) -> Result<Program, Stop> {
-        let started = Program::start(&self.options.exec, &self.variables(url));
-        started.or_else(|fault| fail(format!("{fault:#}")))
-    }
-
-    pub(crate) fn is_basic(&self) -> bool {
-        self.options.is_basic()
-    }
-
-    /// Why a check that needs the process is skipped.
-    pub(crate) fn needs_exec(&self) -> Result<(), Stop> {
-        if self.options.exec.is_empty() {
-            return skip("needs --exec: the command must own the plugin's process");
-        }
-        Ok(())
-    }
 }
 
 // === impl Stage ===
@@ -241,72 +187,6 @@ impl Stage {
         usize::try_from(stated).unwrap_or(8).clamp(1, 256)
     }
 
-    pub(crate) fn tool(&self, name: &str) -> Result<&ToolDescriptor, Stop> {
-        match self.catalog.tools.iter().find(|tool| tool.name == name) {
-            Some(tool) => Ok(tool),
-            None => skip(format!("fixtures name the tool {name}, which the catalog has not")),
-        }
-    }
-
-    pub(crate) fn read_only(&self) -> impl Iterator<Item = &ToolDescriptor> {
-        self.catalog.tools.iter().filter(|tool| tool.side_effect() == SideEffect::ReadOnly)
-    }
-
-    /// Tools that change something.
-    pub(crate) fn changing(&self) -> impl Iterator<Item = &ToolDescriptor> {
-        self.catalog.tools.iter().filter(|tool| tool.side_effect() != SideEffect::ReadOnly)
-    }
-
-    /// Valid arguments of one tool: its examples, those of the fixtures, or made from the schema.
-    pub(crate) fn good(&self, tool: &ToolDescriptor) -> Vec<Arguments> {
-        let mut good: Vec<Arguments> = tool
-            .examples
-            .iter()
-            .filter_map(|example| serde_json::from_str(&example.arguments_json).ok())
-            .collect();
-        if let Some(fixture) = self.fixtures().tools.get(&tool.name) {
-            good.extend(fixture.calls.iter().cloned());
-        }
-        if good.is_empty()
-            && let Ok(schema) = Schema::of_arguments(&tool.input_schema_json)
-        {
-            good.extend(schema.made());
-        }
-        good
-    }
-
-    /// Calls of read-only tools that are harmless, a few for each tool.
-    pub(crate) fn harmless(&self) -> Vec<CallRequest> {
-        let calls = self.read_only().flat_map(|tool| {
-            self.good(tool).into_iter().take(4).map(|arguments| self.ask(tool, &arguments))
-        });
-        calls.collect()
-    }
-
-    /// A request to act.
-    pub(crate) fn ask(&self, tool: &ToolDescriptor, arguments: &Arguments) -> CallRequest {
-        let mut reference = tool_ref(&self.catalog.plugin, tool);
-        if self.agentd.is_none() {
-            // Nobody registered, so the plugin learnt no digest.
-            reference.digest.clear();
-            reference.version.clear();
-        }
-        CallRequest {
-            call_id: uuid::Uuid::new_v4().to_string(),
-            tool: Some(reference),
-            arguments_json: Value::Object(arguments.clone()).to_string(),
-            mode: CallMode::Execute.into(),
-            idempotency_key: uuid::Uuid::new_v4().to_string(),
-            attempt: 1,
-            limits: Some(CallLimits { timeout: CALL.try_into().ok(), ..CallLimits::default() }),
-            context: Some(CallContext {
-                principal: "plugin-check".to_owned(),
-                ..CallContext::default()
-            }),
-            ..CallRequest::default()
-        }
-    }
-
     /// Begins a call with what was registered.
     pub(crate) async fn begin(&self, request: CallRequest) -> Call {
         self.line.begin(request, Presented::Registered).await
@@ -345,50 +225,6 @@ impl Stage {
         match self.registered.as_ref().and_then(|request| request.transport.as_ref()) {
             Some(Transport::Direct(direct)) => &direct.caller_token,
             Some(Transport::Relay(_)) | None => "",
-        }
-    }
-
-    /// The call that fixtures say runs long.
-    pub(crate) fn slow(&self) -> Result<CallRequest, Stop> {
-        let Some((name, arguments)) = self.fixtures().first(|tool| tool.slow.as_ref()) else {
-            return skip(
-                "needs fixtures: tools.NAME.slow, arguments of a call that runs for 10 s or longer",
-            );
-        };
-        Ok(self.ask(self.tool(name)?, arguments))
-    }
-
-    /// Reads the state of the world behind the plugin.
-    pub(crate) async fn state(&self) -> Result<Value, Stop> {
-        match &self.fixtures().state {
-            None => skip("needs fixtures: state, where the state behind the plugin is read"),
-            Some(Probe::Command { command }) => {
-                let Some((program, arguments)) = command.split_first() else {
-                    return skip("fixtures: state.command is empty");
-                };
-                let ran = tokio::process::Command::new(program).args(arguments).output().await;
-                match ran {
-                    Ok(output) if output.status.success() => {
-                        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-                        Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
-                    }
-                    Ok(output) => {
-                        skip(format!("fixtures: state.command ended with {}", output.status))
-                    }
-                    Err(fault) => skip(format!("fixtures: state.command: {fault}")),
-                }
-            }
-            Some(Probe::Tool { tool, arguments, at }) => {
-                let seen = self.call(self.ask(self.tool(tool)?, arguments)).await;
-                let read: Option<Value> = serde_json::from_str(&seen.json()).ok();
-                match read.as_ref().and_then(|value| value.pointer(at)) {
-                    Some(state) => Ok(state.clone()),
-                    None => skip(format!(
-                        "fixtures: state.tool answers nothing at {at:?}: {}",
-                        cut(&seen.json(), 200)
-                    )),
-                }
-            }
         }
     }
 }

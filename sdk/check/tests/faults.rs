@@ -24,7 +24,7 @@ struct Case {
 }
 
 /// Faults that are seen in both modes.
-const BOTH: [&str; 46] = [
+const BOTH: [&str; 47] = [
     "REG-01",
     "REG-01:same",
     "REG-02",
@@ -38,6 +38,7 @@ const BOTH: [&str; 46] = [
     "LEASE-05",
     "CAT-01",
     "CAT-03",
+    "CAT-03:absent",
     "CAT-04",
     "CAT-05",
     "CALL-01",

@@ -1,6 +1,6 @@
 //! CAT: what a plugin says about itself.
 
-use agent_proto::tool::v1::{CallMode, PluginCatalog, SideEffect, ToolDescriptor};
+use agent_proto::tool::v1::{CallMode, FailureClass, PluginCatalog, SideEffect, ToolDescriptor};
 use prost::Message as _;
 use serde_json::Value;
 
@@ -143,22 +143,8 @@ fn difference(told: &PluginCatalog, registered: &PluginCatalog) -> String {
 pub(super) async fn examples(stage: &Stage) -> Found {
     let (mut tried, mut unseen) = (0, Vec::new());
     for tool in &stage.catalog.tools {
-        let schema = Schema::of_arguments(&tool.input_schema_json);
-        for example in &tool.examples {
-            let Ok(arguments) = serde_json::from_str::<Arguments>(&example.arguments_json) else {
-                return fail(format!(
-                    "{}: the example {:?} is no JSON object",
-                    tool.name, example.title
-                ));
-            };
-            if let Ok(schema) = &schema
-                && let Some(fault) = schema.fault(&Value::Object(arguments.clone()))
-            {
-                return fail(format!(
-                    "{}: the example {:?} does not fit: {fault}",
-                    tool.name, example.title
-                ));
-            }
+        fit(tool)?;
+        for arguments in stage.examples(tool) {
             let mut request = stage.ask(tool, &arguments);
             if tool.side_effect() != SideEffect::ReadOnly {
                 if !tool.supports_dry_run {
@@ -170,7 +156,14 @@ pub(super) async fn examples(stage: &Stage) -> Found {
             let seen = stage.call(request).await;
             tried += 1;
             demand(seen.result().is_some(), &seen, || {
-                format!("{}: the example {:?} has no result", tool.name, example.title)
+                let name = &tool.name;
+                let mut why = format!("{name}: the example has no result");
+                if seen.is_class(FailureClass::NotFound) {
+                    why += &format!(
+                        "; when only this world lacks what it names, give fixtures: tools.{name}.examples"
+                    );
+                }
+                why
             })?;
         }
     }
@@ -184,6 +177,25 @@ pub(super) async fn examples(stage: &Stage) -> Found {
     } else {
         format!("not tried, they change something and have no dry run: {unseen}")
     })
+}
+
+/// The examples of the descriptor keep to its schema, whatever fixtures say.
+fn fit(tool: &ToolDescriptor) -> Result<(), Stop> {
+    let Ok(schema) = Schema::of_arguments(&tool.input_schema_json) else { return Ok(()) };
+    for example in &tool.examples {
+        let read = serde_json::from_str::<Arguments>(&example.arguments_json);
+        let fault = match read {
+            Ok(arguments) => schema.fault(&Value::Object(arguments)),
+            Err(fault) => Some(format!("is no JSON object: {fault}")),
+        };
+        if let Some(fault) = fault {
+            return fail(format!(
+                "{}: the example {:?} does not fit: {fault}",
+                tool.name, example.title
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// CAT-04: what helps models and does not mislead people.

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use crate::{
     agentd::{Agentd, Deed, Pace, Renewing},
+    means::Means,
     program::Program,
-    stage::{Means, Stage},
+    stage::Stage,
     verdict::{Found, Stop, fail, passed, skip},
 };
 

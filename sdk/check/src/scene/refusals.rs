@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 
 use crate::{
     agentd::{Deed, Pace, Registering, registry::status},
-    stage::Means,
+    means::Means,
     verdict::{Board, Found, Stop, fail, passed},
 };
 

@@ -8,7 +8,8 @@ use tonic::Code;
 
 use crate::{
     agentd::{Agentd, Deed, Pace, Registering, Renewing, registry::status},
-    stage::{Means, Stage},
+    means::Means,
+    stage::Stage,
     verdict::{Found, Stop, fail, passed, skip},
 };
 

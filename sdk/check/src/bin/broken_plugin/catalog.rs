@@ -57,8 +57,10 @@ fn declare(tool: &mut ToolDescriptor, fault: &str) {
             tool.output_schema_json = json!({"type": "object", "required": ["name"],
                 "properties": {"name": {"type": "string"}}})
             .to_string();
-            if fault == "CAT-03" {
-                tool.examples.push(example(r#"{"name":7}"#));
+            match fault {
+                "CAT-03" => tool.examples.push(example(r#"{"name":7}"#)),
+                "CAT-03:absent" => tool.examples.push(example(r#"{"name":"nobody"}"#)),
+                _ => {}
             }
         }
         "add" => {
