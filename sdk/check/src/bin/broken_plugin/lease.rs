@@ -214,7 +214,7 @@ fn taken(
 async fn renew(plugin: &Plugin, channel: &Channel, lease: &mut Lease) -> Lost {
     loop {
         let slow = plugin.breaks("LEASE-01") && plugin.in_flight() > 5;
-        tokio::time::sleep(lease.interval * if slow { 2 } else { 1 }).await;
+        tokio::time::sleep(lease.interval * if slow { 13 } else { 5 } / 5).await;
         if lease.renewed.elapsed() > lease.ttl && !plugin.breaks("LEASE-05") {
             return Lost::Expired;
         }
