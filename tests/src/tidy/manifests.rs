@@ -10,11 +10,13 @@ use super::{
 };
 
 /// Our own crates that each crate may depend on. The tests may use everything.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("proto/Cargo.toml", &[]),
     ("sdk/redact/Cargo.toml", &[]),
     ("sdk/Cargo.toml", &["agent-proto", "agent-redact"]),
     ("sdk/client/Cargo.toml", &["agent-proto"]),
+    // The wire alone: a fault that the SDK or the daemon shares with a plugin must not hide in it.
+    ("sdk/check/Cargo.toml", &["agent-proto"]),
     ("agentd/Cargo.toml", &["agent-proto", "agent-redact"]),
     // Its own kit, in its own tests.
     ("tool-plugins/cluster/Cargo.toml", &["agent-sdk", "plugin-cluster"]),
@@ -146,6 +148,7 @@ mod tests {
             ("agentd/Cargo.toml", "[dependencies]\nagent-sdk.workspace = true", 1),
             ("agentd/Cargo.toml", "[dev-dependencies]\nagent-sdk = { path = \"x\" }", 1),
             ("sdk/Cargo.toml", "[dependencies]\nagentd.workspace = true", 1),
+            ("sdk/check/Cargo.toml", "[dependencies]\nagent-sdk.workspace = true", 1),
             ("tool-plugins/pods/Cargo.toml", "[dependencies]\nagentd = \"1\"", 1),
             ("tool-plugins/pods/Cargo.toml", "[dependencies]\nagent-sdk = \"1\"", 0),
             ("agentd/Cargo.toml", "[package]\nname = \"agentd\"\n[dependencies]\ntonic = \"1\"", 0),

@@ -13,6 +13,7 @@ mod alerts;
 mod bad_input;
 mod bundled;
 mod command_line;
+mod conformance;
 mod contract;
 mod crash;
 mod data_directory;

@@ -1,0 +1,66 @@
+//! What we ask of others we keep ourselves: plugin-check over the plugins of the bundle, and over
+//! the smallest plugin of the README.
+
+use std::{ffi::OsString, fs, path::Path, process::Command, time::Duration};
+
+use agent_tests::{build, fleet::BUNDLED, process, python::Python, staged::Staged};
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::json;
+
+/// A whole run takes about 25 s, more on a busy machine.
+const RUN: Duration = Duration::from_secs(240);
+
+fn check(arguments: &[&str]) -> Command {
+    let mut command = Command::new(build::programs().unwrap().join("plugin-check"));
+    command.args(arguments);
+    command
+}
+
+/// A call that works in this recording, in place of an example that names a pod of another cluster:
+/// the first log there is, by its folders.
+fn fixtures(recording: &Path) -> serde_json::Value {
+    let first = |folder: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names.remove(0).to_string_lossy().into_owned()
+    };
+    let logs = recording.join("logs");
+    let namespace = first(&logs);
+    let pod = first(&logs.join(&namespace));
+    json!({"tools": {"get_logs": {"examples": [{"namespace": namespace, "pod": pod}]}}})
+}
+
+#[tokio::test]
+async fn every_plugin_of_the_bundle_keeps_every_must_and_should() {
+    let staged = Staged::bundled().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("fixtures.yaml");
+    // JSON is YAML.
+    fs::write(&told, fixtures(staged.path()).to_string()).unwrap();
+    let runs = BUNDLED.map(|name| {
+        let mut command = check(&["--level", "full", "--strict", "--fixtures"]);
+        command.arg(&told).arg("--exec");
+        command.arg(build::programs().unwrap().join(format!("plugin-{name}")));
+        command.arg("--snapshot").arg(staged.path());
+        async move { (name, process::run(command, RUN).await.unwrap()) }
+    });
+    // Two at a time: each has several processes and clocks of its own.
+    let ended: Vec<_> = stream::iter(runs).buffer_unordered(2).collect().await;
+    for (name, ended) in ended {
+        assert!(ended.status.success(), "{name}:\n{}\n{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.contains("ok    LEASE-03"), "{name}:\n{}", ended.stdout);
+    }
+}
+
+#[tokio::test]
+async fn the_smallest_plugin_keeps_what_is_asked_of_it() {
+    let Some(python) = Python::find().unwrap() else { return };
+    let script = python.script("smallest_plugin.py");
+    let mut command = check(&["--level", "basic", "--exec"]);
+    command.arg(script.get_program()).args(script.get_args());
+    let variables = script.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.envs(variables.map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    let ended = process::run(command, RUN).await.unwrap();
+    assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
+}
