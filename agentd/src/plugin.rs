@@ -43,12 +43,16 @@ use self::{
     attempt::{Ask, Record},
     cache::{Origin, Results},
     registry::Registry,
+    schema::Contract,
 };
 use crate::{
     guard::Cleared,
     reasoner::catalogue::Catalogue,
-    tool::{Call, CallOutput, Failure, ToolSpec},
+    tool::{Call, CallOutput, Failure, FailureClass, ToolSpec},
 };
+
+/// Arguments up to this size, in bytes, are checked where they are.
+const SMALL: usize = 4 * 1024;
 
 /// Masks secrets in a text; borrows when there are none.
 pub type Redact = for<'a> fn(&'a str) -> Cow<'a, str>;
@@ -163,7 +167,7 @@ impl Tools {
     pub async fn call(&self, cleared: Cleared<Call>, cx: CallCx) -> Result<CallOutput, Failure> {
         let call = cleared.into_inner();
         let offer = self.registry.offered(&call.tool)?;
-        offer.contract().check_arguments(&call.arguments)?;
+        check_arguments(offer.contract(), &call.arguments).await?;
         let (cx, call) = (Arc::new(cx), Arc::new(call));
         let record = Record::new(cx.updates.clone());
         let ask = Ask {
@@ -188,6 +192,20 @@ impl Tools {
         }
         result
     }
+}
+
+/// Holds arguments against their schema; large ones on a thread that serves nobody, since a stranger
+/// made the schema.
+async fn check_arguments(contract: &Arc<Contract>, arguments: &str) -> Result<(), Failure> {
+    if arguments.len() <= SMALL {
+        return contract.check_arguments(arguments);
+    }
+    let (contract, arguments) = (Arc::clone(contract), arguments.to_owned());
+    let checked = tokio::task::spawn_blocking(move || contract.check_arguments(&arguments)).await;
+    checked.unwrap_or_else(|_| {
+        let said = "the arguments could not be checked";
+        Err(Failure::ours(FailureClass::Bug, "ARGUMENTS_UNCHECKED", said))
+    })
 }
 
 #[cfg(test)]

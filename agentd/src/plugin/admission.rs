@@ -74,6 +74,21 @@ pub(crate) enum Reach {
     Relay,
 }
 
+/// Whether `caller` may announce `plugin` at all: looked at before anything is counted or kept.
+///
+/// # Errors
+/// That it may not, or that this is no name.
+pub(crate) fn may_enter(plugin: &str, caller: &Caller, config: &Config) -> Result<(), Error> {
+    let elsewhere = caller.peer.map(|peer| peer.ip().to_canonical()).filter(|ip| !local(*ip));
+    if elsewhere.is_some_and(|ip| !config.networks.iter().any(|network| network.holds(ip))) {
+        return Err(Error::NotLocal);
+    }
+    if plugin_name(plugin).is_ok() {
+        config.may_register(plugin, caller)?;
+    }
+    Ok(())
+}
+
 /// Checks an announcement.
 ///
 /// # Errors

@@ -8,20 +8,26 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
 use moka::future::Cache;
 
-use crate::tool::{Call, CallOutput, Failure, FailureClass, ToolSpec};
+use crate::tool::{Call, CallOutput, Failure, FailureClass, ToolRef, ToolSpec};
 
 /// Bytes of results that are kept.
 const MOST: u64 = 64 << 20;
+/// What an entry takes beside its texts, in bytes.
+const ENTRY: usize = 1024;
+/// How long anything is kept: as long as data may be taken for fresh.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// What a result is found again by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    digest: String,
+    /// With its plugin: the same descriptor elsewhere is another tool.
+    tool: ToolRef,
     /// As text: two that differ in it are two questions.
     arguments: String,
     page: String,
@@ -62,8 +68,11 @@ pub(crate) enum Origin {
 impl Results {
     /// Nothing is kept yet; `clock` tells how old data is.
     pub(crate) fn new(clock: fn() -> Timestamp) -> Self {
-        let weigh = |_: &Key, kept: &Kept| u32::try_from(size(&kept.output)).unwrap_or(u32::MAX);
-        let kept = Cache::builder().max_capacity(MOST).weigher(weigh).build();
+        let weigh = |key: &Key, kept: &Kept| {
+            let bytes = ENTRY + key.arguments.len() + key.page.len() + size(&kept.output);
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        let kept = Cache::builder().max_capacity(MOST).weigher(weigh).time_to_live(LONGEST).build();
         Self { kept, clock }
     }
 
@@ -80,7 +89,7 @@ impl Results {
     ) -> (Origin, Result<CallOutput, Failure>) {
         let Some(rule) = spec.cache else { return (Origin::Called, ask.await) };
         let key = Key {
-            digest: call.tool.digest.clone(),
+            tool: call.tool.clone(),
             arguments: call.arguments.clone(),
             page: call.page_token.clone(),
             environment: environment.to_owned(),
@@ -99,7 +108,9 @@ impl Results {
                 asked.store(true, Ordering::Relaxed);
                 let output = ask.as_mut().await?;
                 let whole = output.gaps.is_empty() && !output.truncated;
-                let since = output.observe_time.unwrap_or_else(|| (self.clock)());
+                // Data from the future is of now.
+                let now = (self.clock)();
+                let since = output.observe_time.map_or(now, |observed| observed.min(now));
                 let until = since.checked_add(ttl).ok().filter(|_| whole);
                 Ok(Kept { output: Arc::new(output), until })
             });
@@ -139,7 +150,7 @@ fn size(output: &CallOutput) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use std::{sync::atomic::AtomicU32, time::Duration};
+    use std::sync::atomic::AtomicU32;
 
     use futures_util::future::join_all;
 
@@ -189,6 +200,12 @@ mod tests {
         assert_eq!(get("b", Some(2)).await.1.unwrap().summary, "2");
         NOW.store(12, Ordering::Relaxed);
         assert_eq!(get("b", None).await.1.unwrap().summary, "3");
+
+        // The same descriptor of another plugin is another tool.
+        let mut elsewhere = call.clone();
+        elsewhere.tool.plugin = "other".to_owned();
+        let got = results.get(&spec, &elsewhere, ("prod", "a"), ask(&asked, None)).await;
+        assert_eq!(got.0, Origin::Called);
 
         let private = cached(false);
         for (who, origin) in [("a", Origin::Called), ("a", Origin::Kept), ("b", Origin::Called)] {

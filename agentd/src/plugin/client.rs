@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -32,7 +33,7 @@ use super::{
     stack::TOO_LARGE,
     wire,
 };
-use crate::tool::{Call, CallOutput};
+use crate::tool::{Call, CallOutput, FailureClass, ResultGap};
 
 /// Largest message in either direction, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -48,6 +49,8 @@ const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 const HEADER_GRACE: Duration = Duration::from_millis(500);
 /// Shortest time between two lines of progress that is asked for.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a result may be held against its schema.
+const CHECKING: Duration = Duration::from_secs(2);
 /// How long the end of the stream may follow the last update.
 const ENDING: Duration = Duration::from_secs(1);
 
@@ -175,6 +178,18 @@ fn message(attempt: &Attempt) -> pb::CallRequest {
     }
 }
 
+/// Holds a result against its schema, on a thread that serves nobody: a stranger made both. A result
+/// that breaks it is used all the same, since a wrong schema must not blind anybody.
+async fn check_result(attempt: &Attempt, text: String) -> Option<ResultGap> {
+    let (contract, id) = (Arc::clone(&attempt.ask.contract), &attempt.ask.spec.id);
+    let checked = tokio::task::spawn_blocking(move || contract.fault_of_result(&text));
+    let said = match timeout(CHECKING, checked).await {
+        Ok(Ok(fault)) => format!("{id} breaks its own output schema: {}", fault?),
+        Ok(Err(_)) | Err(_) => format!("{id}: its result takes too long to check"),
+    };
+    Some(clean::gap("result", FailureClass::Bug, "OUTPUT_SCHEMA", said))
+}
+
 /// What ties the spans of a plugin to the investigation: its id is the trace's, the attempt's is the
 /// parent's (W3C Trace Context). A call by hand is a trace of its own.
 fn trace_context(call: &Call, call_id: Uuid) -> BTreeMap<String, String> {
@@ -208,6 +223,9 @@ async fn read(attempt: &Attempt, mut answers: Answers) -> Result<CallOutput, Fau
         return Err(Fault::sent(reading.went_on()));
     }
     let mut output = last.map_err(Fault::sent)?;
+    if let Some(text) = reading.unmasked() {
+        output.gaps.extend(check_result(attempt, text).await);
+    }
     attempt.ask.ear.listen(&spec.id.plugin, &mut output);
     Ok(output)
 }

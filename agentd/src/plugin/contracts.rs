@@ -19,8 +19,9 @@ use crate::tool::ToolRef;
 
 /// Versions of one tool that are remembered.
 const VERSIONS: usize = 16;
-/// Tools that are remembered; beyond, what was let in longest ago is forgotten.
+/// Tools that are remembered, and those of one plugin.
 const TOOLS: usize = 5000;
+const TOOLS_OF_ONE: usize = 400;
 
 /// Plugin and tool.
 pub(crate) type Name = (String, String);
@@ -104,6 +105,27 @@ impl Seen {
     }
 }
 
+impl Known {
+    /// Forgets the version that is missed least: one that waits before any that was accepted, and
+    /// never the newest accepted one, with which all others are compared.
+    fn forget_one(&mut self) {
+        let newest = self.versions.iter().filter(|seen| seen.accepted).max_by_key(|s| s.version());
+        let newest = newest.map(|seen| seen.digest.clone());
+        let waits = self.versions.iter().position(|seen| !seen.accepted);
+        let old = self.versions.iter().position(|seen| Some(&seen.digest) != newest.as_ref());
+        if let Some(at) = waits.or(old) {
+            self.versions.remove(at);
+        } else {
+            self.versions.truncate(1);
+        }
+    }
+
+    /// Whether a person ever let any version in.
+    fn is_accepted(&self) -> bool {
+        self.versions.iter().any(|seen| seen.accepted)
+    }
+}
+
 // === impl Contracts ===
 
 impl Contracts {
@@ -124,9 +146,20 @@ impl Contracts {
     }
 
     /// Looks at a tool that registers: notes it, adds to its warnings, and tells what is to be kept.
-    /// What is `trusted` may change its mind.
+    /// What is `trusted` may change its mind. Refuses one tool more than can be remembered, since one
+    /// that is forgotten could change unseen.
     pub(crate) fn admit(&mut self, tool: &mut Checked, trusted: bool) -> Vec<Record> {
         let name = (tool.id.plugin.clone(), tool.id.tool.clone());
+        let of_plugin = || self.known.keys().filter(|(plugin, _)| *plugin == name.0).count();
+        let full = self.known.len() >= TOOLS || of_plugin() >= TOOLS_OF_ONE;
+        if full && !self.known.contains_key(&name) {
+            tool.refuse(
+                "TOO_MANY_TOOLS",
+                "is one tool more than this daemon remembers; give tools \
+                         of your plugin the names they had, or clear the data directory",
+            );
+            return Vec::new();
+        }
         let known = self.known.entry(name.clone()).or_default();
         if let Some(seen) = known.versions.iter_mut().find(|seen| seen.digest == tool.id.digest) {
             if !trusted || seen.accepted {
@@ -152,8 +185,9 @@ impl Contracts {
             accepted: reason.is_none(),
             reason: reason.unwrap_or_default(),
         });
-        let beyond = known.versions.len().saturating_sub(VERSIONS);
-        known.versions.drain(..beyond);
+        while known.versions.len() > VERSIONS {
+            known.forget_one();
+        }
         self.keep(name)
     }
 
@@ -165,8 +199,10 @@ impl Contracts {
             return Held::Disabled(known.reason.clone());
         }
         match known.versions.iter().find(|seen| seen.digest == tool.digest) {
-            Some(seen) if !seen.accepted => Held::Quarantined(seen.reason.clone()),
-            Some(_) | None => Held::Free,
+            Some(seen) if seen.accepted => Held::Free,
+            Some(seen) => Held::Quarantined(seen.reason.clone()),
+            // Forgotten among too many versions that wait.
+            None => Held::Quarantined("it is one of too many versions that wait".to_owned()),
         }
     }
 
@@ -179,7 +215,9 @@ impl Contracts {
         let said = format!("{}.{}", name.0, name.1);
         let known = self.known.get_mut(name).ok_or_else(|| Error::Unknown(said.clone()))?;
         let waiting = known.versions.iter().rposition(|seen| !seen.accepted);
-        if let Some(at) = waiting {
+        // To switch one on again is not to accept what waits beside it.
+        let only_on = digest.is_empty() && known.is_accepted();
+        if let Some(at) = waiting.filter(|_| !only_on) {
             let matching = known.versions.iter().position(|seen| seen.digest == digest);
             let Some(accepted) = matching else {
                 let waiting = known.versions.get(at).map(|seen| seen.digest.clone());
@@ -211,7 +249,7 @@ impl Contracts {
         Ok(self.keep(name.clone()))
     }
 
-    /// The record of a tool that changed, and of one that gives way to it.
+    /// The record of a tool that changed.
     fn keep(&mut self, name: Name) -> Vec<Record> {
         self.serial = self.serial.saturating_add(1);
         let serial = self.serial;
@@ -219,16 +257,6 @@ impl Contracts {
         if let Some(known) = self.known.get_mut(&name) {
             known.serial = serial;
             records.push((key(&name), Some(known.encode_to_vec())));
-        }
-        if self.known.len() > TOOLS {
-            let plain =
-                |known: &Known| !known.disabled && known.versions.iter().all(|seen| seen.accepted);
-            let oldest = self.known.iter().filter(|(_, known)| plain(known));
-            let oldest = oldest.min_by_key(|(_, known)| known.serial).map(|(name, _)| name.clone());
-            if let Some(oldest) = oldest.filter(|oldest| *oldest != name) {
-                self.known.remove(&oldest);
-                records.push((key(&oldest), None));
-            }
         }
         records
     }
@@ -238,8 +266,10 @@ fn key((plugin, tool): &Name) -> String {
     format!("{plugin}.{tool}")
 }
 
+/// Whether both say the same version; build metadata makes no other one.
 fn is_version(seen: &Seen, tool: &Checked) -> bool {
-    seen.descriptor.as_ref().is_some_and(|held| held.version == tool.descriptor.version)
+    let given = tool.descriptor.version.parse::<Version>().ok();
+    seen.version().zip(given).is_some_and(|(held, given)| held.cmp(&given).is_eq())
 }
 
 /// The accepted contract that a new one is compared with: the newest of its major version.
@@ -273,7 +303,7 @@ pub(crate) fn writes(descriptor: &pb::ToolDescriptor) -> Option<&str> {
     let reads = descriptor.side_effect() == pb::SideEffect::ReadOnly;
     let verb = |right: &&String| {
         let last = right.rsplit(['/', ':', '.']).next().unwrap_or_default();
-        WRITING.contains(&last)
+        WRITING.contains(&last.to_ascii_lowercase().as_str())
     };
     descriptor.permissions.iter().find(verb).filter(|_| reads).map(String::as_str)
 }
@@ -282,6 +312,9 @@ pub(crate) fn writes(descriptor: &pb::ToolDescriptor) -> Option<&str> {
 fn suspicion(known: &Known, tool: &Checked) -> Option<String> {
     if let Some(right) = writes(&tool.descriptor) {
         return Some(format!("says it is READ_ONLY and asks for {right}, which changes something"));
+    }
+    if !known.is_accepted() && !known.versions.is_empty() {
+        return Some("no version of it was ever accepted, and one waits".to_owned());
     }
     let accepted: Vec<&Seen> = known.versions.iter().filter(|seen| seen.accepted).collect();
     if let Some(same) = accepted.iter().find(|seen| is_version(seen, tool)) {
@@ -300,7 +333,7 @@ fn suspicion(known: &Known, tool: &Checked) -> Option<String> {
     })
 }
 
-/// Claims by which the new descriptor would be asked about less.
+/// Claims by which the new descriptor would be asked about less, or may do more.
 fn softer(old: &pb::ToolDescriptor, new: &pb::ToolDescriptor) -> Vec<&'static str> {
     let mut fields = Vec::new();
     if side_effect_from(new.side_effect()) < side_effect_from(old.side_effect()) {
@@ -312,6 +345,25 @@ fn softer(old: &pb::ToolDescriptor, new: &pb::ToolDescriptor) -> Vec<&'static st
     let always = pb::ApprovalRequirement::Always;
     if old.approval() == always && new.approval() != always {
         fields.push("approval");
+    }
+    let safe = |tool: &pb::ToolDescriptor| {
+        matches!(tool.idempotency(), pb::Idempotency::Keyed | pb::Idempotency::Natural)
+    };
+    if safe(new) && !safe(old) {
+        fields.push("idempotency");
+    }
+    let masked = |name: &String| new.sensitive_arguments.contains(name);
+    if !old.sensitive_arguments.iter().all(masked) {
+        fields.push("sensitive_arguments");
+    }
+    let shared = |tool: &pb::ToolDescriptor| {
+        tool.cache.as_ref().is_some_and(|cache| cache.scope() == pb::CacheScope::Shared)
+    };
+    if shared(new) && !shared(old) {
+        fields.push("cache");
+    }
+    if !new.permissions.iter().all(|right| old.permissions.contains(right)) {
+        fields.push("permissions");
     }
     fields
 }

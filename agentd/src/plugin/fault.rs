@@ -7,7 +7,7 @@ use std::error::Error as _;
 use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt as _;
 
-use super::{attempt::Fault, stack::TOO_LARGE};
+use super::{attempt::Fault, relay::NotSent, stack::TOO_LARGE};
 use crate::tool::{Effects, Failure, FailureClass, SideEffect, ToolSpec, Violation};
 
 /// Reason of attempts at an instance that no connection could be made to.
@@ -90,11 +90,7 @@ fn bare(status: &Status, spec: &ToolSpec) -> Fault {
         format!("plugin {} {what}: {} ({:?})", spec.id.plugin, first_line(&why), status.code());
     let mut failure = Failure::ours(class, reason, said);
     failure.effects = Effects::Maybe;
-    if status.code() == Code::Unavailable || status.source().is_some() {
-        Fault::broken(failure)
-    } else {
-        Fault::sent(failure)
-    }
+    if status.source().is_some() { Fault::broken(failure) } else { Fault::sent(failure) }
 }
 
 /// What broke a connection on this side, in the words of whoever knows most: of TLS, or the system.
@@ -152,6 +148,7 @@ fn never_taken(status: &Status) -> bool {
             error.reason() == Some(h2::Reason::REFUSED_STREAM)
                 || (left && error.reason() == Some(h2::Reason::NO_ERROR))
         });
+        let refused = refused || error.is::<NotSent>();
         if refused || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
             return true;
         }

@@ -280,7 +280,14 @@ impl Instance {
     /// How busy it is for its weight; none when it is full.
     pub(crate) fn load(&self) -> Option<f64> {
         let busy = self.in_flight();
-        (busy < self.max_calls).then(|| f64::from(busy) / f64::from(self.weight))
+        // A slot carries one call; there may be fewer than were announced.
+        let most = match &self.line {
+            Line::Direct { .. } => self.max_calls,
+            Line::Relay(slots) => {
+                self.max_calls.min(u32::try_from(slots.count()).unwrap_or(u32::MAX))
+            }
+        };
+        (busy < most).then(|| f64::from(busy) / f64::from(self.weight))
     }
 
     /// It is asked: a trial of its wire is taken.

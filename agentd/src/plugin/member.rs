@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ pub(crate) struct Member {
 pub(crate) struct Seat {
     place: Place,
     member: Arc<Member>,
+    /// Set once it was told how the call went.
+    told: AtomicBool,
 }
 
 // === impl Member ===
@@ -87,7 +89,7 @@ impl Member {
             self.busy.fetch_sub(1, Ordering::Relaxed);
             return Ok(None);
         };
-        let seat = Seat { place, member: Arc::clone(self) };
+        let seat = Seat { place, member: Arc::clone(self), told: AtomicBool::new(false) };
         // Given back by dropping the seat, when there is no token.
         self.bucket.as_ref().map_or(Ok(()), Bucket::take)?;
         self.ejection().ask(now);
@@ -97,7 +99,7 @@ impl Member {
 
     /// Notes how a call went, with the tool and with the wire. `may_leave` tells whether one more
     /// replica may be ejected.
-    pub(crate) fn note(&self, went: Went, wire_broke: bool, may_leave: bool) {
+    fn note(&self, went: Went, wire_broke: bool, may_leave: bool) {
         let now = Instant::now();
         // What broke on the wire is told by the wire.
         let own = if wire_broke { Went::Untold } else { went };
@@ -123,14 +125,19 @@ impl Seat {
         self.place.instance()
     }
 
-    /// The replica.
-    pub(crate) fn member(&self) -> &Arc<Member> {
-        &self.member
+    /// Notes how the call went; see [`Member::note`].
+    pub(crate) fn note(&self, went: Went, wire_broke: bool, may_leave: bool) {
+        self.told.store(true, Ordering::Relaxed);
+        self.member.note(went, wire_broke, may_leave);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        // A call that was dropped told nothing; a trial that it was is given back.
+        if !self.told.load(Ordering::Relaxed) {
+            self.member.note(Went::Untold, false, false);
+        }
         self.member.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }

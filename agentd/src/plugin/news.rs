@@ -9,8 +9,12 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::clean;
+
 /// Things that are kept.
 const KEPT: usize = 1000;
+/// Longest line, in bytes.
+const MAX_SUMMARY: usize = 512;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,9 +115,12 @@ impl News {
         if kept.len() == KEPT {
             kept.pop_front();
         }
+        let mut summary = summary;
+        clean::cut(&mut summary, MAX_SUMMARY);
         kept.push_back(Event { sequence, time: (self.clock)(), kind, subject, summary });
-        drop(kept);
+        // Under the lock, so that the newest number never falls.
         self.newest.send_replace(sequence);
+        drop(kept);
     }
 
     /// What came after a number, as far as it is kept; none for one that is not there yet.

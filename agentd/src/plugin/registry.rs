@@ -7,6 +7,7 @@ mod entering;
 mod entry;
 mod error;
 mod obstacles;
+mod offer;
 mod standing;
 mod view;
 
@@ -100,6 +101,8 @@ struct Shared {
     heard: Arc<Heard>,
     /// Where what people decided is kept; none for a registry that lives as long as the process.
     journal: Option<Journal>,
+    /// Held by who writes there.
+    writing: tokio::sync::Mutex<()>,
     /// Cancelled when the daemon stops: nobody is let in any more, and idle slots end.
     stopping: CancellationToken,
 }
@@ -184,8 +187,9 @@ impl Registry {
     fn with(config: Config, known: Contracts, journal: Option<Journal>) -> Self {
         let bell = Arc::new(Bell::new(News::new(config.clock)));
         let state = Mutex::new(State::new(known, Arc::clone(&bell)));
-        let (heard, stopping) = (Arc::default(), CancellationToken::new());
-        Self { shared: Arc::new(Shared { config, bell, state, heard, journal, stopping }) }
+        let (heard, stopping, writing) =
+            (Arc::default(), CancellationToken::new(), Default::default());
+        Self { shared: Arc::new(Shared { config, bell, state, heard, journal, writing, stopping }) }
     }
 
     /// Wall time.

@@ -38,6 +38,11 @@ const UPDATES: usize = 4;
 type Answer = Result<pb::CallResponse, Status>;
 pub(crate) type Telling = mpsc::Sender<Result<pb::ServeResponse, Status>>;
 
+/// Why a call on a slot was never made.
+#[derive(Debug, thiserror::Error)]
+#[error("the call was not sent")]
+pub(crate) struct NotSent;
+
 /// One call for one slot.
 #[derive(Debug)]
 struct Job {
@@ -124,6 +129,15 @@ impl Slots {
 }
 
 impl Job {
+    /// It was not sent, and may be made elsewhere.
+    fn give_back(&mut self) {
+        if let Some(last) = self.broken.take() {
+            let mut status = Status::unavailable("the slot went away before the call was sent");
+            status.set_source(Arc::new(NotSent));
+            last.send(Err(status));
+        }
+    }
+
     /// The plugin had its say, or may no longer have one: there is nothing broken to tell.
     fn settle(&mut self) {
         self.broken = None;
@@ -158,7 +172,14 @@ pub(crate) async fn serve(
     if !say(&telling, Said::Parked(parked)).await {
         return;
     }
-    let ended = match idle(&slot, &mut heard, &telling, gone).await {
+    let mut job = slot.slots.park();
+    let given = idle(&mut job, &mut heard, &telling, gone).await;
+    job.close();
+    if let (Ok(None) | Err(_), Ok(mut job)) = (&given, job.try_recv()) {
+        // It came as the slot went: nothing was sent.
+        job.give_back();
+    }
+    let ended = match given {
         Ok(Some(job)) => work(job, &mut heard, &telling).await,
         Ok(None) => Ok(()),
         Err(status) => Err(status),
@@ -171,18 +192,17 @@ pub(crate) async fn serve(
 
 /// Waits for a call; none when the slot is given back or over.
 async fn idle(
-    slot: &Slot,
+    job: &mut oneshot::Receiver<Job>,
     heard: &mut (impl Stream<Item = Result<pb::ServeRequest, Status>> + Unpin),
     telling: &Telling,
     [gone, stopping]: [CancellationToken; 2],
 ) -> Result<Option<Job>, Status> {
-    let mut job = slot.slots.park();
     let mut pings = interval_at(Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
-            given = &mut job => return Ok(given.ok()),
+            given = &mut *job => return Ok(given.ok()),
             () = gone.cancelled() => return Ok(None),
             () = stopping.cancelled() => return Ok(None),
             message = heard.next() => return match message {
@@ -212,6 +232,7 @@ async fn work(
     telling: &Telling,
 ) -> Result<(), Status> {
     if !say(telling, Said::Call(std::mem::take(&mut job.request))).await {
+        job.give_back();
         return Ok(());
     }
     // Set once nobody wants the outcome any more.

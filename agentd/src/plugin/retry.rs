@@ -48,7 +48,8 @@ impl Rule {
             // A defect of one replica need not be one of all.
             FailureClass::Bug => {
                 let elsewhere = |at: &String| self.pool.has_sound_one(at);
-                first && fault.sent && fault.at.as_ref().is_some_and(elsewhere)
+                let untouched = failure.effects == Effects::None;
+                first && fault.sent && untouched && fault.at.as_ref().is_some_and(elsewhere)
             }
             FailureClass::Config => first && failure.reason == MISMATCH,
             class @ (FailureClass::Transient

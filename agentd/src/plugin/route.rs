@@ -138,7 +138,7 @@ impl Pool {
     }
 
     /// Notes how a call went. At most half of the instances may be ejected at once.
-    fn note(&self, member: &Member, result: &Result<CallOutput, Fault>, since: Instant) {
+    fn note(&self, seat: &Seat, result: &Result<CallOutput, Fault>, since: Instant) {
         let now = Instant::now();
         let mut inside = self.lock();
         let failure = result.as_ref().err().map(|fault| fault.failure.clone());
@@ -155,13 +155,13 @@ impl Pool {
         if inside.ended.len() == ENDED {
             inside.ended.pop_front();
         }
-        let (took, instance_id) = (now - since, member.instance.id.clone());
+        let (took, instance_id) = (now - since, seat.instance().id.clone());
         inside.ended.push_back(Ended { at: now, took, instance_id, failure });
         let out = inside.members.iter().filter(|one| one.is_out(now)).count();
         let may_leave = 2 * (out + 1) <= inside.members.len();
         drop(inside);
         let wire_broke = result.as_ref().is_err_and(|fault| fault.broken_wire);
-        member.note(went(result), wire_broke, may_leave);
+        seat.note(went(result), wire_broke, may_leave);
     }
 
     /// The best seat there is now, elsewhere than at `avoided` where that can be.
@@ -336,7 +336,7 @@ where
             attempt.ask.record.started(attempt.call_id, attempt.ask.attempt, &at.id).await;
             let since = Instant::now();
             let mut result = inner.oneshot(attempt).await;
-            pool.note(seat.member(), &result, since);
+            pool.note(&seat, &result, since);
             if let Err(fault) = &mut result {
                 fault.at = Some(at.id.clone());
                 // An instance that is gone says nothing about the tool while another is there.

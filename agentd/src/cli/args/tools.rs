@@ -39,8 +39,7 @@ pub enum ToolsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Says why one is not called, with the field or the state that decides it and how to mend it,
-    /// and how its last calls went
+    /// Says why one is not called, which field to change, and how its last calls went
     Why {
         /// PLUGIN.TOOL
         name: String,

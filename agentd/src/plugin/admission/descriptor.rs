@@ -58,6 +58,11 @@ pub(crate) fn check_all(catalog: &pb::PluginCatalog, words: &Catalogue) -> Vec<C
 }
 
 impl Checked {
+    /// Refuses it for a reason that is not in its descriptor.
+    pub(crate) fn refuse(&mut self, reason: &str, said: &str) {
+        self.reject(vec![violation("name", reason, said)]);
+    }
+
     fn reject(&mut self, violations: Vec<Violation>) {
         let said: Vec<String> =
             violations.iter().map(|one| format!("{} {}", one.field, one.description)).collect();

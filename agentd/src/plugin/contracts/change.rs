@@ -51,7 +51,10 @@ pub(super) fn warnings(old: &pb::ToolDescriptor, new: &pb::ToolDescriptor) -> Ve
         return Vec::new();
     };
     if to <= from {
-        return Vec::new();
+        return vec![format!(
+            "VERSION_RULE: {} does not come after {}, which was accepted before",
+            new.version, old.version
+        )];
     }
     let given = if to.major() > from.major() {
         Bump::Major

@@ -40,8 +40,10 @@ fn the_first_descriptor_is_taken_and_one_changed_character_waits_for_a_person() 
     assert_eq!(reason, "version 1.0.0 changed without a new number: description");
     assert_eq!(contracts.held(&first.id), Held::Free, "the one that was looked at is still good");
 
-    let stale = contracts.activate(&name(), &first.id.digest);
-    assert!(stale.is_ok(), "the accepted one may be named, and replaces what waits");
+    assert!(contracts.activate(&name(), "").is_ok(), "to switch it on accepts nothing");
+    assert!(matches!(contracts.held(&changed.id), Held::Quarantined(_)));
+    let kept = contracts.activate(&name(), &first.id.digest);
+    assert!(kept.is_ok(), "the accepted one may be named, and replaces what waits");
     assert_eq!(contracts.sees(&mut changed), Held::Quarantined(reason));
     assert!(matches!(contracts.activate(&name(), "sha256:x"), Err(Error::Stale { .. })));
     contracts.activate(&name(), &changed.id.digest).unwrap();
@@ -95,7 +97,7 @@ fn what_people_decided_and_what_waits_outlives_the_process() {
     keep(contracts.disable(&name(), "too slow").unwrap());
     let mut again = Contracts::read(kept);
     assert_eq!(again.held(&first.id), Held::Disabled("too slow".to_owned()));
-    assert!(matches!(again.activate(&name(), ""), Err(Error::Stale { .. })));
+    assert!(matches!(again.activate(&name(), "sha256:x"), Err(Error::Stale { .. })));
     again.activate(&name(), &changed.id.digest).unwrap();
     assert_eq!(again.held(&changed.id), Held::Free);
     assert!(again.disable(&("probe".to_owned(), "other".to_owned()), "").is_err());
@@ -108,6 +110,57 @@ fn a_plugin_of_our_own_run_may_change_its_mind() {
     let mut changed = tool(|tool| tool.description.push('.'));
     contracts.admit(&mut changed, true);
     assert_eq!(contracts.held(&changed.id), Held::Free);
+}
+
+#[test]
+fn no_flood_of_versions_or_names_lets_a_softer_tool_in() {
+    let version = |number: usize, risk: pb::RiskLevel| {
+        tool(|tool| {
+            tool.version = format!("2.0.{number}");
+            tool.risk = risk.into();
+        })
+    };
+    let mut contracts = Contracts::default();
+    let mut first = tool(|tool| tool.risk = pb::RiskLevel::High.into());
+    assert_eq!(contracts.sees(&mut first), Held::Free);
+    for number in 0..2 * VERSIONS {
+        let mut softer = version(number, pb::RiskLevel::Low);
+        assert!(matches!(contracts.sees(&mut softer), Held::Quarantined(_)), "{number}");
+    }
+    assert_eq!(contracts.held(&first.id), Held::Free, "what was accepted is not forgotten");
+    let mut forgotten = version(0, pb::RiskLevel::Low);
+    assert!(matches!(contracts.held(&forgotten.id), Held::Quarantined(_)), "nor taken for free");
+    contracts.admit(&mut forgotten, false);
+    assert!(matches!(contracts.held(&forgotten.id), Held::Quarantined(_)));
+    for number in 0..2 * VERSIONS {
+        contracts.sees(&mut version(100 + number, pb::RiskLevel::High));
+    }
+    assert!(contracts.known[&name()].versions.len() <= VERSIONS);
+
+    let mut refused = 0;
+    for number in 0..=TOOLS_OF_ONE {
+        let mut other = tool(|tool| tool.name = format!("look_{number}"));
+        contracts.admit(&mut other, false);
+        refused += usize::from(other.rejection.is_some());
+    }
+    assert_eq!(refused, 2, "one name is known already, and so many may be");
+}
+
+#[test]
+fn a_tool_that_waits_at_first_sight_waits_on_whatever_it_says_next() {
+    let mut contracts = Contracts::default();
+    for right in ["k8s:pods/delete", "k8s:pods/DELETE", "k8s:pods/list"] {
+        let mut tool = tool(|tool| tool.permissions = vec![right.to_owned()]);
+        assert!(matches!(contracts.sees(&mut tool), Held::Quarantined(_)), "{right}");
+    }
+    let mut built = tool(|_| {});
+    let mut contracts = Contracts::default();
+    contracts.sees(&mut built);
+    let mut again = tool(|tool| {
+        tool.version = "1.0.0+build".to_owned();
+        tool.description.push('.');
+    });
+    assert!(matches!(contracts.sees(&mut again), Held::Quarantined(_)), "no other version");
 }
 
 #[test]

@@ -148,23 +148,3 @@ fn an_arm_that_is_not_known_is_skipped_and_a_failure_keeps_its_class() {
     let Said::Last(Err(failure)) = reading.take(last).unwrap() else { panic!("no last word") };
     assert_eq!((failure.class, failure.effects), (FailureClass::NotFound, Effects::None));
 }
-
-#[test]
-fn a_result_that_breaks_its_own_schema_is_a_gap_and_blinds_nobody() {
-    let said = |truncated| {
-        read(
-            vec![Update::Result(pb::CallResult {
-                result_json: "\"text\"".to_owned(),
-                truncated,
-                observations: vec![fact("a")],
-                ..pb::CallResult::default()
-            })],
-            |_| 0,
-        )
-        .unwrap()
-    };
-    let output = said(false);
-    assert_eq!((output.result_json.as_str(), output.observations.len()), ("\"text\"", 1));
-    assert_eq!(output.gaps[0].failure.reason, "OUTPUT_SCHEMA");
-    assert!(said(true).gaps.is_empty(), "what was cut keeps no form");
-}

@@ -42,6 +42,7 @@ impl Registry {
             return Err(Error::Stopping);
         }
         let plugin = request.catalog.as_ref().map_or("", |catalog| &catalog.plugin);
+        admission::may_enter(plugin, caller, config)?;
         let others = self.words_of_others(plugin)?;
         let admitted = admission::check(request, caller, config, &others).await?;
         let warnings = admitted.guest.warnings.clone();
@@ -68,7 +69,10 @@ impl Registry {
     /// The words of all but `plugin`, unless it registers too often.
     fn words_of_others(&self, plugin: &str) -> Result<Catalogue, Error> {
         let mut state = self.swept(Instant::now());
-        state.hurry(plugin)?;
+        // What is no name is refused further on, and not counted here.
+        if admission::word(plugin, 24) {
+            state.hurry(plugin)?;
+        }
         Ok(state.words(&self.shared.config.catalogue, Some(plugin)))
     }
 
@@ -153,6 +157,8 @@ impl Registry {
     /// That it cannot be written now.
     pub(super) async fn write(&self) -> Result<(), Error> {
         let Some(journal) = &self.shared.journal else { return Ok(()) };
+        // One after the other: what is newer must not be written over by what is older.
+        let _turn = self.shared.writing.lock().await;
         let records: Vec<Record> = self.swept(Instant::now()).unwritten();
         if records.is_empty() {
             return Ok(());
@@ -178,6 +184,7 @@ impl Registry {
         let state = self.swept(now);
         let instance =
             state.by_lease(&request.lease_id, now).map(Arc::clone).ok_or(Error::LeaseUnknown)?;
+        let may_return = state.may_return(&request.lease_id, now);
         drop(state);
         let wish = match pb::InstanceState::try_from(request.state) {
             Ok(pb::InstanceState::Unspecified | pb::InstanceState::Ready) => Readiness::Ready,
@@ -186,7 +193,7 @@ impl Registry {
         };
         let unready: BTreeSet<String> = request.unready_tools.iter().take(200).cloned().collect();
         instance.renew(now + config.lease_ttl, wish, unready);
-        let known = request.catalog_digest == instance.catalog_digest;
+        let known = request.catalog_digest == instance.catalog_digest && !may_return;
         let mut warnings = self.shared.heard.untold(&instance.plugin);
         warnings.extend(instance.untold());
         let directive =
@@ -282,8 +289,12 @@ fn verdict(tool: &Checked, held: &Held) -> pb::ToolVerdict {
             warnings.push(format!("was switched off by a person: {reason}"));
         }
     }
+    // What was refused may be refused for its very length.
+    let mut id = wire::tool_ref_to(&tool.id);
+    clean::cut(&mut id.tool, 64);
+    clean::cut(&mut id.version, 128);
     pb::ToolVerdict {
-        tool: Some(wire::tool_ref_to(&tool.id)),
+        tool: Some(id),
         accepted: tool.rejection.is_none() && !quarantined,
         quarantined,
         rejection: tool.rejection.as_ref().map(wire::failure_to),

@@ -12,38 +12,24 @@ use agent_proto::tool::v1 as pb;
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Error;
+use super::{
+    Error,
+    offer::{Buckets, Offer, shared_bucket},
+};
 use crate::{
-    guard::{
-        breaker::{self, Breaker},
-        rate::Bucket,
-    },
+    guard::rate::Bucket,
     plugin::{
         admission::descriptor::Checked,
-        client::Client,
         contracts::{Contracts, Held, Record},
+        fault::MISMATCH,
         instance::{Bell, Instance, Readiness},
         news::{Kind, Subject},
-        route::Pool,
-        schema::Contract,
         semver::Version,
-        stack::{self, ToolStack},
         wire::spec::tool_spec,
     },
     reasoner::catalogue::{Catalogue, guest::Guest},
     tool::{Failure, FailureClass, RateLimit, ToolRef, ToolSpec},
 };
-
-/// One tool at one version and digest.
-#[derive(Debug)]
-pub(crate) struct Offer {
-    descriptor: Arc<pb::ToolDescriptor>,
-    contract: Arc<Contract>,
-    warnings: Vec<String>,
-    pool: Arc<Pool>,
-    breaker: Breaker,
-    stack: ToolStack,
-}
 
 /// One instance in its place.
 #[derive(Debug)]
@@ -72,10 +58,6 @@ const REGISTRATIONS: RateLimit = RateLimit {
 /// Plugins whose registrations are counted; names are free.
 const MAX_DOORS: usize = 4096;
 
-/// Rates that all instances of a tool share, by plugin and tool: versions that stand side by side
-/// ask the same backend.
-type Buckets = BTreeMap<(String, String), (RateLimit, Bucket)>;
-
 /// All that is registered.
 #[derive(Debug)]
 pub(super) struct State {
@@ -93,94 +75,6 @@ pub(super) struct State {
     in_force: Option<Arc<Catalogue>>,
     /// Leases that ran out since the start.
     pub(super) expired: u64,
-}
-
-// === impl Offer ===
-
-impl Offer {
-    fn new(
-        spec: ToolSpec,
-        (tool, contract): (&Checked, &Arc<Contract>),
-        bucket: Option<Bucket>,
-        bell: &Arc<Bell>,
-    ) -> Self {
-        let spec = Arc::new(spec);
-        let pool = Arc::new(Pool::new(spec, Arc::clone(bell)));
-        let breaker = Breaker::told(breaker::Config::default(), tripping(pool.spec(), bell));
-        let stack = stack::build(Arc::clone(&pool), (breaker.clone(), bucket), Client);
-        let descriptor = Arc::new(tool.descriptor.clone());
-        let (contract, warnings) = (Arc::clone(contract), tool.warnings.clone());
-        Self { descriptor, contract, warnings, pool, breaker, stack }
-    }
-
-    /// The tool as the daemon reads it.
-    pub(crate) fn spec(&self) -> &Arc<ToolSpec> {
-        self.pool.spec()
-    }
-
-    /// What it promises of arguments and results.
-    pub(crate) fn contract(&self) -> &Arc<Contract> {
-        &self.contract
-    }
-
-    /// As its plugin declared it.
-    pub(crate) fn descriptor(&self) -> &Arc<pb::ToolDescriptor> {
-        &self.descriptor
-    }
-
-    /// Advice to its author.
-    pub(crate) fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
-    /// The instances that offer it.
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// Its breaker.
-    pub(crate) fn breaker(&self) -> &Breaker {
-        &self.breaker
-    }
-
-    /// The stack that calls go through; limits are shared by all of these.
-    pub(crate) fn stack(&self) -> ToolStack {
-        self.stack.clone()
-    }
-
-    /// By what the newest is chosen: what is not deprecated first, then the highest version.
-    fn rank(&self) -> (bool, Option<Version>) {
-        (self.descriptor.deprecation.is_empty(), self.descriptor.version.parse().ok())
-    }
-}
-
-/// Tells of a breaker that opens or closes.
-fn tripping(spec: &Arc<ToolSpec>, bell: &Arc<Bell>) -> breaker::Told {
-    let (spec, bell) = (Arc::clone(spec), Arc::downgrade(bell));
-    Arc::new(move |tripped| {
-        let Some(bell) = bell.upgrade() else { return };
-        let (kind, said) = if tripped {
-            (Kind::ToolTripped, "fails again and again and is left alone for a while")
-        } else {
-            (Kind::ToolRecovered, "works again")
-        };
-        let subject = Subject::tool(&spec.id.plugin, &spec.id.tool);
-        bell.news.tell(kind, subject, format!("{} {said}", spec.id));
-    })
-}
-
-/// The bucket of a tool whose instances share one rate.
-fn shared_bucket(buckets: &mut Buckets, spec: &ToolSpec) -> Option<Bucket> {
-    let limit = spec.rate_limit.filter(|limit| limit.shared)?;
-    let name = (spec.id.plugin.clone(), spec.id.tool.clone());
-    if let Some((held, bucket)) = buckets.get(&name)
-        && *held == limit
-    {
-        return Some(bucket.clone());
-    }
-    let bucket = Bucket::new(limit)?;
-    buckets.insert(name, (limit, bucket.clone()));
-    Some(bucket)
 }
 
 // === impl Placed ===
@@ -250,6 +144,25 @@ impl State {
         Ok(())
     }
 
+    /// Whether a tool of this instance was refused because of others that are gone by now: it should
+    /// announce itself again.
+    pub(super) fn may_return(&self, lease: &str, now: Instant) -> bool {
+        let Some(placed) = self.instances.values().find(|placed| placed.lease == lease) else {
+            return false;
+        };
+        let mismatched = placed.refused.iter().filter(|verdict| {
+            verdict.rejection.as_ref().is_some_and(|failure| failure.reason == MISMATCH)
+        });
+        mismatched.filter_map(|verdict| verdict.tool.as_ref()).any(|tool| {
+            let others = self.instances().filter(|other| other.lease_until() > now);
+            let held = others.flat_map(|other| &other.offers).any(|held| {
+                (&held.plugin, &held.tool, &held.version)
+                    == (&tool.plugin, &tool.tool, &tool.version)
+            });
+            !held
+        })
+    }
+
     /// Looks at tools that register, and tells what stands in the way of each.
     pub(super) fn judge(&mut self, tools: &mut [Checked], trusted: bool) -> Vec<Held> {
         let mut held = Vec::with_capacity(tools.len());
@@ -282,12 +195,15 @@ impl State {
         }
     }
 
-    /// Tools of a plugin that were refused, by the newest of its instances.
+    /// Tools of a plugin that were refused, of all its instances.
     pub(super) fn refused(&self, plugin: &str) -> Vec<pb::ToolVerdict> {
         let own = self.instances.values().filter(|placed| placed.instance.plugin == plugin);
-        own.max_by_key(|placed| placed.instance.lease_until())
-            .map(|placed| placed.refused.clone())
-            .unwrap_or_default()
+        let mut all: BTreeMap<(String, String), pb::ToolVerdict> = BTreeMap::new();
+        for verdict in own.flat_map(|placed| &placed.refused) {
+            let tool = verdict.tool.clone().unwrap_or_default();
+            all.insert((tool.tool, tool.version), verdict.clone());
+        }
+        all.into_values().collect()
     }
 
     /// The best version of each tool that can be called.
@@ -331,7 +247,7 @@ impl State {
                      stop the instances that hold the other one",
                     tool.id, tool.id.version
                 );
-                let mut failure = Failure::ours(FailureClass::Config, "DESCRIPTOR_MISMATCH", said);
+                let mut failure = Failure::ours(FailureClass::Config, MISMATCH, said);
                 failure.code = i32::from(tonic::Code::AlreadyExists);
                 tool.rejection = Some(failure);
             }
@@ -350,7 +266,7 @@ impl State {
                 let bucket = shared_bucket(buckets, &spec);
                 Arc::new(Offer::new(spec, (tool, contract), bucket, bell))
             })
-            .pool
+            .pool()
             .join(Arc::clone(instance));
     }
 
@@ -414,7 +330,7 @@ impl State {
         instance.depart();
         self.in_force = None;
         for tool in &instance.offers {
-            if self.tools.get(tool).is_some_and(|offer| !offer.pool.leave(instance)) {
+            if self.tools.get(tool).is_some_and(|offer| !offer.pool().leave(instance)) {
                 self.tools.remove(tool);
                 let name = |id: &ToolRef| (id.plugin.clone(), id.tool.clone());
                 if !self.tools.keys().any(|left| name(left) == name(tool)) {

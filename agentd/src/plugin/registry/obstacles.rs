@@ -11,7 +11,7 @@ use crate::{
     tool::{SideEffect, ToolSpec, Violation},
 };
 
-use super::entry::Offer;
+use super::offer::Offer;
 use std::sync::Arc;
 use tokio::time::Instant;
 

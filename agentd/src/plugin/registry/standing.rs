@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Error, Registry, entry::Offer};
+use super::{Error, Registry, offer::Offer};
 use crate::{
     plugin::{
         contracts::Held,

@@ -181,6 +181,8 @@ async fn the_same_version_with_other_words_is_refused_while_the_first_lives() {
     assert!(rejection.message.contains("raise the tool's version"), "{}", rejection.message);
 
     registry.leaves(&first);
+    let directive = registry.signs(&answer).unwrap().directive();
+    assert_eq!(directive, pb::InstanceDirective::Reregister, "nobody holds the other any more");
     let answer = registry.enter_ready(other).await;
     assert!(answer.verdicts[0].quarantined, "the first is gone, and a person has a look");
     let config = Config { accept_changes: true, ..Config::default() };

@@ -10,11 +10,7 @@ use std::{
 use agent_proto::tool::v1 as pb;
 use tokio::time::Instant;
 
-use super::{
-    Readiness, Registry,
-    entry::{Offer, State},
-    obstacles,
-};
+use super::{Readiness, Registry, entry::State, obstacles, offer::Offer};
 use crate::{
     guard::breaker,
     plugin::{contracts::Held, digest, instance::Instance},

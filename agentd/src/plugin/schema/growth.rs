@@ -13,7 +13,9 @@ use serde_json::Value;
 use super::walk::{self, Place};
 
 /// Most looks at one place.
-const MAX_LOOKS: u64 = 1024;
+const MAX_LOOKS: u64 = 256;
+/// Values of an enumeration that are compared in about the time of one look.
+const COMPARED: usize = 32;
 /// Deepest value that the JSON reader takes.
 const DEEPEST: usize = 128;
 
@@ -24,7 +26,7 @@ const DEEPEST: usize = 128;
 pub(super) fn check(schema: &Value) -> Result<(), String> {
     let parts = Parts::of(schema)?;
     let order = parts.innermost_first()?;
-    let own = parts.sums(&order, |_| 1);
+    let own = parts.sums(&order, |part| part.own);
     let mut below = vec![0; parts.all.len()];
     // One level of the value more with each round, until nothing grows any more.
     for _ in 0..DEEPEST {
@@ -50,6 +52,8 @@ pub(super) fn check(schema: &Value) -> Result<(), String> {
 /// One schema inside, by the numbers of others.
 #[derive(Debug, Default)]
 struct Part {
+    /// What it takes itself: one, and more for a long enumeration or an expression.
+    own: u64,
     /// Held against the same value.
     same: Vec<usize>,
     /// Held against parts of the value.
@@ -70,6 +74,15 @@ struct Deeper {
 #[derive(Debug, Default)]
 struct Parts {
     all: Vec<Part>,
+}
+
+/// What a schema takes itself, without those inside.
+fn own(schema: &Value) -> u64 {
+    let listed = schema.get("enum").and_then(Value::as_array).map_or(0, Vec::len) / COMPARED;
+    let patterns = schema.get("patternProperties").and_then(Value::as_object);
+    let patterns = patterns.map_or(0, serde_json::Map::len);
+    let expressions = patterns + usize::from(schema.get("pattern").is_some());
+    u64::try_from(1 + listed + 4 * expressions).unwrap_or(u64::MAX)
 }
 
 // === impl Deeper ===
@@ -109,7 +122,7 @@ impl Parts {
         }
         let mut parts = Self::default();
         for schema in found {
-            let mut part = Part::default();
+            let mut part = Part { own: own(schema), ..Part::default() };
             for (word, place, inside) in schema.as_object().map(walk::parts).unwrap_or_default() {
                 let Some(number) = numbers.get(&std::ptr::from_ref(inside)) else { continue };
                 match place {
@@ -124,6 +137,11 @@ impl Parts {
                 let number = target.and_then(|target| numbers.get(&target));
                 let hidden = || format!("refers to {to:?}, which is no schema; put it into $defs");
                 part.same.push(*number.ok_or_else(hidden)?);
+            }
+            // What is not evaluated elsewhere is found out by evaluating it again.
+            if ["unevaluatedProperties", "unevaluatedItems"].iter().any(|w| schema.get(w).is_some())
+            {
+                part.same.extend_from_within(..);
             }
             parts.all.push(part);
         }

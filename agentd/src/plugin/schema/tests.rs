@@ -36,6 +36,13 @@ fn a_schema_keeps_within_its_bounds_or_is_refused_with_the_reason() {
         (with(r#""properties":{"a":{"$ref":"file:///etc/passwd"}}"#), vec!["REMOTE_REF"]),
         (with(r##""properties":{"a":{"$ref":"#/$defs/b"}}"##), vec!["DANGLING_REF"]),
         (with(r##""properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":true}"##), vec![]),
+        (
+            with(r##""properties":{"a":{"$ref":"#/$defs/%62"}},"$defs":{"b":true}"##),
+            vec!["REMOTE_REF"],
+        ),
+        (with(r#""dependencies":{"a":{"type":"string"}}"#), vec!["UNKNOWN_KEYWORD"]),
+        (with(r#""additionalItems":{"type":"string"}"#), vec!["UNKNOWN_KEYWORD"]),
+        (with(r#""x-ours":{"a":[1]},"examples":[{"a":1}]"#), vec![]),
         (with(r#""properties":{"a":{"$id":"https://a.test/"}}"#), vec!["NESTED_ID"]),
         (with(r#""properties":{"a":{"type":"sting"}}"#), vec!["BAD_SCHEMA"]),
         (with(r#""properties":{"a":{"pattern":"(a"}}"#), vec!["BAD_SCHEMA"]),
@@ -75,7 +82,23 @@ fn a_schema_that_multiplies_its_work_is_refused_and_a_list_or_a_tree_is_not() {
     let slow = with(&format!(r#""anyOf":[{slow},{slow}]"#));
     let patterns = with(r##""patternProperties":{"a":{"$ref":"#"},"b|a":{"$ref":"#"}}"##);
     let loops = with(r##""allOf":[{"$ref":"#"}]"##);
-    let hidden = with(r##""properties":{"a":{"$ref":"#/x/b"}},"x":{"b":{}}"##);
+    // Evaluated again for what no branch evaluated: doubles with each level of the value.
+    let level = |at: usize| {
+        let inner = format!(r##"{{"properties":{{"x":{{"$ref":"#/$defs/u{}"}}}}}}"##, at + 1);
+        format!(r##""u{at}":{{"anyOf":[{inner}],"unevaluatedProperties":false}}"##)
+    };
+    let unevaluated = |levels: usize| {
+        let mut defs: Vec<String> = (0..levels).map(level).collect();
+        defs.push(format!(r##""u{levels}":true"##));
+        let defs = defs.join(",");
+        with(&format!(r##""properties":{{"x":{{"$ref":"#/$defs/u0"}}}},"$defs":{{{defs}}}"##))
+    };
+    assert!(reasons(&unevaluated(5)).is_empty());
+    assert_eq!(reasons(&unevaluated(12)), ["TOO_COSTLY"]);
+    let values: Vec<String> = (0..10_000).map(|value| value.to_string()).collect();
+    let listed = with(&format!(r#""properties":{{"a":{{"enum":[{}]}}}}"#, values.join(",")));
+    assert_eq!(reasons(&listed), ["TOO_COSTLY"]);
+    let hidden = with(r##""properties":{"a":{"$ref":"#/x-y/b"}},"x-y":{"b":{}}"##);
     for schema in [chain, deep, slow, patterns, loops, hidden] {
         assert_eq!(reasons(&schema), ["TOO_COSTLY"], "{}", cut(schema));
     }

@@ -56,6 +56,24 @@ const NAMED: [(&str, Place); 5] = [
     ("definitions", Place::Aside),
 ];
 
+/// Keywords whose values are data, not schemas.
+const DATA: [&str; 8] = [
+    "type",
+    "enum",
+    "const",
+    "default",
+    "examples",
+    "required",
+    "dependentRequired",
+    "$vocabulary",
+];
+
+/// Whether a keyword is one that is looked at here. What is not could hide schemas that others read.
+fn is_known(word: &str) -> bool {
+    let schemas = ONE.iter().chain(&MANY).chain(&NAMED).map(|(known, _)| *known);
+    schemas.chain(DATA).any(|known| known == word) || word.starts_with("x-")
+}
+
 /// The schemas that stand directly in `schema`, each with its keyword.
 pub(super) fn parts(schema: &Map<String, Value>) -> Vec<(&'static str, Place, &Value)> {
     let mut found = Vec::new();
@@ -110,6 +128,13 @@ impl Seen<'_> {
                 self.reference(to);
             }
         }
+        for (word, value) in schema {
+            let nested = value.is_object() || value.is_array();
+            if nested && !is_known(word) {
+                let said = format!("has {word:?}, which JSON Schema 2020-12 does not know");
+                self.tell("UNKNOWN_KEYWORD", &said);
+            }
+        }
         if depth > 1 && schema.contains_key("$id") {
             self.tell("NESTED_ID", "has an $id inside, which moves what $ref means; leave it out");
         }
@@ -120,7 +145,8 @@ impl Seen<'_> {
     }
 
     fn reference(&mut self, to: &str) {
-        let inside = to == "#" || to.starts_with("#/");
+        // Other readers decode what is escaped by percent, and would come out elsewhere.
+        let inside = (to == "#" || to.starts_with("#/")) && !to.contains('%');
         if !inside {
             let said = format!("refers to {to:?}; a $ref begins with #/ and stays inside");
             self.tell("REMOTE_REF", &said);

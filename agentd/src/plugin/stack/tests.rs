@@ -42,6 +42,8 @@ enum Does {
     Gone,
     /// Fails at instance "i", and succeeds at others.
     WorksElsewhere,
+    /// As that, and from the fourth time on never answers at instance "i".
+    HangsLater,
 }
 
 /// A client that plays a script, then repeats its last line.
@@ -59,6 +61,10 @@ impl Script {
     fn new(lines: &[Does]) -> Self {
         let (sent, running, most, asked) = Default::default();
         Self { lines: lines.into(), sent, running, most, asked }
+    }
+
+    fn times_at_first(&self) -> usize {
+        self.asked.lock().unwrap().iter().filter(|id| *id == "i").count()
     }
 
     fn sent(&self) -> u32 {
@@ -98,10 +104,13 @@ impl Service<Attempt> for Script {
                     crate::plugin::fault::CONNECT_FAILED,
                     "no route",
                 ))),
-                Does::WorksElsewhere if at_first => {
+                Does::HangsLater if at_first && script.times_at_first() > 3 => {
+                    std::future::pending().await
+                }
+                Does::WorksElsewhere | Does::HangsLater if at_first => {
                     Err(Fault::sent(Failure::ours(FailureClass::Transient, "SCRIPT", "as told")))
                 }
-                Does::Gone | Does::WorksElsewhere => Ok(CallOutput::default()),
+                Does::Gone | Does::WorksElsewhere | Does::HangsLater => Ok(CallOutput::default()),
             };
             script.running.fetch_sub(1, Ordering::Relaxed);
             result
@@ -357,6 +366,25 @@ async fn an_instance_that_fails_again_and_again_is_left_out_and_tried_again_and_
         let _ = rig.call(9000).await;
     }
     assert_eq!(at_first(), 4, "one trial");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_that_is_withdrawn_is_given_back() {
+    let rig = Rig::with(&[Does::HangsLater], |spec| spec.retry.max_attempts = 1);
+    rig.pool.join(instance("second", &rig.spec, Arc::default()));
+    while rig.script.asked.lock().unwrap().iter().filter(|id| *id == "i").count() < 3 {
+        let _ = rig.call(9000).await;
+    }
+    advance(Duration::from_secs(5)).await;
+    // Its trial hangs and is dropped by its caller, again and again.
+    for _ in 0..2 {
+        let before = rig.script.asked.lock().unwrap().len();
+        for _ in 0..40 {
+            let _ = tokio::time::timeout(Duration::from_millis(100), rig.call(9000)).await;
+        }
+        let asked = rig.script.asked.lock().unwrap().clone();
+        assert!(asked[before..].contains(&"i".to_owned()), "it is tried again");
+    }
 }
 
 #[tokio::test(start_paused = true)]
