@@ -2,6 +2,7 @@
 //! them is named. Handshakes run beside each other and within a limit, so that a stranger who never
 //! finishes one holds up nobody. Certificates can be exchanged while connections live.
 
+pub mod answering;
 pub mod dial;
 
 use std::{

@@ -35,6 +35,12 @@ pub fn python() -> Option<PathBuf> {
     variable("AGENTD_TEST_PYTHON").map(PathBuf::from)
 }
 
+/// The environment of the SDK for Python with the plugin on it, when one was named.
+#[must_use]
+pub fn python_sdk() -> Option<PathBuf> {
+    variable("AGENTD_TEST_PYTHON_SDK").map(PathBuf::from)
+}
+
 /// The control plane of tests/controlplane, when one was named.
 #[must_use]
 pub fn control_plane() -> Option<PathBuf> {

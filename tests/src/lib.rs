@@ -29,6 +29,7 @@ pub mod room;
 pub mod rung;
 pub mod seed;
 pub mod staged;
+pub mod strangers;
 pub mod tidy;
 pub mod told;
 pub mod wait;

@@ -89,7 +89,7 @@ func addName(p *plugin.Plugin, s Settings) {
 			seen := found.observe(target)
 			return &plugin.Output{Result: found, Summary: seen.Statement, Observations: []plugin.Observation{seen}}, nil
 		})
-	tool.Title("Resolve a name").TypicalLatency(50*time.Millisecond).Timeout(15*time.Second).Label("domain", "network")
+	tool.Title("Resolve a name").Example("this machine", `{"host":"localhost"}`).TypicalLatency(50*time.Millisecond).Timeout(15*time.Second).Label("domain", "network")
 	about(tool, ofNames, `{"host":"%s"}`, "probe.resolved", "probe.dns_failed")
 }
 
@@ -117,7 +117,7 @@ func addConnection(p *plugin.Plugin, s Settings) {
 			result := map[string]any{"target": target.String(), "dns": found, "tcp": way}
 			return &plugin.Output{Result: result, Summary: seen.Statement, Observations: []plugin.Observation{seen}}, nil
 		})
-	tool.Title("Connect to a port").TypicalLatency(200*time.Millisecond).Label("domain", "network")
+	tool.Title("Connect to a port").Example("a port of this machine", `{"host":"localhost:443"}`).TypicalLatency(200*time.Millisecond).Label("domain", "network")
 	about(tool, ofConnections, `{"host":"%s"}`, "probe.connected", "probe.unreachable", "probe.dns_failed")
 }
 
@@ -153,7 +153,7 @@ func addCertificate(p *plugin.Plugin, s Settings) {
 			seen := shown.observe(target)
 			return &plugin.Output{Result: shown, Summary: seen[0].Statement, Observations: seen}, nil
 		})
-	tool.Title("Look at a server's certificate").TypicalLatency(300*time.Millisecond).Label("domain", "network")
+	tool.Title("Look at a server's certificate").Example("what this machine presents", `{"host":"localhost:443"}`).TypicalLatency(300*time.Millisecond).Label("domain", "network")
 	about(tool, ofCertificates, `{"host":"%s"}`, "certificate.expired", "certificate.valid", "probe.certificate_untrusted",
 		"probe.certificate_expiring", "probe.tls_failed", "probe.unreachable", "probe.dns_failed")
 }
@@ -171,7 +171,7 @@ func addPage(p *plugin.Plugin, s Settings) {
 			}
 			return s.follow(ctx, next, method)
 		})
-	tool.Title("Ask for a URL").TypicalLatency(500*time.Millisecond).Label("domain", "network").Narrow(func(schema *jsonschema.Schema) {
+	tool.Title("Ask for a URL").Example("a page of this machine", `{"url":"http://localhost/"}`).TypicalLatency(500*time.Millisecond).Label("domain", "network").Narrow(func(schema *jsonschema.Schema) {
 		schema.Properties["method"].Enum = []any{http.MethodGet, http.MethodHead}
 	})
 	about(tool, ofAnswers, `{"url":"https://%s/"}`, "probe.http_answered", "probe.http_failed", "probe.http_slow", "probe.http_turned_away",

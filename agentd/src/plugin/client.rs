@@ -33,14 +33,15 @@ use super::{
     stack::TOO_LARGE,
     wire,
 };
-use crate::tool::{Call, CallOutput, FailureClass, ResultGap};
+use crate::{
+    tool::{Call, CallOutput, FailureClass, ResultGap},
+    transport::answering::Answering,
+};
 
 /// Largest message in either direction, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
-/// Idle time after which TCP probes the other side.
-const TCP_PROBE: Duration = Duration::from_secs(20);
 /// Bytes that may be under way on one stream.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// Bytes that may be under way on one connection.
@@ -65,11 +66,14 @@ pub(crate) fn channel(
 ) -> Result<Channel, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
-        .tcp_keepalive(Some(TCP_PROBE))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let Some(Way { dialler, name }) = way else { return Ok(endpoint.connect_lazy()) };
+    let Some(Way { dialler, name }) = way else {
+        let dial = tower::service_fn(move |_| async move {
+            Answering::connect(address, CONNECT).await.map(TokioIo::new)
+        });
+        return Ok(endpoint.connect_with_connector_lazy(dial));
+    };
     // Not tonic's own TLS: that keeps the certificates it began with over all reconnections.
     let origin = Endpoint::from_shared(format!("{HTTPS}{address}"))?.uri().clone();
     let dial = tower::service_fn(move |_| {

@@ -3,6 +3,7 @@
 //! own state. Everything is checked once, at this door. Leases run by tokio's clock, and what has
 //! expired is swept when the registry is next asked, so that no task is needed.
 
+mod crowd;
 mod entering;
 mod entry;
 mod error;

@@ -16,7 +16,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Error, certificates};
+use super::{Error, answering, certificates};
 
 /// Files with what going out by TLS needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +93,7 @@ impl Dialler {
         address: SocketAddr,
         name: Name,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let stream = answering::connect(address).await?;
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
         TlsConnector::from(config).connect(name.0, stream).await
     }

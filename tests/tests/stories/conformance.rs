@@ -3,12 +3,12 @@
 
 use std::{ffi::OsString, fs, path::Path, process::Command, time::Duration};
 
-use agent_tests::{build, fleet::BUNDLED, process, python::Python, staged::Staged};
+use agent_tests::{build, fleet::BUNDLED, process, python::Python, staged::Staged, strangers};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
-/// A whole run takes about 25 s, more on a busy machine.
-const RUN: Duration = Duration::from_secs(240);
+/// A run takes about 25 s each way, more on a busy machine.
+const RUN: Duration = Duration::from_secs(300);
 
 fn check(arguments: &[&str]) -> Command {
     let mut command = Command::new(build::programs().unwrap().join("plugin-check"));
@@ -39,7 +39,7 @@ async fn every_plugin_of_the_bundle_keeps_every_must_and_should() {
     // JSON is YAML.
     fs::write(&told, fixtures(staged.path()).to_string()).unwrap();
     let runs = BUNDLED.map(|name| {
-        let mut command = check(&["--level", "full", "--strict", "--fixtures"]);
+        let mut command = check(&["--level", "full", "--strict", "--mode", "both", "--fixtures"]);
         command.arg(&told).arg("--exec");
         command.arg(build::programs().unwrap().join(format!("plugin-{name}")));
         command.arg("--snapshot").arg(staged.path());
@@ -63,4 +63,28 @@ async fn the_smallest_plugin_keeps_what_is_asked_of_it() {
     command.envs(variables.map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let ended = process::run(command, RUN).await.unwrap();
     assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
+}
+
+#[tokio::test]
+async fn the_plugins_in_go_and_python_keep_every_must_directly_and_by_relay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    if let Some(probe) = strangers::probe(folder.path()).await.unwrap() {
+        let mut command = check(&["--level", "full", "--mode", "both", "--exec"]);
+        command.arg(probe).env("PROBE_ALLOW", "localhost,127.0.0.0/8,::1/128");
+        runs.push(("probe", command));
+    }
+    if let Some(deploys) = strangers::deploys() {
+        let repository = strangers::repository(folder.path()).unwrap();
+        let mut command = check(&["--level", "full", "--mode", "both", "--exec"]);
+        command.arg(deploys).env("DEPLOYS_REPOSITORIES", repository);
+        runs.push(("deploys", command));
+    }
+    for (name, command) in runs {
+        let ended = process::run(command, RUN).await.unwrap();
+        assert!(ended.status.success(), "{name}:\n{}\n{}", ended.stdout, ended.stderr);
+        for seen in ["ok    CALL-01", "ok    CAT-03", "ok    RELAY-01", "ok    DRAIN-01"] {
+            assert!(ended.stdout.contains(seen), "{name}: no {seen}:\n{}", ended.stdout);
+        }
+    }
 }

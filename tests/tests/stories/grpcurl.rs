@@ -74,6 +74,7 @@ async fn bare_grpcurl_investigates_follows_and_lists_on_a_kept_demo() {
     // What is served and nothing else.
     let expected = [
         "agentd.tool.v1.PluginRegistryService",
+        "agentd.tool.v1.ToolRelayService",
         "agentd.v1.AgentService",
         "agentd.v1.CatalogService",
         "grpc.health.v1.Health",

@@ -64,7 +64,7 @@ pub enum ToolsCommand {
         /// PLUGIN.TOOL
         name: String,
     },
-    /// Follows what happens to plugins and tools: who comes and goes, what is quarantined or trips
+    /// Follows plugins and tools: who comes and goes, what is quarantined or trips
     Watch {
         /// Ends after what has happened so far
         #[arg(long)]

@@ -28,35 +28,20 @@ use crate::{
         wire::spec::tool_spec,
     },
     reasoner::catalogue::{Catalogue, guest::Guest},
-    tool::{Failure, FailureClass, RateLimit, ToolRef, ToolSpec},
+    tool::{Failure, FailureClass, ToolRef, ToolSpec},
 };
 
 /// One instance in its place.
 #[derive(Debug)]
 pub(super) struct Placed {
     lease: String,
-    instance: Arc<Instance>,
+    pub(super) instance: Arc<Instance>,
     guest: Guest,
     /// Tools of its that were refused.
     refused: Vec<pb::ToolVerdict>,
     // Held so that the question for its health ends with the place.
     _health: AbortOnDropHandle<()>,
 }
-
-/// Instances of one plugin at most, and of all.
-const MAX_INSTANCES: usize = 256;
-const MAX_INSTANCES_IN_ALL: usize = 4096;
-/// How often one plugin may register, all its replicas together: after the daemon was away all of
-/// them come at once.
-const REGISTRATIONS: RateLimit = RateLimit {
-    calls: 5,
-    period: Duration::from_secs(1),
-    burst: 300,
-    max_concurrent: 0,
-    shared: true,
-};
-/// Plugins whose registrations are counted; names are free.
-const MAX_DOORS: usize = 4096;
 
 /// All that is registered.
 #[derive(Debug)]
@@ -66,10 +51,10 @@ pub(super) struct State {
     /// What of that is not written yet.
     unwritten: BTreeMap<String, Option<Vec<u8>>>,
     /// How often each plugin may register.
-    doors: BTreeMap<String, Bucket>,
+    pub(super) doors: BTreeMap<String, Bucket>,
     buckets: Buckets,
     bell: Arc<Bell>,
-    instances: BTreeMap<String, Placed>,
+    pub(super) instances: BTreeMap<String, Placed>,
     tools: BTreeMap<ToolRef, Arc<Offer>>,
     /// Signals and causes in force, until somebody comes or goes.
     in_force: Option<Arc<Catalogue>>,
@@ -113,35 +98,6 @@ impl State {
             in_force: None,
             expired: 0,
         }
-    }
-
-    /// Slows down a plugin that registers without end. Many replicas may come at once.
-    pub(super) fn hurry(&mut self, plugin: &str) -> Result<(), Error> {
-        if self.doors.len() > MAX_DOORS {
-            self.doors.clear();
-        }
-        let door = match self.doors.get(plugin) {
-            Some(door) => door.clone(),
-            None => {
-                let Some(door) = Bucket::new(REGISTRATIONS) else { return Ok(()) };
-                self.doors.insert(plugin.to_owned(), door.clone());
-                door
-            }
-        };
-        door.take().map_err(|refused| Error::TooOften {
-            plugin: plugin.to_owned(),
-            wait: refused.retry_after.unwrap_or_default(),
-        })
-    }
-
-    /// Refuses one instance more than there may be. One that is here already comes back.
-    pub(super) fn check_crowd(&self, id: &str, plugin: &str) -> Result<(), Error> {
-        let own = self.instances().filter(|instance| instance.plugin == plugin).count();
-        let full = own >= MAX_INSTANCES || self.instances.len() >= MAX_INSTANCES_IN_ALL;
-        if full && !self.instances.contains_key(id) {
-            return Err(Error::TooManyInstances { plugin: plugin.to_owned(), own });
-        }
-        Ok(())
     }
 
     /// Whether a tool of this instance was refused because of others that are gone by now: it should
