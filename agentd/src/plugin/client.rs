@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
@@ -26,7 +27,8 @@ use uuid::Uuid;
 
 use super::{
     attempt::{Attempt, Fault},
-    clean, fault,
+    clean,
+    fault::{self, CONNECT_FAILED},
     instance::Line,
     reading::{MAX_RESULT, Reading, Said},
     secured::{HTTPS, Way},
@@ -65,12 +67,11 @@ pub(crate) fn channel(
     way: Option<Way>,
 ) -> Result<Channel, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?
-        .connect_timeout(CONNECT)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     let Some(Way { dialler, name }) = way else {
         let dial = tower::service_fn(move |_| async move {
-            Answering::connect(address, CONNECT).await.map(TokioIo::new)
+            within(Answering::connect(address, CONNECT)).await.map(TokioIo::new)
         });
         return Ok(endpoint.connect_with_connector_lazy(dial));
     };
@@ -78,9 +79,16 @@ pub(crate) fn channel(
     let origin = Endpoint::from_shared(format!("{HTTPS}{address}"))?.uri().clone();
     let dial = tower::service_fn(move |_| {
         let (dialler, name) = (dialler.clone(), name.clone());
-        async move { dialler.connect(address, name).await.map(TokioIo::new) }
+        async move { within(dialler.connect(address, name)).await.map(TokioIo::new) }
     });
     Ok(endpoint.origin(origin).connect_with_connector_lazy(dial))
+}
+
+/// Bounds the making of a connection. Not tonic's own bound: what that ends is not told as a connection
+/// that did not come about.
+async fn within<T>(connecting: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer to the connection");
+    timeout(CONNECT, connecting).await.map_err(late)?
 }
 
 /// The innermost service of the stack.
@@ -145,9 +153,20 @@ async fn begin(attempt: &Attempt) -> Result<Answers, Fault> {
             let mut client = ToolServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE);
-            let answer = client.call(request).await;
-            let answer = answer.map_err(|status| fault::read(&status, spec))?;
-            Ok(Answers::Direct(Box::new(answer.into_inner())))
+            let instance = attempt.seat.instance();
+            let mut unreached = instance.unreached_times();
+            // Requests that wait for a connection are tried one after the other, each with a
+            // connection of its own: what fails for one fails for all that wait with it.
+            let answer = tokio::select! {
+                biased;
+                answer = client.call(request) => answer,
+                _ = unreached.changed() => return Err(fault::unreached(spec)),
+            };
+            let answer = answer.map_err(|status| fault::read(&status, spec));
+            if answer.as_ref().is_err_and(|fault| fault.failure.reason == CONNECT_FAILED) {
+                instance.was_unreached();
+            }
+            Ok(Answers::Direct(Box::new(answer?.into_inner())))
         }
         Line::Relay(slots) => {
             let parked = slots.send(message(attempt), Instant::now() + CONNECT).await;

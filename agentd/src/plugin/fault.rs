@@ -102,6 +102,12 @@ pub(crate) fn cause(status: &Status) -> Option<String> {
     Some(deepest.to_string())
 }
 
+/// No connection came about, as another call found out that waited for the same one.
+pub(crate) fn unreached(spec: &ToolSpec) -> Fault {
+    let said = format!("plugin {} cannot be reached", spec.id.plugin);
+    Fault::broken(Failure::ours(FailureClass::Transient, CONNECT_FAILED, said))
+}
+
 /// No slot of an instance behind the relay came free.
 pub(crate) fn no_slot(spec: &ToolSpec) -> Fault {
     let said = format!("plugin {} has no slot parked at the relay", spec.id.plugin);

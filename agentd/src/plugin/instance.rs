@@ -89,6 +89,8 @@ pub(crate) struct Instance {
     /// Cancelled when it was deregistered or replaced.
     pub(crate) gone: CancellationToken,
     in_flight: AtomicU32,
+    /// How often no connection to it came about.
+    unreached: watch::Sender<u64>,
     bell: Arc<Bell>,
     live: Mutex<Live>,
 }
@@ -169,6 +171,7 @@ impl Instance {
             is_back: made.is_back,
             gone: CancellationToken::new(),
             in_flight: AtomicU32::new(0),
+            unreached: watch::Sender::default(),
             bell,
             live: Mutex::new(Live {
                 lease_until,
@@ -257,6 +260,16 @@ impl Instance {
         self.live().departed = true;
         self.gone.cancel();
         self.bell.ring();
+    }
+
+    /// Sees each time from now on that no connection comes about.
+    pub(crate) fn unreached_times(&self) -> watch::Receiver<u64> {
+        self.unreached.subscribe()
+    }
+
+    /// No connection came about.
+    pub(crate) fn was_unreached(&self) {
+        self.unreached.send_modify(|times| *times = times.wrapping_add(1));
     }
 
     /// Calls running now.
