@@ -195,7 +195,7 @@ fn serve(doors: Doors) -> Running {
         Ok(())
     });
     if let Some(listener) = doors.http {
-        let gauges = Gauges::new(doors.registry.clone(), doors.metrics);
+        let gauges = Gauges::new(doors.registry.clone(), doors.tools.clone(), doors.metrics);
         let (registry, engine) = (doors.registry, doors.engine.clone());
         let shown = Shown {
             readiness: Arc::new(move || readiness(&registry, &engine)),

@@ -20,6 +20,7 @@ mod list;
 mod live;
 mod local;
 mod out;
+mod plugins;
 mod reach;
 mod render;
 mod run;
@@ -34,6 +35,7 @@ mod watch;
 pub use args::Cli;
 pub use error::Error;
 pub use eval::answer;
+pub use out::harmless;
 
 use self::{args::Command, client::Client, out::Style, reach::Reach};
 use crate::config::Environment;
@@ -64,6 +66,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Error> {
         Command::Feedback(args) => feedback::run(&args, environment).await,
         Command::Episodes(args) => episodes::run(&args, environment, style).await,
         Command::Tools(args) => tools::run(&args, environment, style).await,
+        Command::Plugins(args) => plugins::run(&args, environment, style).await,
         Command::Signals(args) => catalogue::signals(&args, environment).await,
         Command::Causes(args) => catalogue::causes(&args, environment, style).await,
         Command::Eval(args) => eval::run(args, environment).await,

@@ -45,5 +45,5 @@ fn tell(error: &anyhow::Error) {
             said.push_str(&cause);
         }
     }
-    eprintln!("{said}");
+    eprintln!("{}", cli::harmless(&said));
 }

@@ -7,6 +7,7 @@
 
 mod admission;
 mod attempt;
+mod bell;
 mod bound;
 mod cache;
 mod clean;
@@ -104,7 +105,7 @@ pub enum CallUpdate {
         /// How long it took.
         duration: Duration,
         /// What it gave.
-        outcome: Result<CallOutput, Failure>,
+        outcome: Box<Result<CallOutput, Failure>>,
         /// True when another attempt is meant to follow.
         will_retry: bool,
         /// True when nobody was asked: the result was there.
@@ -152,6 +153,12 @@ impl Tools {
         deadline: Instant,
     ) -> Result<(), Vec<String>> {
         self.registry.wait_ready(plugins, deadline).await
+    }
+
+    /// Calls that were answered by a result that was kept, since the start.
+    #[must_use]
+    pub fn results_used_again(&self) -> u64 {
+        self.results.used_again()
     }
 
     /// Lets no plugin in any more; calls that run may finish.

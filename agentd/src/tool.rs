@@ -328,6 +328,49 @@ pub struct ResultGap {
     pub failure: Failure,
 }
 
+/// Whether a plugin may have this name: 2 to 24 letters (PROTOCOL 4.4).
+#[must_use]
+pub fn is_plugin_name(name: &str) -> bool {
+    is_name(name, 24)
+}
+
+/// Whether a tool may have this name: 2 to 32 letters (PROTOCOL 4.4).
+#[must_use]
+pub fn is_tool_name(name: &str) -> bool {
+    is_name(name, 32)
+}
+
+/// `[a-z][a-z0-9_]{1,max-1}` without a double underscore, which parts plugin and tool for models.
+fn is_name(name: &str, max: usize) -> bool {
+    (2..=max).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.contains("__")
+}
+
+/// What a call did against the contract although it succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flaw {
+    /// Stable word for machines.
+    pub reason: String,
+    /// For the tool's author.
+    pub said: String,
+}
+
+impl Flaw {
+    /// A flaw, in words.
+    #[must_use]
+    pub fn new(reason: &str, said: &str) -> Self {
+        Self { reason: reason.to_owned(), said: said.to_owned() }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.said)
+    }
+}
+
 /// What a successful call gave back.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CallOutput {
@@ -351,4 +394,6 @@ pub struct CallOutput {
     pub observations: Vec<Observation>,
     /// Edges of the topology.
     pub relations: Vec<Relation>,
+    /// What the plugin did against its contract that cost nothing: for its author.
+    pub flaws: Vec<Flaw>,
 }

@@ -317,3 +317,45 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    /// Certificates of their own authority, for this machine, in files.
+    fn certificates_in(folder: &Path) -> Files {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (cert, key) = (folder.join("cert"), folder.join("key"));
+        std::fs::write(&cert, own.cert.pem()).unwrap();
+        std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+        Files { cert, key, client_ca: None }
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_and_what_is_dialled_by_tls_sends_small_messages_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = certificates_in(folder.path());
+        let outgoing = dial::Files { ca: files.cert.clone(), identity: None };
+        let dialler = dial::Dialler::load(outgoing).unwrap();
+        let tls = Tls::load(files, &[b"h2"]).unwrap();
+        for tls in [None, Some(tls)] {
+            let is_secure = tls.is_some();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut listener = Listener::open(listener, tls).unwrap();
+            let address = listener.address();
+            if is_secure {
+                let name = dial::Name::read("localhost").unwrap();
+                let (dialled, taken) =
+                    tokio::join!(dialler.connect(address, name), listener.next());
+                assert!(dialled.unwrap().get_ref().0.nodelay().unwrap(), "dialled by TLS");
+                assert!(taken.unwrap().0.tcp().nodelay().unwrap(), "taken by TLS");
+            } else {
+                let _dialled = TcpStream::connect(address).await.unwrap();
+                let (taken, _) = listener.next().await.unwrap();
+                assert!(taken.tcp().nodelay().unwrap(), "taken in plain text");
+            }
+        }
+    }
+}

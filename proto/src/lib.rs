@@ -35,3 +35,36 @@ pub mod tool {
 
 /// All files above and their imports as an encoded `FileDescriptorSet`, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use prost::Message as _;
+
+    /// Messages whose content is known to their author only: whoever has no more than reflection
+    /// cannot print what holds one.
+    const UNPRINTABLE: [&str; 4] = [
+        ".google.protobuf.Any",
+        ".google.protobuf.Struct",
+        ".google.protobuf.Value",
+        ".google.protobuf.ListValue",
+    ];
+
+    #[test]
+    fn no_message_of_ours_holds_what_reflection_cannot_print() {
+        let files = prost_types::FileDescriptorSet::decode(super::DESCRIPTORS).unwrap().file;
+        // Messages within messages too, those of maps among them.
+        let mut open: Vec<_> = files.into_iter().flat_map(|file| file.message_type).collect();
+        let mut fields = 0;
+        while let Some(message) = open.pop() {
+            for field in &message.field {
+                let (held, name) = (field.type_name(), message.name());
+                assert!(!UNPRINTABLE.contains(&held), "{name}.{} holds {held}", field.name());
+                fields += 1;
+            }
+            open.extend(message.nested_type);
+        }
+        assert!(fields > 300, "only {fields} fields were looked at");
+    }
+}

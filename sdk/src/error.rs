@@ -40,3 +40,16 @@ pub enum Error {
     #[error("the plugin's server stopped: {0}")]
     Server(#[source] tonic::transport::Error),
 }
+
+impl Error {
+    /// What a program ends with: 2 where it was begun wrongly, 1 where something went wrong.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Definition(_) => 2,
+            Self::Listen { .. }
+            | Self::Refused { .. }
+            | Self::NoToolAccepted { .. }
+            | Self::Server(_) => 1,
+        }
+    }
+}

@@ -237,14 +237,17 @@ mod tests {
 
     #[test]
     fn a_failure_is_bounded_and_masked_however_long_it_is() {
-        let mut failure = Failure::external("too long & odd", "token=abcdef ".repeat(2000));
+        let message = format!("begins {} and says why", "token=abcdef ".repeat(2000));
+        let mut failure = Failure::external("too long & odd", message);
         for n in 0..100 {
             failure.metadata.insert(format!("k{n}"), "v".repeat(9000));
             failure.violations.push((format!("f{n}"), "password=hunter2".to_owned()));
         }
         failure.retry_after = Some(Duration::from_secs(3));
         let failure = failure.into_wire();
-        assert!(failure.message.len() <= MAX_MESSAGE);
+        let message = &failure.message;
+        assert!(message.len() <= MAX_MESSAGE, "{} bytes", message.len());
+        assert!(message.starts_with("begins ") && message.ends_with("and says why"), "{message}");
         assert_eq!(failure.reason, "TOO_LONG___ODD");
         assert_eq!((failure.metadata.len(), failure.violations.len()), (16, 64));
         assert_eq!(failure.retry_delay.map(|d| d.seconds), Some(3));

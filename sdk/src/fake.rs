@@ -49,6 +49,8 @@ pub(crate) enum Answer {
     Register(RegisterResponse),
     Direct(wire::InstanceDirective),
     Hang,
+    /// The usual one to a registration, but late.
+    Late(Duration),
 }
 
 #[derive(Default)]
@@ -137,6 +139,10 @@ impl PluginRegistryService for Registry {
             Some(Answer::Fail(status)) => Err(status),
             Some(Answer::Register(response)) => Ok(Response::new(response)),
             Some(Answer::Hang) => std::future::pending().await,
+            Some(Answer::Late(pause)) => {
+                tokio::time::sleep(pause).await;
+                Ok(Response::new(usual))
+            }
             Some(Answer::Direct(_)) | None => Ok(Response::new(usual)),
         }
     }
@@ -154,7 +160,7 @@ impl PluginRegistryService for Registry {
             Some(Answer::Fail(status)) => return Err(status),
             Some(Answer::Hang) => std::future::pending().await,
             Some(Answer::Direct(directive)) => response.set_directive(directive),
-            Some(Answer::Register(_)) | None => {}
+            Some(Answer::Register(_) | Answer::Late(_)) | None => {}
         }
         Ok(Response::new(response))
     }

@@ -13,19 +13,25 @@ use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
-use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
+use tonic::{Request, Status, metadata::MetadataValue, transport::Channel};
 
 use crate::{
     error::Error,
     instance::Instance,
-    lease::pause::Backoff,
+    lease::{
+        held::{DEFAULT_RENEWAL, DEFAULT_TTL, Lease, SHORTEST_RENEWAL},
+        pause::Backoff,
+        pending::Pending,
+    },
     limits::MAX_WIRE,
     readiness::Unready,
     relay::{Berth, Moorings},
     server::Readiness,
 };
 
+mod held;
 pub(crate) mod pause;
+mod pending;
 mod verdict;
 
 /// Opens a new connection to agentd; each call looks the address up anew.
@@ -39,11 +45,8 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Failures after which the connection itself is doubted.
 const STALE_AFTER: u32 = 2;
-const DEFAULT_TTL: Duration = Duration::from_secs(30);
-const DEFAULT_RENEWAL: Duration = Duration::from_secs(10);
 /// How long further changes of what is out of order are waited for before the first is told.
 const TOGETHER: Duration = Duration::from_millis(100);
-const SHORTEST_RENEWAL: Duration = Duration::from_millis(10);
 
 /// Where agentd is and what it is told.
 pub(crate) struct Announcement {
@@ -71,16 +74,10 @@ pub(crate) struct Keeper {
     backoff: Backoff,
     failures: u32,
     lease: Option<Lease>,
+    pending: Pending,
     berth: watch::Sender<Option<Berth>>,
     doubt: Arc<Notify>,
     unready: watch::Receiver<Unready>,
-}
-
-struct Lease {
-    id: String,
-    catalog_digest: String,
-    renewal: Duration,
-    ends: Instant,
 }
 
 /// How a lease was lost.
@@ -112,6 +109,7 @@ impl Keeper {
             backoff: Backoff::default(),
             failures: 0,
             lease: None,
+            pending: Pending::default(),
             berth: watch::channel(None).0,
             doubt: Arc::default(),
             unready,
@@ -157,6 +155,10 @@ impl Keeper {
 
     /// Tells agentd to send no new calls, if it can be told.
     pub(crate) async fn announce_drain(&mut self) {
+        // Of a registration under way too: it takes the place of the lease before.
+        if let Some(response) = self.pending.unheard(GOODBYE).await {
+            self.lease = Some(Lease::of(&response, Instant::now()));
+        }
         if self.lease.is_some() {
             let told = tokio::time::timeout(GOODBYE, self.renew_as(InstanceState::Draining)).await;
             if !matches!(told, Ok(Ok(_))) {
@@ -179,13 +181,17 @@ impl Keeper {
 
     async fn register(&mut self) -> Result<(), Error> {
         loop {
-            let request = self.request(self.registration());
+            let (mut client, request) = (self.client(), self.request(self.registration()));
             let asked_at = Instant::now();
+            let asking = async move { within_attempt(client.register(request)).await };
+            let answer = self.pending.answer(asking).await;
             let url = &self.announcement.agentd_url;
-            match within_attempt(self.client().register(request)).await {
+            match answer {
                 Ok(response) => {
+                    // What is given is given back, whatever is wrong with it.
+                    self.lease = Some(Lease::of(&response, asked_at));
                     verdict::check(&response, url)?;
-                    self.take_lease(response, asked_at).await;
+                    self.take_lease(&response).await;
                     return Ok(());
                 }
                 Err(status) => {
@@ -201,16 +207,8 @@ impl Keeper {
         }
     }
 
-    async fn take_lease(&mut self, response: RegisterResponse, asked_at: Instant) {
-        let ttl = span(response.lease_ttl).unwrap_or(DEFAULT_TTL);
-        let renewal = span(response.renew_interval).unwrap_or(DEFAULT_RENEWAL);
+    async fn take_lease(&mut self, response: &RegisterResponse) {
         self.instance.learn_digests(&response.verdicts);
-        self.lease = Some(Lease {
-            id: response.lease_id,
-            catalog_digest: response.catalog_digest,
-            renewal: renewal.min(ttl / 2).max(SHORTEST_RENEWAL),
-            ends: asked_at + ttl,
-        });
         self.note_success();
         self.moor();
         self.readiness.set(true).await;
@@ -264,7 +262,7 @@ impl Keeper {
                     Ok(renewal) => pause = renewal,
                     Err(lost) => return lost,
                 },
-                Ok(Err(status)) if is_lease_lost(status.code()) => return Lost::Unknown,
+                Ok(Err(status)) if verdict::is_lease_lost(status.code()) => return Lost::Unknown,
                 Ok(Err(status)) => pause = self.note_failure("renew", &status),
             }
         }
@@ -277,10 +275,10 @@ impl Keeper {
     ) -> Result<Duration, Lost> {
         self.note_success();
         verdict::advise(&response.warnings);
-        let ttl = span(response.lease_ttl).unwrap_or(DEFAULT_TTL);
+        let ttl = verdict::span(response.lease_ttl).unwrap_or(DEFAULT_TTL);
         let Some(lease) = &mut self.lease else { return Err(Lost::Unknown) };
         lease.ends = asked_at + ttl;
-        lease.renewal = span(response.renew_interval)
+        lease.renewal = verdict::span(response.renew_interval)
             .unwrap_or(lease.renewal)
             .min(ttl / 2)
             .max(SHORTEST_RENEWAL);
@@ -381,18 +379,6 @@ async fn within_attempt<T>(
         Ok(answer) => answer.map(tonic::Response::into_inner),
         Err(_) => Err(Status::deadline_exceeded("no answer in time")),
     }
-}
-
-/// Codes that say the lease is gone, or is not ours any more: Register decides what to do.
-fn is_lease_lost(code: Code) -> bool {
-    matches!(
-        code,
-        Code::NotFound | Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated
-    )
-}
-
-fn span(duration: Option<prost_types::Duration>) -> Option<Duration> {
-    duration.and_then(|d| Duration::try_from(d).ok()).filter(|d| !d.is_zero())
 }
 
 #[cfg(test)]

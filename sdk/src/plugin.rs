@@ -1,7 +1,7 @@
 //! A plugin as its author puts it together, and how it is served: listen, keep the lease, drain.
 //! What a call does is elsewhere; here is the life of the process.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
 use agent_proto::tool::v1 as wire;
 use tokio::time::Instant;
@@ -164,6 +164,16 @@ impl Plugin {
             tracing::error!(plugin = name, "{error}");
         }
         ended
+    }
+
+    /// As [`Self::run_from_env`], to the end of a program: why it ends stands in the log, once, and the
+    /// code is 2 for what is wrong with its settings or with the plugin itself, 1 for what went wrong
+    /// later, such as a refusal by agentd.
+    pub async fn main(self) -> ExitCode {
+        match self.run_from_env().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => ExitCode::from(error.exit_code()),
+        }
     }
 
     /// Serves the plugin until `shutdown` resolves or agentd wants it to stop, then lets running

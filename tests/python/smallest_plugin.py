@@ -24,6 +24,6 @@ url = os.environ.get("AGENTD_URL", "http://127.0.0.1:50051").removeprefix("http:
 agentd, lease = registry_pb2_grpc.PluginRegistryServiceStub(grpc.insecure_channel(url)), None
 while True:  # Register, keep the lease; register again when agentd was away or knows it no more.
     try: answer = agentd.Renew(registry.RenewRequest(lease_id=lease)) if lease else agentd.Register(me)
-    except grpc.RpcError: answer = lease = None
-    lease = lease or (answer and answer.lease_id)
+    except grpc.RpcError as error: answer = lease = print(error.code(), error.details())
+    if answer and not lease: lease = answer.lease_id; print("registered", *answer.verdicts)
     time.sleep(answer.renew_interval.ToTimedelta().total_seconds() if answer else 0.5)

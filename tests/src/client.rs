@@ -196,6 +196,15 @@ impl Client {
         Ok(self.catalog.call_tool(request).await?.into_inner())
     }
 
+    /// One tool in full.
+    ///
+    /// # Errors
+    /// As the daemon answers.
+    pub async fn tool(&mut self, tool: &str) -> Result<v1::ToolInfo, Refusal> {
+        let request = v1::GetToolRequest { name: format!("tools/{tool}"), ..Default::default() };
+        Ok(self.catalog.get_tool(request).await?.into_inner().tool.unwrap_or_default())
+    }
+
     /// All plugins.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub mod replay;
 pub mod room;
 pub mod rung;
 pub mod seed;
+pub mod sockets;
 pub mod staged;
 pub mod strangers;
 pub mod tidy;

@@ -237,6 +237,17 @@ fn memory(pid: u32, which: &str) -> u64 {
     number.unwrap_or_default() * 1024
 }
 
+/// Time that processors spent on a process so far; none when it is gone.
+#[must_use]
+pub fn busy(pid: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after) = text.rsplit_once(')')?;
+    // In its own code, and in the kernel's for it.
+    let spent = after.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks = spent.sum::<Result<u64, _>>().ok()?;
+    Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+}
+
 /// Processes that descend from `pid`, as (number, name).
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<(u32, String)> {

@@ -76,8 +76,8 @@ func TestWhyAPortTakesNoConnectionIsToldApart(t *testing.T) {
 	kit := w.plugin("*.test,127.0.0.0/8")
 	open, taken := w.listen()
 	seen := expect(t, kit.Call("connect", `{"host":"here.test:`+open+`"}`), "probe.connected", "")
-	if taken.Load() != 1 || seen.GetValue() <= 0 || seen.GetUnit() != "s" {
-		t.Errorf("%d connections, seen %v", taken.Load(), seen)
+	if count := taken.Load(); count != 1 || seen.GetValue() <= 0 || seen.GetUnit() != "s" {
+		t.Errorf("%d connections, seen %v", count, seen)
 	}
 	closed, _ := net.Listen("tcp", "127.0.0.1:0")
 	port := portOf(closed.Addr())
@@ -148,8 +148,8 @@ func TestANameIsLookedUpOnceAndTheVeryAddressDialled(t *testing.T) {
 	w.name("rebinds.test", "127.0.0.1", "169.254.169.254")
 	kit := w.plugin("*.test,127.0.0.0/8")
 	expect(t, kit.Call("connect", `{"host":"rebinds.test:`+first+`"}`), "probe.connected", "")
-	if asked := w.timesAsked("rebinds.test"); asked != 1 || taken.Load() != 1 {
-		t.Errorf("looked up %d times, connected %d times", asked, taken.Load())
+	if asked, count := w.timesAsked("rebinds.test"), taken.Load(); asked != 1 || count != 1 {
+		t.Errorf("looked up %d times, connected %d times", asked, count)
 	}
 	refused(t, kit.Call("connect", `{"host":"rebinds.test:`+first+`"}`), toolv1.FailureClass_FAILURE_CLASS_INVALID_ARGUMENT, "ADDRESS_REFUSED")
 	w.name("web.test", "127.0.0.1", "169.254.169.254")

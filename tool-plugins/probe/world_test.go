@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -104,22 +105,51 @@ func (w *world) plugin(allow string) *plugintest.Kit {
 		ConnectTimeout: time.Second, ResolverTimeout: 300 * time.Millisecond}))
 }
 
+// connections are those that a listener took.
+type connections struct {
+	t       *testing.T
+	address string
+	taken   atomic.Int32
+	ours    int32
+}
+
+// Load tells how many there were. A connection of its own comes behind them and is closed once it is
+// counted, so that none is on its way any more.
+func (c *connections) Load() int32 {
+	c.t.Helper()
+	conn, err := net.Dial("tcp", c.address)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		c.t.Fatal("the listener says nothing")
+	}
+	c.ours++
+	return c.taken.Load() - c.ours
+}
+
 // listen takes connections, counts them, and gives the port.
-func (w *world) listen() (port string, taken *atomic.Int32) {
+func (w *world) listen() (port string, taken *connections) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = listener.Close() })
-	taken = &atomic.Int32{}
+	taken = &connections{t: w.t, address: listener.Addr().String()}
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			taken.Add(1)
-			_ = conn.Close()
+			taken.taken.Add(1)
+			// What is sent is read, or closing would be a reset.
+			go func() {
+				_ = conn.(*net.TCPConn).CloseWrite()
+				_, _ = io.Copy(io.Discard, conn)
+				_ = conn.Close()
+			}()
 		}
 	}()
 	return portOf(listener.Addr()), taken

@@ -13,7 +13,7 @@ use crate::config::keys::parse_duration;
 pub(super) use lessons::{Episodes, Feedback, Judged};
 pub(super) use serving::{Doctor, PROMETHEUS_URL, Target, Up};
 pub(super) use settings::{Server, Settings};
-pub(super) use tools::{Tools, ToolsCommand};
+pub(super) use tools::{Plugins, Tools, ToolsCommand};
 
 /// Investigates infrastructure incidents: an alert goes in, plugins are asked, a cause with its
 /// evidence comes out.
@@ -122,10 +122,17 @@ Without words and --like it lists all cases, newest first.
     #[command(after_help = "\
   agentd tools
   agentd tools show pods.check_pods
+  agentd tools show my_plugin.my_tool --version 1.1.0
   agentd tools call pods.check_pods '{\"namespace\":\"my-namespace\"}'
   agentd tools why my_plugin.my_tool
   agentd tools watch                          who comes and goes, what is quarantined or trips")]
     Tools(Tools),
+    /// Lists the instances of plugins: where they are, whether they take calls, their lease
+    #[command(after_help = "\
+  agentd plugins
+  agentd plugins pods           with what its author should mend, and tools that were refused
+  agentd plugins --json")]
+    Plugins(Plugins),
     /// Lists the signals in force, what each tells and who brought it
     #[command(after_help = "\
 Some are built in, the operator's directory and plugins add theirs. One that a plugin speaks and no

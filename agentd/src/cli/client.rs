@@ -54,7 +54,7 @@ impl Client {
             .endpoint()?
             .connect()
             .await
-            .map_err(|source| Error::Unreachable { url: url.clone(), source: Box::new(source) })?;
+            .map_err(|source| Error::unreachable(&url, &source))?;
         let connection = Connection::new(channel, reach.bearer()?);
         Ok(Self {
             url,
@@ -177,13 +177,14 @@ impl Client {
         }
     }
 
-    /// One tool with its schemas, by `plugin.tool`.
+    /// One tool with its schemas, by `plugin.tool`; the newest that can be called when `version` is
+    /// empty.
     ///
     /// # Errors
-    /// When there is none of that name, or the daemon is gone.
-    pub(super) async fn tool(&self, name: &str) -> Result<ToolInfo, Error> {
+    /// When there is none of that name and version, or the daemon is gone.
+    pub(super) async fn tool(&self, name: &str, version: &str) -> Result<ToolInfo, Error> {
         let name = format!("tools/{}", name.strip_prefix("tools/").unwrap_or(name));
-        let request = GetToolRequest { name, version: String::new() };
+        let request = GetToolRequest { name, version: version.to_owned() };
         let ask = || async { self.catalog.clone().get_tool(request.clone()).await };
         self.answer(twice(ask).await)?.tool.ok_or(Error::Unreadable)
     }
@@ -239,9 +240,17 @@ impl Client {
     /// # Errors
     /// When the daemon is gone.
     pub(super) async fn plugins(&self) -> Result<Vec<PluginInfo>, Error> {
-        let request = ListPluginsRequest { page_size: PAGE, page_token: String::new() };
-        let ask = || async { self.catalog.clone().list_plugins(request.clone()).await };
-        Ok(self.answer(twice(ask).await)?.plugins)
+        let mut all = Vec::new();
+        let mut request = ListPluginsRequest { page_size: PAGE, page_token: String::new() };
+        loop {
+            let ask = || async { self.catalog.clone().list_plugins(request.clone()).await };
+            let page = self.answer(twice(ask).await)?;
+            all.extend(page.plugins);
+            if page.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            request.page_token = page.next_page_token;
+        }
     }
 
     /// The events of an investigation after a number, and on.
@@ -250,7 +259,7 @@ impl Client {
     }
 
     fn answer<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, Error> {
-        answer.map(Response::into_inner).map_err(|status| Error::refused(&status))
+        self.told(answer.map(Response::into_inner))
     }
 }
 
@@ -278,6 +287,14 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let said = Client::connect(&Reach::plain(&url)).await.unwrap_err().to_string();
-        assert!(said.contains(&url) && said.contains("agentd serve"), "{said}");
+        assert_eq!(
+            said,
+            format!(
+                "no agentd answers at {url} (connection refused): start one with `agentd serve`, \
+                 or name another with --server or AGENTD_URL"
+            )
+        );
+        let chain = Client::connect(&Reach::plain(&url)).await.unwrap_err();
+        assert!(std::error::Error::source(&chain).is_none(), "no words of a library behind it");
     }
 }

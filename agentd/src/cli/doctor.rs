@@ -269,7 +269,7 @@ mod tests {
             result_json: result.to_string(),
             ..Default::default()
         };
-        let answer = CallToolResponse { result: Some(result), failure: None };
+        let answer = CallToolResponse { result: Some(result), ..CallToolResponse::default() };
         Found::of(plugin.to_owned(), answer)
     }
 

@@ -28,15 +28,14 @@ pub enum Error {
     },
     /// Nobody answers there.
     #[error(
-        "no agentd answers at {url}: start one with `agentd serve`, or name another with --server \
-         or AGENTD_URL"
+        "no agentd answers at {url} ({why}): start one with `agentd serve`, or name another with \
+         --server or AGENTD_URL"
     )]
     Unreachable {
         /// Where.
         url: String,
-        /// Why.
-        #[source]
-        source: Box<tonic::transport::Error>,
+        /// Why, in a few words.
+        why: String,
     },
     /// The daemon refused.
     #[error("{said}")]
@@ -109,15 +108,45 @@ impl Error {
         if said.is_empty() {
             said = format!("the daemon refused: {:?}", status.code());
         }
-        let violations = status.get_details_bad_request().map(|d| d.field_violations);
-        for violation in violations.unwrap_or_default() {
-            // One fault alone is often the message itself.
-            if said.contains(&violation.description) {
-                continue;
+        let mut wrong = Vec::new();
+        if let Some(bad) = status.get_details_bad_request() {
+            wrong.extend(bad.field_violations.into_iter().map(|one| (one.field, one.description)));
+        }
+        if let Some(unmet) = status.get_details_precondition_failure() {
+            wrong.extend(unmet.violations.into_iter().map(|one| (one.subject, one.description)));
+        }
+        // The message of several faults is often all of them in one line, and one alone is it.
+        let is_told = wrong.first().is_some_and(|(_, first)| said.contains(first));
+        if is_told && wrong.len() > 1 {
+            said = format!("the daemon refused it, for {} reasons:", wrong.len());
+        }
+        if !is_told || wrong.len() > 1 {
+            for (field, description) in wrong {
+                said.push_str(&format!("\n  {field}: {description}"));
             }
-            said.push_str(&format!("\n  {}: {}", violation.field, violation.description));
         }
         Self::Refused { said, code: status.code() }
+    }
+
+    /// Nobody answers at `url`, told by the last cause, which is the one that says something.
+    pub(super) fn unreachable(url: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut last = error;
+        let mut why = None;
+        loop {
+            if let Some(known) = last.downcast_ref::<io::Error>() {
+                if known.kind() == io::ErrorKind::ConnectionRefused {
+                    why = Some("connection refused");
+                } else if known.kind() == io::ErrorKind::TimedOut {
+                    why = Some("no answer in time");
+                }
+            }
+            match last.source() {
+                Some(source) => last = source,
+                None => break,
+            }
+        }
+        let why = why.map_or_else(|| last.to_string(), str::to_owned);
+        Self::Unreachable { url: url.to_owned(), why }
     }
 
     /// About a file.
@@ -156,6 +185,19 @@ mod tests {
         details.add_bad_request_violation("name", "is no name");
         let status = Status::with_error_details(Code::InvalidArgument, "name: is no name", details);
         assert_eq!(Error::refused(&status).to_string(), "name: is no name");
+    }
+
+    #[test]
+    fn several_faults_that_are_the_message_are_told_one_by_one_below_a_short_head() {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation("name", "is no name");
+        details.add_bad_request_violation("mode", "is no mode");
+        let said = "name: is no name; mode: is no mode";
+        let status = Status::with_error_details(Code::InvalidArgument, said, details);
+        assert_eq!(
+            Error::refused(&status).to_string(),
+            "the daemon refused it, for 2 reasons:\n  name: is no name\n  mode: is no mode"
+        );
     }
 
     #[test]

@@ -3,9 +3,12 @@
 
 use std::sync::LazyLock;
 
-use agent_proto::v1::{
-    CallToolResponse, CauseInfo, Explanation, Investigation, Report, SearchEpisodesResponse,
-    SignalInfo, SubmitFeedbackResponse,
+use agent_proto::{
+    tool::v1::ToolDescriptor,
+    v1::{
+        CallToolResponse, CauseInfo, Explanation, Investigation, PluginInfo, Report,
+        SearchEpisodesResponse, SignalInfo, SubmitFeedbackResponse,
+    },
 };
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
@@ -56,6 +59,23 @@ pub(super) fn cause(message: &CauseInfo) -> Result<Value, Error> {
     json("agentd.v1.CauseInfo", message)
 }
 
+/// A plugin with its instances.
+///
+/// # Errors
+/// Never, with descriptors that belong to the messages.
+pub(super) fn plugin(message: &PluginInfo) -> Result<Value, Error> {
+    json("agentd.v1.PluginInfo", message)
+}
+
+/// What a plugin declared of a tool, with the names of fields that its author writes.
+///
+/// # Errors
+/// Never, with descriptors that belong to the messages.
+pub(super) fn descriptor(message: &ToolDescriptor) -> Result<Value, Error> {
+    let options = SerializeOptions::new().use_proto_field_name(true);
+    json_as("agentd.tool.v1.ToolDescriptor", message, &options)
+}
+
 /// What a call gave.
 ///
 /// # Errors
@@ -81,13 +101,17 @@ pub(super) fn episodes(message: &SearchEpisodesResponse) -> Result<Value, Error>
 }
 
 fn json(name: &str, message: &impl Message) -> Result<Value, Error> {
+    json_as(name, message, &SerializeOptions::new())
+}
+
+fn json_as(name: &str, message: &impl Message, options: &SerializeOptions) -> Result<Value, Error> {
     let known = POOL.as_ref().and_then(|pool| pool.get_message_by_name(name));
     let descriptor = known.ok_or(Error::Unreadable)?;
     let bytes = message.encode_to_vec();
     let dynamic =
         DynamicMessage::decode(descriptor, bytes.as_slice()).map_err(|_| Error::Unreadable)?;
     dynamic
-        .serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new())
+        .serialize_with_options(serde_json::value::Serializer, options)
         .map_err(|_| Error::Unreadable)
 }
 

@@ -87,9 +87,7 @@ impl Reach {
         if let Some((cert, key)) = &self.identity {
             tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
         }
-        endpoint
-            .tls_config(tls)
-            .map_err(|source| Error::Unreachable { url: url.clone(), source: Box::new(source) })
+        endpoint.tls_config(tls).map_err(|source| Error::unreachable(url, &source))
     }
 
     /// What shows who we are.

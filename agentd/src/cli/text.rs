@@ -106,6 +106,22 @@ pub(super) fn clock(time: Timestamp) -> String {
     time.strftime("%H:%M:%S").to_string()
 }
 
+/// Time of day, in UTC, with the day where that is another than the one of `now`.
+pub(super) fn moment(time: Timestamp, now: Timestamp) -> String {
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    if day(time) == day(now) { clock(time) } else { format!("{} {}", day(time), clock(time)) }
+}
+
+/// A span that somebody chose, without a fraction where it has none: `30 s`, `1 min`, `0.5 s`.
+pub(super) fn chosen(span: Option<&Duration>) -> String {
+    let span = std::time::Duration::try_from(span.copied().unwrap_or_default()).unwrap_or_default();
+    match (span.as_secs() / 60, span.as_secs() % 60, span.subsec_millis()) {
+        (minutes @ 1.., 0, 0) => format!("{minutes} min"),
+        (0, seconds, 0) => format!("{seconds} s"),
+        _ => spent(span),
+    }
+}
+
 /// A span on the wire, such as `0.4 s` or `2 min 5 s`.
 pub(super) fn took(span: Option<&Duration>) -> String {
     let span = span.copied().unwrap_or_default();
@@ -113,9 +129,12 @@ pub(super) fn took(span: Option<&Duration>) -> String {
     spent(std::time::Duration::from_secs_f64(seconds))
 }
 
-/// A span such as `0.4 s` or `2 min 5 s`.
+/// A span such as `3 ms`, `0.4 s` or `2 min 5 s`.
 pub(super) fn spent(span: std::time::Duration) -> String {
     match span.as_secs() {
+        0 if span.is_zero() => "0 s".to_owned(),
+        0 if span.as_millis() == 0 => "<1 ms".to_owned(),
+        0 if span.as_millis() < 100 => format!("{} ms", span.as_millis()),
         seconds @ 60.. => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{:.1} s", span.as_secs_f64()),
     }
@@ -133,6 +152,8 @@ pub(super) fn counted(count: usize, word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -176,6 +197,23 @@ mod tests {
             EntityRef { kind: "Node".to_owned(), name: "n".to_owned(), ..EntityRef::default() };
         assert_eq!(object(&node), "Node n");
         assert_eq!(took(Some(&Duration { seconds: 125, nanos: 0 })), "2 min 5 s");
-        assert_eq!(took(Some(&Duration { seconds: 0, nanos: 420_000_000 })), "0.4 s");
+        for (nanos, said) in
+            [(420_000_000, "0.4 s"), (3_400_000, "3 ms"), (70_000, "<1 ms"), (0, "0 s")]
+        {
+            assert_eq!(took(Some(&Duration { seconds: 0, nanos })), said);
+        }
+        for (seconds, nanos, said) in
+            [(30, 0, "30 s"), (60, 0, "1 min"), (90, 0, "1 min 30 s"), (0, 500_000_000, "0.5 s")]
+        {
+            assert_eq!(chosen(Some(&Duration { seconds, nanos })), said);
+        }
+    }
+
+    #[test]
+    fn a_time_of_another_day_has_its_date() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-11-22T08:00:00Z");
+        assert_eq!(moment(at("2026-11-22T07:59:58Z"), now), "07:59:58");
+        assert_eq!(moment(at("2026-11-21T23:59:58Z"), now), "2026-11-21 23:59:58");
     }
 }

@@ -1,14 +1,17 @@
 //! `agentd tools`: what plugins offer, and one tool from close by.
 
 mod call;
+mod change;
+mod name;
+mod page;
+mod schema;
 mod watch;
 mod why;
 
 use agent_proto::{
-    tool::v1::{Applicability, SideEffect, ToolDescriptor},
+    tool::v1::SideEffect,
     v1::{ToolInfo, ToolStatus},
 };
-use serde_json::Value;
 
 use super::{
     DONE, Error,
@@ -16,7 +19,8 @@ use super::{
     client::Client,
     connect,
     out::{self, Style},
-    text::{columns, cut, took, wrapped},
+    plugins,
+    text::{columns, cut},
 };
 use crate::config::Environment;
 
@@ -28,33 +32,60 @@ pub(super) async fn run(
     let client = connect(&args.server, environment).await?;
     match &args.what {
         None | Some(ToolsCommand::List) => list(&client).await?,
-        Some(ToolsCommand::Show { name }) => {
-            let tool = client.tool(name).await?;
-            let plugin = tool.r#ref.as_ref().map(|of| format!("plugins/{}", of.plugin));
-            let plugins = client.plugins().await?;
-            let own = plugins.into_iter().find(|known| Some(&known.name) == plugin.as_ref());
-            let advice = own.map(|plugin| plugin.warnings).unwrap_or_default();
-            out::write(&page(&tool, &advice, style))?;
+        Some(ToolsCommand::Show { name, version }) => {
+            let name = name::read(&client, name).await?;
+            out::write(&page::of(&client, &name, version, style).await?)?;
         }
         Some(ToolsCommand::Call { name, arguments, page, json }) => {
-            return call::run(&client, (name, arguments, page), *json, style).await;
+            let name = name::read(&client, name).await?;
+            return call::run(&client, (&name, arguments, page), *json, style).await;
         }
-        Some(ToolsCommand::Why { name }) => out::write(&why::of(&client, name, style).await?)?,
+        Some(ToolsCommand::Why { name }) => {
+            let name = name::read(&client, name).await?;
+            out::write(&why::of(&client, &name, style).await?)?;
+        }
         Some(ToolsCommand::Accept { name, digest }) => {
-            let tool = client.set_status(name, ToolStatus::Active, (digest, "")).await?;
-            out::line(&format!("{} is {}", bare(&tool.name), status(tool.status())))?;
+            let tool = decided(&client, name, ToolStatus::Active, (digest, "")).await?;
+            out::line(&accepted(&tool))?;
         }
         Some(ToolsCommand::Enable { name }) => {
-            let tool = client.set_status(name, ToolStatus::Active, ("", "")).await?;
-            out::line(&format!("{} is {}", bare(&tool.name), status(tool.status())))?;
+            let tool = decided(&client, name, ToolStatus::Active, ("", "")).await?;
+            out::line(&told(&tool))?;
         }
         Some(ToolsCommand::Disable { name, reason }) => {
-            let tool = client.set_status(name, ToolStatus::Disabled, ("", reason)).await?;
-            out::line(&format!("{} is {}", bare(&tool.name), status(tool.status())))?;
+            let tool = decided(&client, name, ToolStatus::Disabled, ("", reason)).await?;
+            out::line(&told(&tool))?;
         }
         Some(ToolsCommand::Watch { once }) => watch::run(&client, *once).await?,
     }
     Ok(DONE)
+}
+
+/// Decides about a tool: its standing, the digest that was looked at, and why.
+async fn decided(
+    client: &Client,
+    given: &str,
+    status: ToolStatus,
+    (digest, reason): (&str, &str),
+) -> Result<ToolInfo, Error> {
+    let name = name::read(client, given).await?;
+    let answer = client.set_status(&name, status, (digest, reason)).await;
+    name::told(client, &name, answer).await
+}
+
+/// How a tool stands after a decision about it.
+fn told(tool: &ToolInfo) -> String {
+    format!("{} is {}", bare(&tool.name), standing(tool))
+}
+
+/// The same after its contract was accepted, which does not switch it on.
+fn accepted(tool: &ToolInfo) -> String {
+    let name = bare(&tool.name);
+    if tool.status() == ToolStatus::Disabled {
+        format!("{name} is accepted and still disabled; agentd tools enable {name} switches it on")
+    } else {
+        told(tool)
+    }
 }
 
 async fn list(client: &Client) -> Result<(), Error> {
@@ -68,7 +99,7 @@ async fn list(client: &Client) -> Result<(), Error> {
         vec![
             bare(&tool.name).to_owned(),
             version,
-            status(tool.status()).to_owned(),
+            standing(tool).to_owned(),
             tool.ready_instances.to_string(),
             effect(descriptor.side_effect()).to_owned(),
             cut(first_sentence(&descriptor.description), 60),
@@ -82,122 +113,12 @@ async fn list(client: &Client) -> Result<(), Error> {
 async fn nobody(client: &Client) -> Result<String, Error> {
     let known = client.plugins().await?;
     Ok(match known.as_slice() {
-        [] => format!(
-            "no plugin has registered yet; start one with AGENTD_URL={}, such as plugin-pods",
-            client.url()
-        ),
-        plugins => {
-            let names: Vec<&str> = plugins
-                .iter()
-                .map(|p| p.name.strip_prefix("plugins/").unwrap_or(&p.name))
-                .collect();
-            format!("no tool can be called; plugins that were here: {}", names.join(", "))
+        [] => plugins::nobody_yet(client.url()),
+        known => {
+            let names: Vec<&str> = known.iter().map(|one| plugins::bare(&one.name)).collect();
+            format!("no tool can be called; agentd plugins tells of {}", names.join(", "))
         }
     })
-}
-
-/// All of a tool that matters to who may call it, and what its author should mend.
-fn page(tool: &ToolInfo, advice: &[String], style: Style) -> String {
-    let descriptor = tool.descriptor.clone().unwrap_or_default();
-    let reference = tool.r#ref.clone().unwrap_or_default();
-    let mut lines = vec![
-        style.bold(&format!("{} {}", bare(&tool.name), reference.version)),
-        wrapped("", &descriptor.description),
-        String::new(),
-        format!("Status     {}, {} ready", status(tool.status()), tool.ready_instances),
-        format!("Effect     {}", effect(descriptor.side_effect())),
-        format!("Limits     {}", limits(&descriptor)),
-    ];
-    if !descriptor.permissions.is_empty() {
-        lines.push(wrapped("Needs      ", &descriptor.permissions.join(", ")));
-    }
-    if let Some(failure) = &tool.last_failure {
-        lines.push(wrapped("Last fault ", &failure.message));
-    }
-    lines.push(format!("Digest     {}", reference.digest));
-    let arguments = arguments(&descriptor.input_schema_json);
-    headed(&mut lines, style, "Arguments", arguments);
-    let asked = descriptor.applies.iter().map(asked).collect();
-    headed(&mut lines, style, "Asked without a model", asked);
-    let advice = advice.iter().map(|said| wrapped("  - ", said)).collect();
-    headed(&mut lines, style, "For the plugin's author to mend", advice);
-    lines.join("\n") + "\n"
-}
-
-fn headed(lines: &mut Vec<String>, style: Style, heading: &str, below: Vec<String>) {
-    if !below.is_empty() {
-        lines.push(format!("\n{}", style.bold(heading)));
-        lines.extend(below);
-    }
-}
-
-fn limits(descriptor: &ToolDescriptor) -> String {
-    let mut said = match &descriptor.timeout {
-        Some(timeout) => format!("{} an attempt", took(Some(timeout))),
-        None => "30.0 s an attempt".to_owned(),
-    };
-    if let Some(rate) = &descriptor.rate_limit {
-        if rate.calls > 0 {
-            said.push_str(&format!(", {} calls in {}", rate.calls, took(rate.period.as_ref())));
-        }
-        if rate.max_concurrent > 0 {
-            said.push_str(&format!(", {} at once", rate.max_concurrent));
-        }
-    }
-    said
-}
-
-/// The arguments of a schema, a line each.
-fn arguments(schema: &str) -> Vec<String> {
-    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
-    let required: Vec<&str> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-        return Vec::new();
-    };
-    properties
-        .iter()
-        .map(|(name, of)| {
-            let kind = kind(of);
-            let must = if required.contains(&name.as_str()) { ", required" } else { "" };
-            let said = of.get("description").and_then(Value::as_str).unwrap_or_default();
-            wrapped("  ", &format!("{name} ({kind}{must}) {said}"))
-        })
-        .collect()
-}
-
-/// The type of a schema; one of several without the null.
-fn kind(schema: &Value) -> String {
-    match schema.get("type") {
-        Some(Value::String(kind)) => kind.clone(),
-        Some(Value::Array(kinds)) => {
-            let kinds: Vec<&str> =
-                kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect();
-            kinds.join(" or ")
-        }
-        Some(_) | None => "any".to_owned(),
-    }
-}
-
-/// One applicability in a sentence.
-fn asked(applies: &Applicability) -> String {
-    let when = match (applies.alert_types.as_slice(), applies.after_signals.as_slice()) {
-        ([], []) => "from the start".to_owned(),
-        (types, []) => format!("from the start, for alerts {}", types.join(", ")),
-        (_, signals) => format!("after {}", signals.join(", ")),
-    };
-    let about = match applies.subject_kinds.as_slice() {
-        [] => "the alerted object".to_owned(),
-        kinds => kinds.join(", "),
-    };
-    let told = match applies.emits.as_slice() {
-        [] => String::new(),
-        signals => format!("; may tell {}", signals.join(", ")),
-    };
-    wrapped("  - ", &format!("{when}, about {about}{told}"))
 }
 
 fn bare(name: &str) -> &str {
@@ -208,8 +129,10 @@ fn first_sentence(text: &str) -> &str {
     text.split_once(". ").map_or(text, |(first, _)| first)
 }
 
-fn status(status: ToolStatus) -> &'static str {
-    match status {
+/// Whether a tool can be called, as policy has it.
+fn standing(tool: &ToolInfo) -> &'static str {
+    match tool.status() {
+        ToolStatus::Active if tool.requires_approval => "needs approval",
         ToolStatus::Unspecified => "unknown",
         ToolStatus::Active => "active",
         ToolStatus::Quarantined => "quarantined",
@@ -233,29 +156,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_read_from_the_schema() {
-        let schema = r#"{"type": "object", "required": ["pod"], "properties": {
-            "pod": {"type": "string", "description": "Name of the pod."},
-            "lines": {"type": ["integer", "null"]}, "odd": true}}"#;
-        assert_eq!(
-            arguments(schema),
-            ["  pod (string, required) Name of the pod.", "  lines (integer)", "  odd (any)"]
-        );
-        assert!(arguments("").is_empty());
+    fn a_tool_that_policy_keeps_from_being_called_is_not_shown_as_active() {
+        let mut tool = ToolInfo { status: ToolStatus::Active.into(), ..ToolInfo::default() };
+        assert_eq!(standing(&tool), "active");
+        tool.requires_approval = true;
+        assert_eq!(standing(&tool), "needs approval");
+        tool.set_status(ToolStatus::Disabled);
+        assert_eq!(standing(&tool), "disabled");
     }
 
     #[test]
-    fn when_a_tool_is_asked_is_said_in_a_sentence() {
-        let applies = Applicability {
-            after_signals: vec!["log.*".to_owned()],
-            subject_kinds: vec!["Pod".to_owned()],
-            emits: vec!["log.line".to_owned()],
-            ..Applicability::default()
+    fn a_tool_that_was_accepted_and_is_off_is_told_with_the_command_that_switches_it_on() {
+        let tool = ToolInfo {
+            name: "tools/a.b".to_owned(),
+            status: ToolStatus::Disabled.into(),
+            ..ToolInfo::default()
         };
-        assert_eq!(asked(&applies), "  - after log.*, about Pod; may tell log.line");
         assert_eq!(
-            asked(&Applicability::default()),
-            "  - from the start, about the alerted object"
+            accepted(&tool),
+            "a.b is accepted and still disabled; agentd tools enable a.b switches it on"
         );
+        let on = ToolInfo { status: ToolStatus::Active.into(), ..tool };
+        assert_eq!(accepted(&on), "a.b is active");
     }
 }

@@ -248,12 +248,12 @@ impl<'a> Executor<'a> {
                 self.parts.metrics.tool_call(
                     &call.tool.plugin,
                     &call.tool.tool,
-                    outcome.as_ref().err().map_or("ok", |failure| failure.class.as_str()),
+                    (*outcome).as_ref().err().map_or("ok", |failure| failure.class.as_str()),
                     duration,
                 );
                 let mut happened =
                     finished(&call.tool, call_id, duration, &outcome, (will_retry, cached));
-                if let Ok(output) = &outcome {
+                if let Ok(output) = &*outcome {
                     happened = happened.with(wire::encode_output(output));
                 }
                 Some((happened, Moment::Finished))

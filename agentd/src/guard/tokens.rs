@@ -7,6 +7,8 @@
 //! # printf %s "$TOKEN" | sha256sum
 //! webhook  alertmanager  9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 //! ```
+//!
+//! The name of a plugin's token is what it may register: `pods`, `pods,logs`, or `*` for all.
 
 use std::{
     fmt,
@@ -14,6 +16,8 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+
+use crate::tool::is_plugin_name;
 
 /// Tokens that one name may have at a time.
 const AT_A_TIME: usize = 2;
@@ -32,6 +36,23 @@ pub enum Pass {
 /// All kinds, with their word in the file.
 const PASSES: [(Pass, &str); 3] =
     [(Pass::Caller, "caller"), (Pass::Plugin, "plugin"), (Pass::Webhook, "webhook")];
+
+/// Who was let in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Who {
+    /// Nobody was asked for a token.
+    #[default]
+    Anybody,
+    /// A plugin that this very process supervises.
+    Supervised,
+    /// Who holds a token.
+    Named {
+        /// The name it has in the file.
+        name: Arc<str>,
+        /// Its SHA-256.
+        token: [u8; 32],
+    },
+}
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +94,37 @@ pub struct Tokens {
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}
+
+// === impl Who ===
+
+impl Who {
+    /// The name of the token that was shown, if one was asked for.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named { name, .. } => Some(name),
+            Self::Anybody | Self::Supervised => None,
+        }
+    }
+
+    /// Whether both are one holder: of one token, whatever it is called by now, or of one name, whose
+    /// token was changed.
+    #[must_use]
+    pub fn is_holder(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Named { name, token }, Self::Named { name: other, token: shown }) => {
+                name == other || token == shown
+            }
+            (one, other) => one == other,
+        }
+    }
+
+    /// Whether a plugin that showed this may register as `plugin`.
+    #[must_use]
+    pub fn may_be(&self, plugin: &str) -> bool {
+        self.name().is_none_or(|names| names.split(',').any(|name| name == "*" || name == plugin))
     }
 }
 
@@ -128,24 +180,24 @@ impl Tokens {
     ///
     /// # Errors
     /// When no token is shown, or none that is valid here.
-    pub fn pass(&self, pass: Pass, header: Option<&str>) -> Result<Option<String>, Refused> {
+    pub fn pass(&self, pass: Pass, header: Option<&str>) -> Result<Who, Refused> {
         if !self.needed(pass) {
-            return Ok(None);
+            return Ok(Who::Anybody);
         }
         let token = header.and_then(bearer).ok_or(Refused::Missing)?;
         let shown: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let of_ours = self.supervised.filter(|_| pass == Pass::Plugin);
         if of_ours.is_some_and(|digest| same(&digest, &shown)) {
-            return Ok(Some("supervised".to_owned()));
+            return Ok(Who::Supervised);
         }
         let mut found = None;
         // All are compared, whole: how long it takes tells nothing of which one is near.
         for entry in self.entries.read().unwrap_or_else(PoisonError::into_inner).iter() {
             if same(&entry.digest, &shown) && entry.pass == pass {
-                found = Some(entry.name.clone());
+                found = Some(Who::Named { name: entry.name.as_str().into(), token: shown });
             }
         }
-        found.map(Some).ok_or(Refused::Wrong)
+        found.ok_or(Refused::Wrong)
     }
 }
 
@@ -190,6 +242,12 @@ fn entry(text: &str) -> Result<Entry, String> {
     };
     let pass = PASSES.iter().find(|(_, word)| *word == kind).map(|(pass, _)| *pass);
     let pass = pass.ok_or_else(|| format!("{kind:?} is none of caller, plugin, webhook"))?;
+    if pass == Pass::Plugin && !name.split(',').all(|name| name == "*" || is_plugin_name(name)) {
+        return Err(format!(
+            "{name:?} names no plugin; a plugin's token says what it may register: pods, or \
+             pods,logs, or * for all"
+        ));
+    }
     let digest = hexadecimal(digest)
         .ok_or_else(|| format!("of {name}: not a SHA-256 as 64 hexadecimal digits"))?;
     Ok(Entry { pass, name: name.to_owned(), digest })
@@ -219,15 +277,48 @@ mod tests {
         format!("{kind} {name} {digest}\n")
     }
 
+    fn named(name: &str, token: &str) -> Who {
+        Who::Named { name: name.into(), token: Sha256::digest(token.as_bytes()).into() }
+    }
+
+    #[test]
+    fn a_holder_stays_one_when_its_token_or_its_name_is_changed() {
+        let one = named("pods", "one");
+        assert!(one.is_holder(&named("pods,logs", "one")) && one.is_holder(&named("pods", "two")));
+        assert!(!one.is_holder(&named("logs", "two")) && !one.is_holder(&Who::Supervised));
+    }
+
     #[test]
     fn a_token_lets_in_to_its_own_kind_of_door_and_no_other() {
         let tokens = Tokens::default();
         tokens.set(&(line("webhook", "am", "one") + &line("caller", "ann", "two"))).unwrap();
-        assert_eq!(tokens.pass(Pass::Webhook, Some("Bearer one")), Ok(Some("am".to_owned())));
+        assert_eq!(tokens.pass(Pass::Webhook, Some("Bearer one")), Ok(named("am", "one")));
         assert_eq!(tokens.pass(Pass::Webhook, Some("bearer two")), Err(Refused::Wrong));
         assert_eq!(tokens.pass(Pass::Webhook, Some("Basic one")), Err(Refused::Missing));
         assert_eq!(tokens.pass(Pass::Webhook, None), Err(Refused::Missing));
-        assert_eq!(tokens.pass(Pass::Plugin, None), Ok(None));
+        assert_eq!(tokens.pass(Pass::Plugin, None), Ok(Who::Anybody));
+    }
+
+    #[test]
+    fn the_token_of_a_plugin_is_good_for_the_plugins_it_names() {
+        let tokens = Tokens::default();
+        let lines =
+            [("pods,logs", "one"), ("*", "two")].map(|(of, token)| line("plugin", of, token));
+        tokens.set(&lines.concat()).unwrap();
+        let who =
+            |token: &str| tokens.pass(Pass::Plugin, Some(&format!("Bearer {token}"))).unwrap();
+        for (token, plugin, may) in [
+            ("one", "pods", true),
+            ("one", "logs", true),
+            ("one", "metrics", false),
+            ("one", "pods,logs", false),
+            ("two", "metrics", true),
+        ] {
+            assert_eq!(who(token).may_be(plugin), may, "{token} {plugin}");
+        }
+        assert!(Who::Anybody.may_be("pods") && Who::Supervised.may_be("pods"));
+        let faults = tokens.set(&line("plugin", "plugin-pods", "x")).unwrap_err();
+        assert!(faults[0].said.contains("pods,logs, or * for all"), "{faults:?}");
     }
 
     #[test]
@@ -255,7 +346,7 @@ mod tests {
         let tokens = Tokens::default();
         tokens.set(&line("caller", "ann", "one")).unwrap();
         let third: String =
-            ["a", "b", "c"].iter().map(|token| line("plugin", "p", token)).collect();
+            ["a", "b", "c"].iter().map(|token| line("plugin", "pods", token)).collect();
         let faults = tokens.set(&format!("caller ann 12\nking ann {}\n{third}", "0".repeat(64)));
         let lines: Vec<usize> = faults.unwrap_err().iter().map(|fault| fault.line).collect();
         assert_eq!(lines, [1, 2, 5]);

@@ -4,7 +4,10 @@
 
 pub(crate) mod descriptor;
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use agent_proto::tool::v1 as pb;
 use pb::register_request::Transport;
@@ -15,6 +18,7 @@ use self::descriptor::Checked;
 use super::{
     registry::{Caller, Config, Error},
     relay::MAX_SLOTS,
+    schema::Known,
     secured::{self, Way},
     semver::Version,
 };
@@ -23,13 +27,13 @@ use crate::{
         Catalogue, Polarity,
         guest::{Guest, Offered},
     },
-    tool::Violation,
+    tool::{Violation, is_plugin_name},
 };
 
 /// Revision of `agentd.tool.v1` that this daemon speaks.
 pub(crate) const PROTOCOL: i32 = 1;
 /// Most tools of one plugin.
-const MAX_TOOLS: usize = 200;
+pub(crate) const MAX_TOOLS: usize = 200;
 /// Largest catalog, in bytes.
 const MAX_CATALOG: usize = 2 * 1024 * 1024;
 /// Calls at once when the instance does not say.
@@ -74,13 +78,19 @@ pub(crate) enum Reach {
     Relay,
 }
 
-/// Whether `caller` may announce `plugin` at all: looked at before anything is counted or kept.
+/// The address of a caller on another machine.
+fn elsewhere(caller: &Caller) -> Option<IpAddr> {
+    caller.peer.map(|peer| peer.ip().to_canonical()).filter(|ip| !local(*ip))
+}
+
+/// Whether `caller` may announce `plugin` at all: looked at before anything is counted, kept, or told
+/// to a stranger.
 ///
 /// # Errors
 /// That it may not, or that this is no name.
 pub(crate) fn may_enter(plugin: &str, caller: &Caller, config: &Config) -> Result<(), Error> {
-    let elsewhere = caller.peer.map(|peer| peer.ip().to_canonical()).filter(|ip| !local(*ip));
-    if elsewhere.is_some_and(|ip| !config.networks.iter().any(|network| network.holds(ip))) {
+    let foreign = |ip: IpAddr| !config.networks.iter().any(|network| network.holds(ip));
+    if elsewhere(caller).is_some_and(foreign) {
         return Err(Error::NotLocal);
     }
     if plugin_name(plugin).is_ok() {
@@ -89,21 +99,18 @@ pub(crate) fn may_enter(plugin: &str, caller: &Caller, config: &Config) -> Resul
     Ok(())
 }
 
-/// Checks an announcement.
+/// Checks an announcement of somebody who may make it, as [`may_enter`] tells.
 ///
 /// # Errors
-/// All that is wrong with it, at once; or that it may not be made; or that no common protocol is
-/// spoken.
+/// All that is wrong with it, at once; or that it is to be dialled where it may not be; or that no
+/// common protocol is spoken.
 pub(crate) async fn check(
     request: pb::RegisterRequest,
     caller: &Caller,
     config: &Config,
-    catalogue: &Catalogue,
+    (catalogue, known): (&Catalogue, &Arc<Known>),
 ) -> Result<Admitted, Error> {
-    let elsewhere = caller.peer.map(|peer| peer.ip().to_canonical()).filter(|ip| !local(*ip));
-    if elsewhere.is_some_and(|ip| !config.networks.iter().any(|network| network.holds(ip))) {
-        return Err(Error::NotLocal);
-    }
+    let elsewhere = elsewhere(caller);
     let mut wrong = Vec::new();
     check_numbers(&request, &mut wrong);
     let catalog = request.catalog.unwrap_or_default();
@@ -122,10 +129,6 @@ pub(crate) async fn check(
         }
         Some(Wanted::Relay(_)) | None => None,
     };
-    // Permission before everything else that would tell a stranger something.
-    if plugin_name(&catalog.plugin).is_ok() {
-        config.may_register(&catalog.plugin, caller)?;
-    }
     if !wrong.is_empty() {
         return Err(Error::Invalid { violations: wrong });
     }
@@ -144,8 +147,9 @@ pub(crate) async fn check(
     let mut words = catalogue.clone();
     words.host(&guest);
     // Schemas of a stranger are compiled: not on a thread that serves.
+    let known = Arc::clone(known);
     let looked_at = tokio::task::spawn_blocking(move || {
-        let tools = descriptor::check_all(&catalog, &words);
+        let tools = descriptor::check_all(&catalog, &words, &known);
         (catalog, tools)
     });
     let (catalog, tools) = looked_at.await.map_err(|_| Error::Stopping)?;
@@ -324,11 +328,24 @@ fn endpoint(
 /// so that nobody is made to dial a third. A name must stand for that only, and is looked up now and
 /// never again, so that it cannot come to mean something else later.
 async fn resolve(host: &str, port: u16, elsewhere: Option<IpAddr>) -> Result<SocketAddr, Error> {
-    let refused = || Error::EndpointNotAllowed { host: host.to_owned() };
     let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(literal) => vec![SocketAddr::new(literal, port)],
-        Err(_) => tokio::net::lookup_host((host, port)).await.map_err(|_| refused())?.collect(),
+        // What cannot be looked up stands for nothing.
+        Err(_) => {
+            let found = tokio::net::lookup_host((host, port)).await;
+            found.map(Iterator::collect).unwrap_or_default()
+        }
     };
+    allowed(host, &found, elsewhere)
+}
+
+/// The one to dial of the addresses that `host` stands for, where it may be dialled at all.
+fn allowed(
+    host: &str,
+    found: &[SocketAddr],
+    elsewhere: Option<IpAddr>,
+) -> Result<SocketAddr, Error> {
+    let refused = || Error::EndpointNotAllowed { host: host.to_owned() };
     let own = |ip: IpAddr| elsewhere.map_or_else(|| local(ip), |peer| ip.to_canonical() == peer);
     if !found.iter().all(|address| own(address.ip())) {
         return Err(refused());
@@ -346,18 +363,10 @@ fn plugin_name(name: &str) -> Result<(), &'static str> {
     if RESERVED.contains(&name) {
         return Err("agentd, mcp, system and internal are reserved; take another name");
     }
-    if !word(name, 24) {
+    if !is_plugin_name(name) {
         return Err("use 2 to 24 of a-z, 0-9 and _, beginning with a letter, without __");
     }
     Ok(())
-}
-
-/// `[a-z][a-z0-9_]{1,max-1}` without a double underscore.
-pub(crate) fn word(name: &str, max: usize) -> bool {
-    (2..=max).contains(&name.len())
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && !name.contains("__")
 }
 
 pub(crate) fn violation(field: &str, reason: &str, description: &str) -> Violation {

@@ -130,7 +130,7 @@ impl Record {
             call_id: open.call_id.to_string(),
             attempt: open.attempt,
             duration: open.since.elapsed(),
-            outcome,
+            outcome: Box::new(outcome),
             will_retry,
             cached: false,
         };
@@ -146,7 +146,7 @@ impl Record {
             call_id: call_id.to_string(),
             attempt: 1,
             duration: Duration::ZERO,
-            outcome,
+            outcome: Box::new(outcome),
             will_retry: false,
             cached: true,
         };

@@ -6,7 +6,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -47,6 +47,7 @@ struct Kept {
 #[derive(Clone)]
 pub(crate) struct Results {
     kept: Cache<Key, Kept>,
+    used_again: Arc<AtomicU64>,
     clock: fn() -> Timestamp,
 }
 
@@ -73,7 +74,12 @@ impl Results {
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let kept = Cache::builder().max_capacity(MOST).weigher(weigh).time_to_live(LONGEST).build();
-        Self { kept, clock }
+        Self { kept, used_again: Arc::default(), clock }
+    }
+
+    /// Calls that were answered without asking anybody, since the start.
+    pub(crate) fn used_again(&self) -> u64 {
+        self.used_again.load(Ordering::Relaxed)
     }
 
     /// The result of `call`, from what is kept or by `ask`.
@@ -118,11 +124,15 @@ impl Results {
             let asked = asked.into_inner();
             let origin = if asked { Origin::Called } else { Origin::Kept };
             match made {
-                Ok(kept) if asked && kept.until.is_none() => {
-                    self.kept.invalidate(&key).await;
+                Ok(kept) => {
+                    if asked && kept.until.is_none() {
+                        self.kept.invalidate(&key).await;
+                    }
+                    if !asked {
+                        self.used_again.fetch_add(1, Ordering::Relaxed);
+                    }
                     return (origin, Ok(CallOutput::clone(&kept.output)));
                 }
-                Ok(kept) => return (origin, Ok(CallOutput::clone(&kept.output))),
                 // Somebody else's call ended for reasons of theirs.
                 Err(failure) if !asked && is_their_own(&failure) => {}
                 Err(failure) => return (origin, Err(Failure::clone(&failure))),
@@ -192,6 +202,7 @@ mod tests {
         let many = join_all((0..20).map(|_| get("a", None))).await;
         let own = many.iter().filter(|(origin, _)| *origin == Origin::Called).count();
         assert_eq!((asked.load(Ordering::Relaxed), own), (1, 1));
+        assert_eq!(results.used_again(), 19);
         assert!(many.into_iter().all(|(_, result)| result.unwrap().summary == "1"));
         NOW.store(9, Ordering::Relaxed);
         assert_eq!(get("b", None).await.0, Origin::Kept);

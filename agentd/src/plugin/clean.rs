@@ -38,6 +38,18 @@ pub(crate) fn cut(text: &mut String, max: usize) {
     }
 }
 
+/// Cuts out of the middle: a message begins with what failed and often ends with why.
+fn cut_middle(text: &mut String, max: usize) {
+    const MARK: &str = " … ";
+    if text.len() <= max {
+        return;
+    }
+    let room = max.saturating_sub(MARK.len());
+    let head = text.floor_char_boundary(room.div_ceil(2));
+    let tail = text.ceil_char_boundary(text.len() - room / 2);
+    text.replace_range(head..tail, MARK);
+}
+
 /// One text, masked and cut.
 pub(crate) fn text(redact: Redact, text: &mut String, max: usize) {
     // Masked before it is cut: half a secret is not recognised.
@@ -76,7 +88,8 @@ fn entries(redact: Redact, map: &mut BTreeMap<String, String>) {
 
 /// A failure, masked and bounded.
 pub(crate) fn failure(redact: Redact, failure: &mut Failure) {
-    text(redact, &mut failure.message, MAX_MESSAGE);
+    text(redact, &mut failure.message, usize::MAX);
+    cut_middle(&mut failure.message, MAX_MESSAGE);
     text(redact, &mut failure.resource, MAX_NAME);
     cut(&mut failure.reason, 63);
     cut(&mut failure.domain, MAX_NAME);

@@ -36,7 +36,7 @@ use super::{
     wire,
 };
 use crate::{
-    tool::{Call, CallOutput, FailureClass, ResultGap},
+    tool::{Call, CallOutput, FailureClass, Flaw, ResultGap},
     transport::answering::Answering,
 };
 
@@ -242,10 +242,16 @@ async fn read(attempt: &Attempt, mut answers: Answers) -> Result<CallOutput, Fau
         }
     };
     // A stream that is dropped is reset; one that is read to its end is not.
-    if let Ok(Ok(Some(_))) = timeout(ENDING, answers.next()).await {
+    let ended = timeout(ENDING, answers.next()).await;
+    if let Ok(Ok(Some(_))) = ended {
         return Err(Fault::sent(reading.went_on()));
     }
     let mut output = last.map_err(Fault::sent)?;
+    output.flaws = reading.flaws();
+    if ended.is_err() {
+        let said = "the stream stayed open after its last update";
+        output.flaws.push(Flaw::new("STREAM_LEFT_OPEN", said));
+    }
     if let Some(text) = reading.unmasked() {
         output.gaps.extend(check_result(attempt, text).await);
     }

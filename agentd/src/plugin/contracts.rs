@@ -10,11 +10,7 @@ use std::collections::BTreeMap;
 use agent_proto::tool::v1 as pb;
 use prost::Message as _;
 
-use super::{
-    admission::descriptor::Checked,
-    semver::Version,
-    wire::spec::{risk_from, side_effect_from},
-};
+use super::{admission::descriptor::Checked, semver::Version};
 use crate::tool::ToolRef;
 
 /// Versions of one tool that are remembered.
@@ -86,15 +82,32 @@ pub enum Error {
     #[error("no tool {0} was ever registered")]
     Unknown(String),
     /// The digest is not the one that waits.
-    #[error("{tool} waits for {waiting} to be accepted, not for {given}; look at it again")]
+    #[error("{}", stale(tool, waiting.as_deref(), given))]
     Stale {
         /// The tool.
         tool: String,
-        /// What waits.
-        waiting: String,
+        /// What waits; none when nothing does.
+        waiting: Option<String>,
         /// What was given.
         given: String,
     },
+}
+
+fn stale(tool: &str, waiting: Option<&str>, given: &str) -> String {
+    let again = format!("look at it again with agentd tools show {tool}");
+    match (waiting, given) {
+        (Some(waiting), "") => {
+            format!("{tool} waits for a person: agentd tools accept {tool} {waiting}")
+        }
+        (Some(waiting), given) => {
+            format!("{tool} waits for {waiting} to be accepted, not for {given}; {again}")
+        }
+        (None, given) => {
+            format!(
+                "{given} is no digest of {tool}, of which nothing waits to be accepted; {again}"
+            )
+        }
+    }
 }
 
 // === impl Seen ===
@@ -102,6 +115,11 @@ pub enum Error {
 impl Seen {
     fn version(&self) -> Option<Version> {
         self.descriptor.as_ref()?.version.parse().ok()
+    }
+
+    /// Whether both have the same number; build metadata makes no other one.
+    fn is_same_version(&self, other: &Self) -> bool {
+        self.version().zip(other.version()).is_some_and(|(one, other)| one.cmp(&other).is_eq())
     }
 }
 
@@ -117,6 +135,21 @@ impl Known {
             self.versions.remove(at);
         } else {
             self.versions.truncate(1);
+        }
+    }
+
+    /// Accepts the version with this digest, in place of one with the same number.
+    fn accept(&mut self, digest: &str) {
+        let named = self.versions.iter().find(|seen| seen.digest == digest);
+        let Some(named) = named.cloned() else { return };
+        // What was accepted before is no word about what waits.
+        if named.accepted {
+            return;
+        }
+        self.versions.retain(|seen| seen.digest == digest || !seen.is_same_version(&named));
+        for seen in self.versions.iter_mut().filter(|seen| seen.digest == digest) {
+            seen.accepted = true;
+            seen.reason.clear();
         }
     }
 
@@ -169,7 +202,10 @@ impl Contracts {
             return self.keep(name);
         }
         let reason = if trusted { None } else { suspicion(known, tool) };
-        if let Some(before) = newest(known, tool) {
+        let accepted = |seen: &Seen| seen.accepted && is_version(seen, tool);
+        // Of one that changed under its number the number says nothing; it waits, and is told why.
+        let is_changed = known.versions.iter().any(accepted);
+        if let Some(before) = newest(known, tool).filter(|_| !is_changed) {
             tool.warnings.extend(change::warnings(before, &tool.descriptor));
         }
         known.versions.retain(|seen| {
@@ -202,39 +238,56 @@ impl Contracts {
             Some(seen) if seen.accepted => Held::Free,
             Some(seen) => Held::Quarantined(seen.reason.clone()),
             // Forgotten among too many versions that wait.
-            None => Held::Quarantined("it is one of too many versions that wait".to_owned()),
+            None => Held::Quarantined(
+                "another descriptor took its place under this version, or it was forgotten among \
+                 too many; have it register again"
+                    .to_owned(),
+            ),
         }
     }
 
-    /// Lets a tool be called: switches it on, and accepts the descriptor with this digest when one
-    /// waits.
+    /// Without a digest: switches a tool on again, and accepts nothing. With one: accepts the
+    /// descriptor that has it, and switches nothing on, since who looked at a contract has not
+    /// decided that the tool may run.
     ///
     /// # Errors
-    /// That it was never seen, or that another descriptor waits.
+    /// That it was never seen, or that the digest is none of its; without one, that its first
+    /// descriptor still waits.
     pub(crate) fn activate(&mut self, name: &Name, digest: &str) -> Result<Vec<Record>, Error> {
         let said = format!("{}.{}", name.0, name.1);
         let known = self.known.get_mut(name).ok_or_else(|| Error::Unknown(said.clone()))?;
-        let waiting = known.versions.iter().rposition(|seen| !seen.accepted);
-        // To switch one on again is not to accept what waits beside it.
-        let only_on = digest.is_empty() && known.is_accepted();
-        if let Some(at) = waiting.filter(|_| !only_on) {
-            let matching = known.versions.iter().position(|seen| seen.digest == digest);
-            let Some(accepted) = matching else {
-                let waiting = known.versions.get(at).map(|seen| seen.digest.clone());
-                let (waiting, given) = (waiting.unwrap_or_default(), digest.to_owned());
-                return Err(Error::Stale { tool: said, waiting, given });
-            };
-            let version = known.versions.get(accepted).and_then(Seen::version);
-            // What it replaces is accepted no longer.
-            known.versions.retain(|seen| seen.digest == digest || seen.version() != version);
-            for seen in known.versions.iter_mut().filter(|seen| seen.digest == digest) {
-                seen.accepted = true;
-                seen.reason.clear();
-            }
+        let is_known = known.versions.iter().any(|seen| seen.digest == digest);
+        let needs_one = !known.disabled && !known.is_accepted();
+        if !is_known && (!digest.is_empty() || needs_one) {
+            let waiting = known.versions.iter().rfind(|seen| !seen.accepted);
+            let waiting = waiting.map(|seen| seen.digest.clone());
+            return Err(Error::Stale { tool: said, waiting, given: digest.to_owned() });
         }
-        known.disabled = false;
-        known.reason.clear();
+        if is_known {
+            known.accept(digest);
+        } else {
+            known.disabled = false;
+            known.reason.clear();
+        }
         Ok(self.keep(name.clone()))
+    }
+
+    /// Whether a person switched the tool off.
+    pub(crate) fn is_disabled(&self, name: &Name) -> bool {
+        self.known.get(name).is_some_and(|known| known.disabled)
+    }
+
+    /// The contract that one which waits is compared with, if any was accepted: that of the same
+    /// version, else the last one.
+    pub(crate) fn accepted_before(&self, tool: &ToolRef) -> Option<pb::ToolDescriptor> {
+        let known = self.known.get(&(tool.plugin.clone(), tool.tool.clone()))?;
+        let waits = known.versions.iter().find(|seen| seen.digest == tool.digest)?;
+        if waits.accepted {
+            return None;
+        }
+        let accepted = || known.versions.iter().filter(|seen| seen.accepted);
+        let same = accepted().find(|seen| seen.is_same_version(waits));
+        same.or_else(|| accepted().next_back())?.descriptor.clone()
     }
 
     /// Switches a tool off.
@@ -326,46 +379,11 @@ fn suspicion(known: &Known, tool: &Checked) -> Option<String> {
         ));
     }
     let last = accepted.last()?.descriptor.as_ref()?;
-    let softer = softer(last, &tool.descriptor);
+    let softer = change::softer(last, &tool.descriptor);
     (!softer.is_empty()).then(|| {
         let (from, to) = (&last.version, &tool.descriptor.version);
         format!("version {to} claims to be more harmless than {from}: {}", softer.join(", "))
     })
-}
-
-/// Claims by which the new descriptor would be asked about less, or may do more.
-fn softer(old: &pb::ToolDescriptor, new: &pb::ToolDescriptor) -> Vec<&'static str> {
-    let mut fields = Vec::new();
-    if side_effect_from(new.side_effect()) < side_effect_from(old.side_effect()) {
-        fields.push("side_effect");
-    }
-    if risk_from(new.risk()) < risk_from(old.risk()) {
-        fields.push("risk");
-    }
-    let always = pb::ApprovalRequirement::Always;
-    if old.approval() == always && new.approval() != always {
-        fields.push("approval");
-    }
-    let safe = |tool: &pb::ToolDescriptor| {
-        matches!(tool.idempotency(), pb::Idempotency::Keyed | pb::Idempotency::Natural)
-    };
-    if safe(new) && !safe(old) {
-        fields.push("idempotency");
-    }
-    let masked = |name: &String| new.sensitive_arguments.contains(name);
-    if !old.sensitive_arguments.iter().all(masked) {
-        fields.push("sensitive_arguments");
-    }
-    let shared = |tool: &pb::ToolDescriptor| {
-        tool.cache.as_ref().is_some_and(|cache| cache.scope() == pb::CacheScope::Shared)
-    };
-    if shared(new) && !shared(old) {
-        fields.push("cache");
-    }
-    if !new.permissions.iter().all(|right| old.permissions.contains(right)) {
-        fields.push("permissions");
-    }
-    fields
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub(crate) enum Way {
     Hangs,
     /// Progress without end.
     Floods,
+    /// Progress so often, without end.
+    Drips(Duration),
 }
 
 /// A plugin that runs.
@@ -101,6 +103,13 @@ impl ToolService for Served {
                 Way::Hangs => {
                     let _ = updates.send(say(1, accepted())).await;
                     updates.closed().await;
+                }
+                Way::Drips(pause) => {
+                    let mut at = 1;
+                    while updates.send(say(at, progress(f64::from(at), "on it"))).await.is_ok() {
+                        at += 1;
+                        tokio::time::sleep(pause).await;
+                    }
                 }
                 Way::Floods => {
                     let line = "x".repeat(64 * 1024);

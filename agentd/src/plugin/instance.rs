@@ -8,12 +8,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     metadata::{Ascii, MetadataValue},
@@ -21,12 +19,15 @@ use tonic::{
 };
 
 use super::{
+    bell::Bell,
     ejection::{Ejection, Stand, Went},
-    news::{Kind, News, Subject},
+    news::{Kind, Subject},
     relay::Slots,
 };
 use crate::tool::ToolRef;
 
+/// How long after a change of an instance's readiness no other one is told.
+const QUIET: Duration = Duration::from_secs(1);
 /// Calls that `recent` remembers.
 const REMEMBERED: usize = 100;
 
@@ -39,15 +40,6 @@ pub enum Readiness {
     Unready,
     /// Finishes running calls and takes no new ones.
     Draining,
-}
-
-/// Wakes those that wait for a change: callers for a place, others for plugins to be ready.
-#[derive(Debug, Default)]
-pub(crate) struct Bell {
-    places: Notify,
-    changes: watch::Sender<u64>,
-    /// What is told of all this.
-    pub(crate) news: News,
 }
 
 /// How calls reach an instance.
@@ -85,7 +77,6 @@ pub(crate) struct Instance {
     pub(crate) offers: Vec<ToolRef>,
     /// Digest over its catalog.
     pub(crate) catalog_digest: String,
-    is_back: bool,
     /// Cancelled when it was deregistered or replaced.
     pub(crate) gone: CancellationToken,
     in_flight: AtomicU32,
@@ -110,6 +101,11 @@ struct Live {
     wire: Ejection,
     /// Failed or not, oldest first.
     recent: VecDeque<bool>,
+    /// Its health answered at all, or a slot of its was opened.
+    is_heard: bool,
+    /// What was told last of whether it takes calls, and when.
+    told_ready: bool,
+    told: Option<Instant>,
 }
 
 /// What a new instance is made of.
@@ -124,33 +120,8 @@ pub(crate) struct Made {
     pub(crate) weight: u32,
     pub(crate) offers: Vec<ToolRef>,
     pub(crate) catalog_digest: String,
-    /// It was here before and only registers again.
-    pub(crate) is_back: bool,
-}
-
-// === impl Bell ===
-
-impl Bell {
-    /// A bell that tells `news`.
-    pub(crate) fn new(news: News) -> Self {
-        Self { news, ..Self::default() }
-    }
-
-    /// Something changed that readiness depends on.
-    pub(crate) fn ring(&self) {
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
-        self.places.notify_waiters();
-    }
-
-    /// Sees each change from now on.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    /// Ends when a place may have come free.
-    pub(crate) fn place(&self) -> tokio::sync::futures::Notified<'_> {
-        self.places.notified()
-    }
+    /// It was here before, only registers again, and was told to take calls.
+    pub(crate) was_told_ready: bool,
 }
 
 // === impl Instance ===
@@ -168,7 +139,6 @@ impl Instance {
             weight: made.weight.max(1),
             offers: made.offers,
             catalog_digest: made.catalog_digest,
-            is_back: made.is_back,
             gone: CancellationToken::new(),
             in_flight: AtomicU32::new(0),
             unreached: watch::Sender::default(),
@@ -182,6 +152,9 @@ impl Instance {
                 departed: false,
                 wire: Ejection::default(),
                 recent: VecDeque::new(),
+                is_heard: false,
+                told_ready: made.was_told_ready,
+                told: None,
             }),
         }
     }
@@ -200,13 +173,54 @@ impl Instance {
     pub(crate) fn serves(&self) {
         let mut live = self.live();
         let is_new = !std::mem::replace(&mut live.serving, true);
-        live.trouble = None;
-        drop(live);
-        if is_new && !self.is_back {
-            let said = format!("{} takes calls", self.plugin);
-            self.bell.news.tell(Kind::Ready, self.subject(), said);
+        let was_out_of_reach = live.trouble.take().is_some();
+        live.is_heard = true;
+        self.tell(live);
+        if is_new || was_out_of_reach {
+            self.bell.ring();
         }
-        self.bell.ring();
+    }
+
+    /// Its health answered that it does not serve.
+    pub(crate) fn does_not_serve(&self) {
+        let mut live = self.live();
+        let is_new = std::mem::replace(&mut live.serving, false);
+        live.is_heard = true;
+        self.tell(live);
+        if is_new {
+            self.bell.ring();
+        }
+    }
+
+    /// Whether it was told last that it takes calls.
+    pub(crate) fn was_told_ready(&self) -> bool {
+        self.live().told_ready
+    }
+
+    /// Tells whether it takes calls when that is another word than the last one. Not each of many
+    /// changes: the word that stays is told with the next sign of life.
+    fn tell(&self, mut live: MutexGuard<'_, Live>) {
+        let now = Instant::now();
+        let is_ready = self.stands(&live, now) == Readiness::Ready;
+        let is_quiet = live.told.is_none_or(|told| now - told >= QUIET);
+        // Of one that has left, or whose lease ran out, that is what is told.
+        let is_here = live.is_heard && !live.departed && now < live.lease_until;
+        if is_ready == live.told_ready || !is_quiet || !is_here {
+            return;
+        }
+        let (kind, said) = match live.wish {
+            _ if is_ready => (Kind::Ready, "takes calls"),
+            Readiness::Draining => (Kind::Unready, "drains and takes no new calls"),
+            Readiness::Unready => (Kind::Unready, "says that it takes no calls for now"),
+            Readiness::Ready if !live.serving => {
+                (Kind::Unready, "takes no calls: its health says that it does not serve")
+            }
+            Readiness::Ready => (Kind::Unready, "takes no calls: it has no slot open"),
+        };
+        live.told_ready = is_ready;
+        live.told = Some(now);
+        drop(live);
+        self.bell.news.tell(kind, self.subject(), format!("{} {said}", self.plugin));
     }
 
     /// It cannot be reached, for this reason. True when that is news.
@@ -249,7 +263,7 @@ impl Instance {
         live.lease_until = until;
         live.wish = wish;
         live.unready_tools = unready_tools;
-        drop(live);
+        self.tell(live);
         if changed {
             self.bell.ring();
         }
@@ -368,6 +382,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.instance.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.instance.bell.places.notify_waiters();
+        self.instance.bell.vacant();
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -29,6 +30,10 @@ pub enum Kind {
     Expired,
     /// An instance cannot be reached.
     Unreachable,
+    /// An instance takes no calls any more, for now.
+    Unready,
+    /// Somebody who announced the plugin was not let in.
+    PluginRefused,
     /// A tool was refused at registration.
     ToolRefused,
     /// A tool waits for a person to accept its descriptor.
@@ -65,7 +70,7 @@ pub struct Event {
     pub kind: Kind,
     /// To what.
     pub subject: Subject,
-    /// One line for people.
+    /// One line for people, which begins with the subject: `plugin` or `plugin.tool`.
     pub summary: String,
 }
 
@@ -84,9 +89,25 @@ impl Default for News {
     }
 }
 
+/// `plugin` or `plugin.tool`, as people read it.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tool.as_str() {
+            "" => write!(f, "{}", self.plugin),
+            tool => write!(f, "{}.{tool}", self.plugin),
+        }
+    }
+}
+
 // === impl Subject ===
 
 impl Subject {
+    /// A plugin, whichever of its instances.
+    #[must_use]
+    pub fn plugin(plugin: &str) -> Self {
+        Self::instance(plugin, "")
+    }
+
     /// An instance.
     #[must_use]
     pub fn instance(plugin: &str, id: &str) -> Self {
@@ -108,14 +129,14 @@ impl News {
         Self { clock, newest: watch::Sender::default(), kept: Mutex::default() }
     }
 
-    /// Tells of one thing.
+    /// Tells of one thing. A summary that does not begin with the subject is put behind it.
     pub(crate) fn tell(&self, kind: Kind, subject: Subject, summary: String) {
         let mut kept = self.lock();
         let sequence = kept.back().map_or(1, |last| last.sequence.saturating_add(1));
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        let mut summary = summary;
+        let mut summary = headed(&subject, summary);
         clean::cut(&mut summary, MAX_SUMMARY);
         kept.push_back(Event { sequence, time: (self.clock)(), kind, subject, summary });
         // Under the lock, so that the newest number never falls.
@@ -141,11 +162,33 @@ impl News {
     }
 }
 
+/// A line that begins with what it is about.
+fn headed(subject: &Subject, said: String) -> String {
+    let name = subject.to_string();
+    let is_headed = said.strip_prefix(&name).is_some_and(|rest| rest.starts_with([' ', ':']));
+    if is_headed { said } else { format!("{name}: {said}") }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn each_line_begins_with_what_it_is_about() {
+        let news = News::default();
+        for (subject, said, told) in [
+            (Subject::instance("pods", "1"), "pods registered", "pods registered"),
+            (Subject::instance("pods", "1"), "podsy is gone", "pods: podsy is gone"),
+            (Subject::instance("pods", "1"), "nobody answers", "pods: nobody answers"),
+            (Subject::tool("pods", "look"), "pods.look works", "pods.look works"),
+            (Subject::tool("pods", "look"), "pods is odd", "pods.look: pods is odd"),
+        ] {
+            news.tell(Kind::Ready, subject, said.to_owned());
+            assert_eq!(news.after(0).unwrap().last().unwrap().summary, told);
+        }
+    }
 
     #[test]
     fn the_last_thousand_are_kept_numbered_without_holes() {

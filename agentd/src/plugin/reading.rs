@@ -2,6 +2,8 @@
 //! `accepted`, exactly one result or failure, last, and nothing without bound. A machine over
 //! messages; no I/O.
 
+use std::collections::BTreeSet;
+
 use agent_proto::tool::v1 as pb;
 use pb::call_response::Update;
 use prost::Message as _;
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     fact::{Observation, Relation},
-    tool::{CallOutput, Effects, Failure, FailureClass, SideEffect, ToolSpec},
+    tool::{CallOutput, Effects, Failure, FailureClass, Flaw, SideEffect, ToolSpec},
 };
 
 /// Largest message, in bytes.
@@ -31,6 +33,13 @@ pub(crate) const MAX_RESULT: usize = 256 * 1024;
 const MAX_RESULT_TAKEN: usize = MAX_RESULT + MAX_RESULT / 10;
 /// Longest line of progress, in bytes.
 const MAX_LINE: usize = 1024;
+
+/// Most log lines of one call that are passed on.
+const MAX_LINES: u32 = 50;
+/// Progress came that was none.
+const NO_PROGRESS: (&str, &str) = ("PROGRESS", "done did not grow; such progress is not told");
+/// More was logged than is passed on.
+const TALKATIVE: (&str, &str) = ("LOG", "more than 50 lines in one call; the rest is not told");
 
 /// What one call has said so far.
 #[derive(Debug)]
@@ -49,6 +58,8 @@ pub(crate) struct Reading<'a> {
     relations: Vec<Relation>,
     /// A result as it came, when it is to be held against its schema.
     unmasked: Option<String>,
+    lines: u32,
+    flaws: BTreeSet<(&'static str, &'static str)>,
 }
 
 /// What a message means for the caller.
@@ -81,6 +92,8 @@ impl<'a> Reading<'a> {
             observations: Vec::new(),
             relations: Vec::new(),
             unmasked: None,
+            lines: 0,
+            flaws: BTreeSet::new(),
         }
     }
 
@@ -92,7 +105,8 @@ impl<'a> Reading<'a> {
         self.measure(&message)?;
         Ok(match message.update {
             // An arm that a newer plugin knows.
-            None | Some(Update::Log(_)) => Said::Nothing,
+            None => Said::Nothing,
+            Some(Update::Log(log)) => self.log(log),
             Some(Update::Accepted(_)) if self.accepted => {
                 return Err(self.broke("said accepted twice"));
             }
@@ -124,6 +138,11 @@ impl<'a> Reading<'a> {
     /// A result as it came, when it is to be held against its schema.
     pub(crate) fn unmasked(&mut self) -> Option<String> {
         self.unmasked.take()
+    }
+
+    /// What was done against the contract and cost nothing.
+    pub(crate) fn flaws(&self) -> Vec<Flaw> {
+        self.flaws.iter().map(|(reason, said)| Flaw::new(reason, said)).collect()
     }
 
     /// A message was too large to be taken: what came before it, and that something is missing.
@@ -178,6 +197,7 @@ impl<'a> Reading<'a> {
     fn progress(&mut self, progress: pb::CallProgress) -> Said {
         // What does not grow is no progress; it is not worth ending a call over.
         if progress.done.is_nan() || progress.done <= self.done {
+            self.flaws.insert(NO_PROGRESS);
             return Said::Nothing;
         }
         self.done = progress.done;
@@ -185,6 +205,26 @@ impl<'a> Reading<'a> {
         clean::text(self.redact, &mut line, MAX_LINE);
         let share = progress.total.filter(|total| *total > 0.0).map(|total| progress.done / total);
         Said::Progress(share.map(|share| share.clamp(0.0, 1.0)), line)
+    }
+
+    fn log(&mut self, log: pb::CallLog) -> Said {
+        // For developers, who have the plugin's own log.
+        if log.severity() == pb::LogSeverity::Debug {
+            return Said::Nothing;
+        }
+        self.lines = self.lines.saturating_add(1);
+        if self.lines > MAX_LINES {
+            self.flaws.insert(TALKATIVE);
+            return Said::Nothing;
+        }
+        let severity = match log.severity() {
+            pb::LogSeverity::Error => "error: ",
+            pb::LogSeverity::Warn => "warning: ",
+            pb::LogSeverity::Info | pb::LogSeverity::Debug | pb::LogSeverity::Unspecified => "",
+        };
+        let mut line = log.message;
+        clean::text(self.redact, &mut line, MAX_LINE);
+        Said::Progress(None, format!("{severity}{line}"))
     }
 
     fn chunk(&mut self, fragment: &str) {

@@ -9,6 +9,8 @@ mod entry;
 mod error;
 mod obstacles;
 mod offer;
+mod placed;
+mod refusals;
 mod standing;
 mod view;
 
@@ -30,17 +32,19 @@ pub use self::{
     standing::Decision,
     view::{InstanceView, Lease, PluginView, RecentCall, Standing, ToolView},
 };
-pub use super::{contracts, instance::Readiness};
 use super::{
+    bell::Bell,
     contracts::Contracts,
     ear::{Ear, Heard},
-    instance::Bell,
     luck,
     network::Network,
     news::{Event, News},
+    schema::Known,
     secured::Secured,
 };
+pub use super::{contracts, instance::Readiness};
 use crate::{
+    guard::tokens::Who,
     journal::{self, Journal},
     reasoner::catalogue::Catalogue,
     tool::ToolSpec,
@@ -79,12 +83,17 @@ pub struct Caller {
     pub peer: Option<SocketAddr>,
     /// The bearer token it presented.
     pub bearer: Option<String>,
+    /// As whom it was let in.
+    pub who: Who,
 }
 
 /// Without the token.
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Caller")
+            .field("peer", &self.peer)
+            .field("who", &self.who)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,6 +109,8 @@ struct Shared {
     bell: Arc<Bell>,
     state: Mutex<State>,
     heard: Arc<Heard>,
+    /// Schemas of the tools that are there.
+    schemas: Arc<Known>,
     /// Where what people decided is kept; none for a registry that lives as long as the process.
     journal: Option<Journal>,
     /// Held by who writes there.
@@ -141,6 +152,10 @@ impl fmt::Debug for Config {
 impl Config {
     /// Whether `caller` may take the namespace `plugin`.
     pub(crate) fn may_register(&self, plugin: &str, caller: &Caller) -> Result<(), Error> {
+        if !caller.who.may_be(plugin) {
+            let holder = caller.who.name().unwrap_or_default().to_owned();
+            return Err(Error::NotYourName { plugin: plugin.to_owned(), holder });
+        }
         let Some(token) = &self.supervised_token else { return Ok(()) };
         let given = caller.bearer.as_deref().unwrap_or_default();
         if self.reserved.iter().any(|name| name == plugin) && !equal(token, given) {
@@ -190,7 +205,9 @@ impl Registry {
         let state = Mutex::new(State::new(known, Arc::clone(&bell)));
         let (heard, stopping, writing) =
             (Arc::default(), CancellationToken::new(), Default::default());
-        Self { shared: Arc::new(Shared { config, bell, state, heard, journal, writing, stopping }) }
+        let schemas = Arc::default();
+        let shared = Shared { config, bell, state, heard, schemas, journal, writing, stopping };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Wall time.
@@ -283,6 +300,29 @@ impl Registry {
     #[must_use]
     pub fn expirations(&self) -> u64 {
         self.swept(Instant::now()).expired
+    }
+
+    /// Whether `who` may still speak for the instance with this lease: a token may have been taken
+    /// away from it meanwhile.
+    ///
+    /// # Errors
+    /// That it may not. A lease that is not known is for who looks it up.
+    pub fn check_holder(&self, lease: &str, who: &Who) -> Result<(), Error> {
+        let now = Instant::now();
+        let held = self.swept(now).by_lease(lease, now).map(Arc::clone);
+        match held.filter(|instance| !who.may_be(&instance.plugin)) {
+            Some(instance) => Err(Error::NotYourName {
+                plugin: instance.plugin.clone(),
+                holder: who.name().unwrap_or_default().to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// When the next lease runs out, unless it is renewed.
+    #[must_use]
+    pub fn next_lapse(&self) -> Option<Instant> {
+        self.swept(Instant::now()).next_lapse()
     }
 
     /// The state, without what is long expired.

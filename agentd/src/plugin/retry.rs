@@ -44,27 +44,18 @@ impl Rule {
     fn is_worth_it(&self, fault: &Fault, tried: Tried) -> bool {
         let failure = &fault.failure;
         let first = tried.attempt == 1;
-        match failure.class {
+        if failure.class == FailureClass::Bug {
             // A defect of one replica need not be one of all.
-            FailureClass::Bug => {
-                let elsewhere = |at: &String| self.pool.has_sound_one(at);
-                let untouched = failure.effects == Effects::None;
-                first && fault.sent && untouched && fault.at.as_ref().is_some_and(elsewhere)
-            }
-            FailureClass::Config => first && failure.reason == MISMATCH,
-            class @ (FailureClass::Transient
-            | FailureClass::RateLimited
-            | FailureClass::External
-            | FailureClass::InvalidArgument
-            | FailureClass::NotFound
-            | FailureClass::Permission
-            | FailureClass::Timeout
-            | FailureClass::Cancelled) => {
-                let advised =
-                    self.advice.classes.is_empty() || self.advice.classes.contains(&class);
-                class.retryable() && (advised || is_own(fault))
-            }
+            let elsewhere = |at: &String| self.pool.has_sound_one(at);
+            let untouched = failure.effects == Effects::None;
+            return first && fault.sent && untouched && fault.at.as_ref().is_some_and(elsewhere);
         }
+        if failure.class == FailureClass::Config {
+            return first && failure.reason == MISMATCH;
+        }
+        let classes = &self.advice.classes;
+        let advised = classes.is_empty() || classes.contains(&failure.class);
+        failure.class.retryable() && (advised || is_own(fault))
     }
 
     /// The pause before the next attempt, or none when there is no next. `attempt` counts from 1,

@@ -20,21 +20,27 @@ use uuid::Uuid;
 
 use super::{
     attempt::{Ask, Attempt, Fault},
+    bell::Bell,
+    clean,
     ejection::{Stand, Went},
     fault::{CONNECT_FAILED, MISMATCH},
-    instance::{Bell, Instance},
+    instance::Instance,
     luck,
     member::{Member, Seat},
     registry::RecentCall,
     stack::{KEPT, TOO_LARGE},
 };
-use crate::tool::{CallOutput, Failure, FailureClass, ToolSpec};
+use crate::tool::{CallOutput, Failure, FailureClass, Flaw, ToolSpec};
 
 /// Calls that may wait for an instance of one tool. PROTOCOL has 64; a call that waits costs a few
 /// kilobytes and one that is refused costs an answer, so that here are more.
 const QUEUE: usize = 1024;
 /// Attempts whose end is remembered.
 const ENDED: usize = 20;
+/// What of one is remembered that was wrong although it succeeded.
+const MAX_FLAWS: usize = 4;
+/// Longest of them, in bytes.
+const MAX_FLAW: usize = 512;
 /// Longest time one attempt may take, whatever the tool declares.
 const POLICY_CAP: Duration = Duration::from_secs(60);
 
@@ -65,6 +71,7 @@ struct Ended {
     took: Duration,
     instance_id: String,
     failure: Option<Failure>,
+    flaws: Vec<Flaw>,
 }
 
 impl Pool {
@@ -125,6 +132,7 @@ impl Pool {
                 took: ended.took,
                 instance_id: ended.instance_id.clone(),
                 failure: ended.failure.clone(),
+                flaws: ended.flaws.clone(),
             })
             .collect()
     }
@@ -156,7 +164,8 @@ impl Pool {
             inside.ended.pop_front();
         }
         let (took, instance_id) = (now - since, seat.instance().id.clone());
-        inside.ended.push_back(Ended { at: now, took, instance_id, failure });
+        let flaws = result.as_ref().map(flaws).unwrap_or_default();
+        inside.ended.push_back(Ended { at: now, took, instance_id, failure, flaws });
         let out = inside.members.iter().filter(|one| one.is_out(now)).count();
         let may_leave = 2 * (out + 1) <= inside.members.len();
         drop(inside);
@@ -229,6 +238,17 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What was wrong with a call that succeeded all the same.
+fn flaws(output: &CallOutput) -> Vec<Flaw> {
+    let defects = output.gaps.iter().filter(|gap| gap.failure.class == FailureClass::Bug);
+    let told = defects.map(|gap| Flaw::new(&gap.failure.reason, &gap.failure.message));
+    let mut all: Vec<Flaw> = told.chain(output.flaws.iter().cloned()).take(MAX_FLAWS).collect();
+    for flaw in &mut all {
+        clean::cut(&mut flaw.said, MAX_FLAW);
+    }
+    all
 }
 
 /// What the end of a call tells about the replica that made it.

@@ -5,6 +5,7 @@
 //! at again and again ([`growth`]).
 
 mod growth;
+mod known;
 mod walk;
 
 use jsonschema::{
@@ -12,6 +13,7 @@ use jsonschema::{
 };
 use serde_json::{Map, Value};
 
+pub(crate) use self::known::Known;
 use super::admission::violation;
 use crate::tool::{Failure, FailureClass, Violation};
 
@@ -116,7 +118,7 @@ impl Contract {
 
 fn refused(faults: Vec<Violation>) -> Failure {
     let said: Vec<String> =
-        faults.iter().map(|fault| format!("{} {}", fault.field, fault.description)).collect();
+        faults.iter().map(|fault| format!("{}: {}", fault.field, fault.description)).collect();
     let mut failure = Failure::ours(FailureClass::InvalidArgument, "ARGUMENTS", said.join("; "));
     failure.violations = faults;
     failure

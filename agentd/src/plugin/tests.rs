@@ -30,6 +30,8 @@ use super::{
 };
 use crate::tool::{Effects, FailureClass};
 
+mod traps;
+
 /// Longest time a call that must be prompt may take on a busy machine.
 const PROMPT: Duration = Duration::from_secs(8);
 

@@ -275,6 +275,7 @@ pub fn result_from(given: pb::CallResult) -> CallOutput {
         observe_time: timestamp_from(given.observe_time.as_ref()),
         observations: given.observations.into_iter().map(observation_from).collect(),
         relations: given.relations.into_iter().filter_map(relation_from).collect(),
+        flaws: Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use super::status::{Kind, Problem};
-use crate::guard::tokens::{Pass, Refused, Tokens};
+use crate::guard::tokens::{Pass, Refused, Tokens, Who};
 
 /// What plugins ask; everything else is for callers.
 const PLUGINS: &str = "/agentd.tool.v1.";
@@ -58,7 +58,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let path = request.uri().path();
         let pass = if path.starts_with(PLUGINS) { Pass::Plugin } else { Pass::Caller };
         let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
@@ -66,10 +66,24 @@ where
             return Either::Left(self.inner.call(request));
         }
         match self.tokens.pass(pass, header) {
-            Ok(_) => Either::Left(self.inner.call(request)),
+            Ok(who) => {
+                request.extensions_mut().insert(who);
+                Either::Left(self.inner.call(request))
+            }
             Err(refused) => Either::Right(ready(Ok(status(refused).into_http()))),
         }
     }
+}
+
+/// Who asks, as the gate let them in.
+pub(super) fn who<T>(request: &tonic::Request<T>) -> Who {
+    request.extensions().get::<Who>().cloned().unwrap_or_default()
+}
+
+/// On whose behalf things are done for who asks: the name of their token. Where no tokens are asked
+/// for, everybody is one.
+pub(super) fn principal<T>(request: &tonic::Request<T>) -> String {
+    who(request).name().unwrap_or("local").to_owned()
 }
 
 fn status(refused: Refused) -> Status {

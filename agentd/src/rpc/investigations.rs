@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use agent_proto::v1::{self, agent_service_server::AgentService};
 
-use super::status::Problem;
+use super::{gate, status::Problem};
 use crate::{
     engine::{self, Engine},
     investigation::Investigation,
@@ -60,7 +60,8 @@ impl AgentService for Investigations {
         &self,
         request: Request<v1::InvestigateRequest>,
     ) -> Result<Response<v1::InvestigateResponse>, Status> {
-        let asked = check::investigate(request.into_inner())?;
+        let principal = gate::principal(&request);
+        let asked = check::investigate(request.into_inner(), principal)?;
         let id = self
             .engine
             .investigate(asked.alert, asked.wishes)
@@ -136,7 +137,8 @@ impl AgentService for Investigations {
         &self,
         request: Request<v1::SubmitFeedbackRequest>,
     ) -> Result<Response<v1::SubmitFeedbackResponse>, Status> {
-        let judged = memory::judged(request.into_inner())?;
+        let principal = gate::principal(&request);
+        let judged = memory::judged(request.into_inner(), principal)?;
         let feedback =
             self.engine.judge(judged).await.map_err(|e| Status::from(Problem::from(&e)))?;
         Ok(Response::new(v1::SubmitFeedbackResponse {

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tonic::{Request, Response, Status};
 
 use super::{
+    gate,
     page::{Asked, Page, Sizes, page},
     status::Problem,
 };
@@ -76,6 +77,8 @@ impl tool::plugin_registry_service_server::PluginRegistryService for Plugins {
         &self,
         request: Request<tool::RenewRequest>,
     ) -> Result<Response<tool::RenewResponse>, Status> {
+        let who = gate::who(&request);
+        self.registry.check_holder(&request.get_ref().lease_id, &who).map_err(Problem::from)?;
         let mut answer = self.registry.renew(request.get_ref()).map_err(Problem::from)?;
         answer.server_time = Some(wire::timestamp_to((self.clock)()));
         Ok(Response::new(answer))
@@ -85,6 +88,8 @@ impl tool::plugin_registry_service_server::PluginRegistryService for Plugins {
         &self,
         request: Request<tool::DeregisterRequest>,
     ) -> Result<Response<tool::DeregisterResponse>, Status> {
+        let who = gate::who(&request);
+        self.registry.check_holder(&request.get_ref().lease_id, &who).map_err(Problem::from)?;
         Ok(Response::new(self.registry.deregister(request.get_ref())))
     }
 }
@@ -96,7 +101,7 @@ fn caller<T>(request: &Request<T>) -> Caller {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .map(str::to_owned);
-    Caller { peer: request.remote_addr(), bearer }
+    Caller { peer: request.remote_addr(), bearer, who: gate::who(request) }
 }
 
 // === impl CatalogService ===
@@ -136,7 +141,9 @@ impl pb::catalog_service_server::CatalogService for Plugins {
         let (plugin, name) = calling::name_of(&request.name)?;
         let found = self.registry.tool(plugin, name, &request.version);
         let found = found.ok_or_else(|| Problem::not_found("tool", &request.name))?;
-        Ok(Response::new(pb::GetToolResponse { tool: Some(self.tool_to(found, false)) }))
+        let accepted_descriptor = self.registry.accepted_before(&found.spec.id);
+        let tool = pb::ToolInfo { accepted_descriptor, ..self.tool_to(found, false) };
+        Ok(Response::new(pb::GetToolResponse { tool: Some(tool) }))
     }
 
     async fn list_plugins(
@@ -176,7 +183,8 @@ impl pb::catalog_service_server::CatalogService for Plugins {
         &self,
         request: Request<pb::CallToolRequest>,
     ) -> Result<Response<pb::CallToolResponse>, Status> {
-        self.call(request.into_inner()).await.map(Response::new).map_err(Status::from)
+        let principal = gate::principal(&request);
+        self.call(request.into_inner(), principal).await.map(Response::new).map_err(Status::from)
     }
 
     async fn list_signals(
@@ -249,6 +257,7 @@ impl Plugins {
             obstacles: view.obstacles.iter().map(wire::violation_to).collect(),
             recent_calls: view.recent.iter().map(|call| recent_to(call, now)).collect(),
             warnings: view.warnings,
+            accepted_descriptor: None,
         }
     }
 }
@@ -260,6 +269,7 @@ fn recent_to(call: &RecentCall, now: Timestamp) -> pb::RecentCall {
         duration: Some(wire::duration_to(call.took)),
         instance_id: call.instance_id.clone(),
         failure: call.failure.as_ref().map(wire::failure_to),
+        flaws: call.flaws.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{plugins::Plugins, status::Problem};
+use super::{gate, plugins::Plugins, status::Problem};
 use crate::{plugin::relay, tool::Violation};
 
 /// How long the first message of a slot may take.
@@ -43,6 +43,7 @@ impl tool::tool_relay_service_server::ToolRelayService for Plugins {
         &self,
         request: Request<Streaming<tool::ServeRequest>>,
     ) -> Result<Response<Told>, Status> {
+        let who = gate::who(&request);
         let mut heard = request.into_inner();
         let first = timeout(OPENING, heard.message()).await;
         let first = first.map_err(|_| Status::from(unopened()))??;
@@ -50,6 +51,7 @@ impl tool::tool_relay_service_server::ToolRelayService for Plugins {
             Some(tool::serve_request::Message::Opened(opened)) => opened.lease_id,
             Some(_) | None => return Err(unopened().into()),
         };
+        self.registry().check_holder(&lease, &who).map_err(Problem::from)?;
         let (slot, gone) = self.registry().open_slot(&lease).map_err(Problem::from)?;
         let (telling, messages) = mpsc::channel(TOLD);
         let life = AbortOnDropHandle::new(tokio::spawn(relay::serve(slot, heard, telling, gone)));

@@ -23,6 +23,8 @@ pub const DOMAIN: &str = "agentd";
 const MAX_DETAILS: usize = 4 * 1024;
 /// Most bytes of message.
 const MAX_MESSAGE: usize = 2 * 1024;
+/// Most preconditions that are told.
+const MAX_PRECONDITIONS: usize = 5;
 /// Most bytes of one text within the details.
 const MAX_TEXT: usize = 512;
 
@@ -83,6 +85,7 @@ pub struct Problem {
     reason: &'static str,
     message: String,
     violations: Vec<Violation>,
+    preconditions: Vec<Violation>,
     resource: Option<(&'static str, String)>,
     retry_after: Option<Duration>,
     metadata: BTreeMap<String, String>,
@@ -99,6 +102,7 @@ impl Problem {
             reason,
             message: message.into(),
             violations: Vec::new(),
+            preconditions: Vec::new(),
             resource: None,
             retry_after: None,
             metadata: BTreeMap::new(),
@@ -123,6 +127,13 @@ impl Problem {
         let mut problem = Self::new(Kind::NotFound, "NOT_FOUND", format!("there is no {name}"));
         problem.resource = Some((what, name.to_owned()));
         problem
+    }
+
+    /// With what must change first: the state or the field that is in the way of each.
+    #[must_use]
+    pub fn until(mut self, preconditions: Vec<Violation>) -> Self {
+        self.preconditions = preconditions;
+        self
     }
 
     /// With the earliest time at which asking again is of use.
@@ -157,6 +168,10 @@ impl Problem {
                 fields.push(FieldViolation::new("…", format!("and {hidden} more")));
             }
             details.set_bad_request(fields);
+        }
+        for one in self.preconditions.iter().take(MAX_PRECONDITIONS) {
+            let said = cut(&one.description, MAX_TEXT);
+            details.add_precondition_failure_violation(&one.reason, cut(&one.field, 128), said);
         }
         if let Some((kind, name)) = &self.resource {
             details.set_resource_info(*kind, cut(name, MAX_TEXT), "", "");
@@ -196,9 +211,10 @@ impl From<registry::Error> for Problem {
             E::Protocol { .. } => Kind::Precondition,
             E::NotRelayed => Kind::Precondition,
             E::TooManySlots => Kind::Exhausted,
-            E::NotLocal | E::EndpointNotAllowed { .. } | E::NamespaceNotAllowed { .. } => {
-                Kind::Refused
-            }
+            E::NotLocal
+            | E::EndpointNotAllowed { .. }
+            | E::NamespaceNotAllowed { .. }
+            | E::NotYourName { .. } => Kind::Refused,
             E::InstanceTaken { .. } => Kind::Conflict,
             E::TooOften { .. } | E::TooManyInstances { .. } => Kind::Exhausted,
             E::NotKept { .. } | E::Stopping => Kind::Unavailable,
@@ -220,6 +236,7 @@ impl From<registry::Error> for Problem {
             | E::NotLocal
             | E::EndpointNotAllowed { .. }
             | E::NamespaceNotAllowed { .. }
+            | E::NotYourName { .. }
             | E::InstanceTaken { .. }
             | E::LeaseUnknown => problem,
         }
@@ -349,6 +366,17 @@ mod tests {
         let shown = status.get_details_bad_request().unwrap().field_violations;
         assert!(shown.last().unwrap().description.contains("more"), "{shown:?}");
         assert!(status.get_details_error_info().is_some());
+    }
+
+    #[test]
+    fn a_message_of_many_words_leaves_room_for_why_and_when_to_come_back() {
+        let problem = Problem::new(Kind::Exhausted, "TOO_MUCH", "and more ".repeat(2500));
+        let status = Status::from(problem.retry_after(Duration::from_secs(3)));
+        // Beyond some 11 kB in all it would arrive without any of this.
+        assert!(status.message().len() <= MAX_MESSAGE, "{} bytes", status.message().len());
+        assert_eq!(status.get_details_error_info().unwrap().reason, "TOO_MUCH");
+        let wait = status.get_details_retry_info().unwrap().retry_delay;
+        assert_eq!(wait, Some(Duration::from_secs(3)));
     }
 
     #[test]

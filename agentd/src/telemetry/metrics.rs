@@ -2,6 +2,8 @@
 //! labels are bounded: no ids, and tools of strangers beyond the first [`MOST_TOOLS`] are counted
 //! together as `other`.
 
+mod table;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -19,6 +21,13 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
+use self::table::{
+    ACTIVE, ALERTS, CACHE_HITS, CALL_SECONDS, CALLS, ERRORS, FEEDBACK, INSTANCES,
+    INVESTIGATION_SECONDS, INVESTIGATION_STEPS, INVESTIGATIONS, LEASES, NOTIFICATIONS, QUEUED,
+    TOOLS,
+};
+pub use self::table::{Described, TABLE};
+
 /// Content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -27,103 +36,6 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const MOST_TOOLS: usize = 500;
 /// Label value of what is beyond the bound.
 const OTHER: &str = "other";
-
-/// One metric, for the documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Described {
-    /// Name as exposed, without the endings of a histogram.
-    pub name: &'static str,
-    /// `counter`, `gauge` or `histogram`.
-    pub kind: &'static str,
-    /// Names of its labels.
-    pub labels: &'static [&'static str],
-    /// What it tells.
-    pub help: &'static str,
-}
-
-const fn row(
-    name: &'static str,
-    kind: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Described {
-    Described { name, kind, labels, help }
-}
-
-/// All metrics: what is exposed and what is documented is this table.
-pub const TABLE: [Described; 13] = [
-    INVESTIGATIONS,
-    INVESTIGATION_SECONDS,
-    INVESTIGATION_STEPS,
-    ACTIVE,
-    QUEUED,
-    CALLS,
-    CALL_SECONDS,
-    INSTANCES,
-    LEASES,
-    FEEDBACK,
-    ALERTS,
-    NOTIFICATIONS,
-    ERRORS,
-];
-const INVESTIGATIONS: Described =
-    row("agentd_investigations_total", "counter", &["verdict"], "Investigations that ended.");
-const INVESTIGATION_SECONDS: Described = row(
-    "agentd_investigation_duration_seconds",
-    "histogram",
-    &[],
-    "Wall time from the start of work to the report.",
-);
-const INVESTIGATION_STEPS: Described =
-    row("agentd_investigation_steps", "histogram", &[], "Steps of the plans of an investigation.");
-const ACTIVE: Described =
-    row("agentd_active_investigations", "gauge", &[], "Investigations at work now.");
-const QUEUED: Described =
-    row("agentd_queue_depth", "gauge", &[], "Investigations that wait for their turn.");
-const CALLS: Described = row(
-    "agentd_tool_calls_total",
-    "counter",
-    &["plugin", "tool", "outcome"],
-    "Attempts at tool calls; the outcome is ok or the class of the failure.",
-);
-const CALL_SECONDS: Described = row(
-    "agentd_tool_call_duration_seconds",
-    "histogram",
-    &["plugin", "tool"],
-    "Time of an attempt at a tool call.",
-);
-const INSTANCES: Described = row(
-    "agentd_plugin_instances",
-    "gauge",
-    &["plugin", "state"],
-    "Plugin processes known, by state.",
-);
-const LEASES: Described =
-    row("agentd_lease_expirations_total", "counter", &[], "Leases of plugins that ran out.");
-const FEEDBACK: Described = row(
-    "agentd_feedback_total",
-    "counter",
-    &["judgement"],
-    "Outcomes judged by people: correct, partly or wrong.",
-);
-const ALERTS: Described = row(
-    "agentd_alerts_total",
-    "counter",
-    &["source", "outcome"],
-    "Alerts that webhooks brought: started, attached, resolved, repeated, ignored or refused.",
-);
-const NOTIFICATIONS: Described = row(
-    "agentd_notifications_total",
-    "counter",
-    &["receiver", "outcome"],
-    "Messages to receivers: delivered, failed (another try follows) or given_up.",
-);
-const ERRORS: Described = row(
-    "agentd_errors_total",
-    "counter",
-    &["kind"],
-    "Faults of the daemon itself; failures of tools are outcomes of calls.",
-);
 
 /// Upper bounds in seconds: a cached read to a slow query.
 const CALL_BOUNDS: [f64; 10] = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
@@ -159,6 +71,16 @@ struct Tool {
 struct Instance {
     plugin: String,
     state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cache {
+    cache: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    standing: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -200,8 +122,10 @@ pub struct Metrics {
     queued: Gauge,
     calls: Family<Call, Counter>,
     call_seconds: Family<Tool, Histogram, CallSeconds>,
+    cache_hits: Family<Cache, Counter>,
     instances: Family<Instance, Gauge>,
     leases: Counter,
+    standings: Family<Standing, Gauge>,
     feedback: Family<Judgement, Counter>,
     alerts: Family<Intake, Counter>,
     notifications: Family<Notification, Counter>,
@@ -212,6 +136,10 @@ fn expose(registry: &mut Registry, of: Described, metric: impl Metric) {
     // The encoder adds the ending of counters and the full stop of the help itself.
     let name = of.name.strip_suffix("_total").unwrap_or(of.name);
     registry.register(name, of.help.trim_end_matches('.'), metric);
+}
+
+fn gauged(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 // === impl Metrics ===
@@ -233,7 +161,9 @@ impl Metrics {
         let feedback = Family::<Judgement, Counter>::default();
         let alerts = Family::<Intake, Counter>::default();
         let notifications = Family::<Notification, Counter>::default();
+        let cache_hits = Family::<Cache, Counter>::default();
         let instances = Family::<Instance, Gauge>::default();
+        let standings = Family::<Standing, Gauge>::default();
         let call_seconds = Family::<Tool, Histogram, _>::new_with_constructor(CallSeconds);
         let (seconds, steps) = (Histogram::new(RUN_BOUNDS), Histogram::new(STEP_BOUNDS));
         let (active, queued, leases) = (Gauge::default(), Gauge::default(), Counter::default());
@@ -245,8 +175,10 @@ impl Metrics {
         expose(into, QUEUED, Gauge::<i64>::clone(&queued));
         expose(into, CALLS, Family::clone(&calls));
         expose(into, CALL_SECONDS, Family::clone(&call_seconds));
+        expose(into, CACHE_HITS, Family::clone(&cache_hits));
         expose(into, INSTANCES, Family::clone(&instances));
         expose(into, LEASES, Counter::<u64>::clone(&leases));
+        expose(into, TOOLS, Family::clone(&standings));
         expose(into, FEEDBACK, Family::clone(&feedback));
         expose(into, ALERTS, Family::clone(&alerts));
         expose(into, NOTIFICATIONS, Family::clone(&notifications));
@@ -261,8 +193,10 @@ impl Metrics {
             queued,
             calls,
             call_seconds,
+            cache_hits,
             instances,
             leases,
+            standings,
             feedback,
             alerts,
             notifications,
@@ -290,7 +224,7 @@ impl Metrics {
 
     /// So many investigations wait for their turn now.
     pub fn queue_depth(&self, waiting: usize) {
-        self.queued.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.queued.set(gauged(waiting));
     }
 
     /// An attempt at a call ended. `outcome` is `ok` or the class of its failure.
@@ -305,7 +239,13 @@ impl Metrics {
     /// So many instances of a plugin are in that state now. `state` is one of the closed list.
     pub fn plugin_instances(&self, plugin: &str, state: &str, count: usize) {
         let of = Instance { plugin: plugin.to_owned(), state: state.to_owned() };
-        self.instances.get_or_create(&of).set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.instances.get_or_create(&of).set(gauged(count));
+    }
+
+    /// So many versions of tools have that standing now. `standing` is one of the closed list.
+    pub fn tools(&self, standing: &str, count: usize) {
+        let of = Standing { standing: standing.to_owned() };
+        self.standings.get_or_create(&of).set(gauged(count));
     }
 
     /// A plugin is not known any more.
@@ -316,9 +256,14 @@ impl Metrics {
         }
     }
 
-    /// A lease ran out.
-    pub fn lease_expired(&self) {
-        self.leases.inc();
+    /// So many more leases ran out.
+    pub fn leases_expired(&self, more: u64) {
+        self.leases.inc_by(more);
+    }
+
+    /// So many more questions were answered by what a cache had. `cache` is one of the closed list.
+    pub fn cache_hits(&self, cache: &str, more: u64) {
+        self.cache_hits.get_or_create(&Cache { cache: cache.to_owned() }).inc_by(more);
     }
 
     /// People judged an outcome. `judgement` is one of the closed list.
@@ -375,7 +320,9 @@ mod tests {
         metrics.queue_depth(2);
         metrics.tool_call("probe", "look", "ok", Duration::from_millis(30));
         metrics.plugin_instances("probe", "ready", 1);
-        metrics.lease_expired();
+        metrics.leases_expired(1);
+        metrics.tools("active", 3);
+        metrics.cache_hits("results", 2);
         metrics.feedback("correct");
         metrics.alerts("alertmanager", "attached", 9);
         metrics.notification("on-call", "delivered");
@@ -421,7 +368,7 @@ mod tests {
     #[test]
     fn clones_count_together() {
         let metrics = used();
-        metrics.clone().lease_expired();
+        metrics.clone().leases_expired(1);
         assert!(metrics.text().contains("agentd_lease_expirations_total 2"), "{}", metrics.text());
         assert!(metrics.text().contains("agentd_active_investigations 0"));
     }

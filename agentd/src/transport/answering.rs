@@ -97,7 +97,7 @@ impl AsyncWrite for Answering {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -108,13 +108,24 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn what_is_dialled_sends_small_messages_at_once_and_finds_out_who_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let dialled = Answering::connect(address, Duration::from_secs(60)).await.unwrap().stream;
+        assert!(dialled.nodelay().unwrap(), "each exchange may wait 40 ms");
+        assert!(SockRef::from(&dialled).keepalive().unwrap());
+        assert_eq!(SockRef::from(&dialled).tcp_keepalive_time().unwrap(), TCP_PROBE);
+    }
+
+    #[tokio::test]
     async fn who_says_nothing_is_given_up_and_who_spoke_once_may_be_silent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let patience = Duration::from_millis(50);
         // Taken by the system alone: nobody accepts it.
         let mut silent = Answering::connect(address, patience).await.unwrap();
-        let ended = silent.read_u8().await.unwrap_err();
+        let ended = tokio::time::timeout(Duration::from_secs(8), silent.read_u8()).await;
+        let ended = ended.expect("it is waited for without end").unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
 
         let mut speaks = Answering::connect(address, Duration::from_secs(60)).await.unwrap();

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use agent_proto::tool::v1::PluginCatalog;
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -85,12 +86,33 @@ impl Fixtures {
     /// Reads the file.
     ///
     /// # Errors
-    /// When it cannot be read or has a key that is not known.
+    /// When it cannot be read or has a key that is not known, with its place.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("--fixtures: cannot read {}", path.display()))?;
-        serde_saphyr::from_str(&text)
-            .with_context(|| format!("--fixtures: {} is not as described", path.display()))
+        serde_saphyr::from_str(&text).map_err(|fault| {
+            let at = fault.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+            let place = format!("{}{}", path.display(), at.unwrap_or_default());
+            anyhow::anyhow!("--fixtures: {place}: {}", sentence(&fault))
+        })
+    }
+
+    /// Holds the names of tools against those of the plugin: a check whose tool is misspelt would
+    /// not be looked at, and nobody would see why.
+    ///
+    /// # Errors
+    /// Each tool that the plugin does not have, with the one that is nearest.
+    pub(crate) fn check(&self, catalog: &PluginCatalog) -> anyhow::Result<()> {
+        let known: Vec<&str> = catalog.tools.iter().map(|tool| tool.name.as_str()).collect();
+        let probe = match &self.state {
+            Some(Probe::Tool { tool, .. }) => Some(tool.as_str()),
+            Some(Probe::Command { .. }) | None => None,
+        };
+        let named = self.tools.keys().map(String::as_str).chain(probe);
+        let strangers: Vec<String> =
+            named.filter(|name| !known.contains(name)).map(|name| stranger(name, &known)).collect();
+        anyhow::ensure!(strangers.is_empty(), "--fixtures: {}", strangers.join("; "));
+        Ok(())
     }
 
     /// The first tool that has what `pick` takes.
@@ -99,5 +121,55 @@ impl Fixtures {
         pick: impl Fn(&'a ToolFixture) -> Option<T>,
     ) -> Option<(&'a str, T)> {
         self.tools.iter().find_map(|(name, tool)| Some((name.as_str(), pick(tool)?)))
+    }
+}
+
+/// What is said of a tool that is not there.
+fn stranger(name: &str, known: &[&str]) -> String {
+    let far = |other: &str| strsim::levenshtein(name, other);
+    let near = known.iter().filter(|other| far(other) <= 1 + name.chars().count() / 3);
+    match near.min_by_key(|other| far(other)) {
+        Some(meant) => format!("the plugin has no tool {name}; did you mean {meant}?"),
+        None => format!("the plugin has no tool {name}; it has {}", known.join(", ")),
+    }
+}
+
+/// What the reader says, in one line and without the place, which is told beside it.
+fn sentence(fault: &serde_saphyr::Error) -> String {
+    let said = fault.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let first = said.lines().next().unwrap_or_default();
+    let bare = first.rsplit_once(" at line ").map_or(first, |(before, _)| before);
+    bare.trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_proto::tool::v1::ToolDescriptor;
+
+    use super::*;
+
+    #[test]
+    fn a_tool_that_the_plugin_does_not_have_is_told_with_the_nearest() {
+        let tool = |name: &str| ToolDescriptor { name: name.to_owned(), ..Default::default() };
+        let catalog =
+            PluginCatalog { tools: vec![tool("echo"), tool("work")], ..PluginCatalog::default() };
+        let fixtures = |text: &str| serde_saphyr::from_str::<Fixtures>(text).unwrap();
+        assert!(fixtures("tools: {echo: {}, work: {}}").check(&catalog).is_ok());
+        let said = fixtures("state: {tool: stat}\ntools: {ehco: {}}").check(&catalog).unwrap_err();
+        assert_eq!(
+            said.to_string(),
+            "--fixtures: the plugin has no tool ehco; did you mean echo?; the plugin has no tool \
+             stat; it has echo, work"
+        );
+    }
+
+    #[test]
+    fn a_fault_of_the_file_is_told_once_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fixtures.yaml");
+        std::fs::write(&file, "tools:\n  echo: {slwo: {}}\n").unwrap();
+        let said = format!("{:#}", Fixtures::read(&file).unwrap_err());
+        let place = format!("--fixtures: {}:2:", file.display());
+        assert!(said.starts_with(&place) && said.matches("slwo").count() == 1, "{said}");
     }
 }

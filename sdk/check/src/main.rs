@@ -12,6 +12,10 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
+            // A report of an earlier run must not be taken for that of this one.
+            if let Err(fault) = report::write_error(&format!("{error:#}"), &options) {
+                let _ = writeln!(std::io::stderr(), "plugin-check: {fault:#}");
+            }
             // Nowhere left to tell it when stderr is gone.
             let _ = writeln!(std::io::stderr(), "plugin-check: {error:#}");
             ExitCode::from(2)

@@ -66,6 +66,9 @@ pub struct Options {
     /// Only these checks, by id or group, such as CAT,CALL-03
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// Checks that must have been looked at, in one mode at least; one that was skipped fails the run
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub require: Vec<String>,
     /// How much is asked
     #[arg(long, value_enum, default_value_t = Asked::Full)]
     pub level: Asked,
@@ -106,17 +109,36 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|only| names(only, id))
     }
 
+    /// The checks that `--require` names.
+    pub(crate) fn required(&self) -> Vec<&'static str> {
+        let is_named = |id: &str| self.require.iter().any(|word| names(word, id));
+        Spec::all().iter().map(|entry| entry.id.as_str()).filter(|id| is_named(id)).collect()
+    }
+
     /// Faults of the options together.
     ///
     /// # Errors
     /// What is wrong and how to mend it.
     pub fn check(&self) -> anyhow::Result<()> {
-        for only in &self.only {
-            let known = Spec::all().iter().any(|entry| names(only, &entry.id));
-            anyhow::ensure!(
-                known,
-                "--only: there is no check {only}; groups and ids look like CAT and CALL-03"
-            );
+        let given = |option, words: &[String]| {
+            let known = |word: &String| Spec::all().iter().any(|entry| names(word, &entry.id));
+            match words.iter().find(|word| !known(word)) {
+                Some(word) => Err(anyhow::anyhow!(
+                    "{option}: there is no check {word}; groups and ids look like CAT and CALL-03"
+                )),
+                None => Ok(()),
+            }
+        };
+        given("--only", &self.only)?;
+        given("--require", &self.require)?;
+        let target = self.target.as_deref();
+        let is_address = |given: &str| {
+            given
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        };
+        if let Some(target) = target.filter(|given| !is_address(given)) {
+            anyhow::bail!("--target: {target} is no address; it looks like 127.0.0.1:7001");
         }
         anyhow::ensure!(
             self.mode != Mode::Both || !self.exec.is_empty(),

@@ -16,6 +16,10 @@ const WIDTH: usize = 96;
 /// Where the text of a row begins.
 const INDENT: usize = 16;
 
+/// How each JUnit report begins.
+const JUNIT_HEAD: &str =
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"plugin-check\">\n";
+
 /// Writes the report where it was asked for.
 ///
 /// # Errors
@@ -27,6 +31,36 @@ pub fn write(report: &Report, options: &Options) -> anyhow::Result<()> {
         Form::Json => serde_json::to_string_pretty(report)? + "\n",
         Form::Junit => junit(report),
     };
+    put(&text, options)
+}
+
+/// Writes, where the report was asked for, that the checks could not run, and why. A table on the
+/// terminal is spared it: stderr says so already.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_error(why: &str, options: &Options) -> anyhow::Result<()> {
+    let text = match options.report {
+        Form::Table if options.output.is_none() => return Ok(()),
+        Form::Table => format!("the checks could not run: {why}\n"),
+        Form::Json => {
+            let told = serde_json::json!({
+                "version": env!("CARGO_PKG_VERSION"), "error": why, "modes": []
+            });
+            serde_json::to_string_pretty(&told)? + "\n"
+        }
+        Form::Junit => format!(
+            "{JUNIT_HEAD}  <testsuite name=\"plugin-check\" tests=\"1\" errors=\"1\" failures=\"0\">\n    \
+             <testcase name=\"the checks can run\" classname=\"plugin-check\">\n      \
+             <error message=\"{}\"/>\n    </testcase>\n  </testsuite>\n</testsuites>\n",
+            escaped(why)
+        ),
+    };
+    put(&text, options)
+}
+
+/// Writes a text where the report was asked for.
+fn put(text: &str, options: &Options) -> anyhow::Result<()> {
     match &options.output {
         Some(path) => std::fs::write(path, text)
             .with_context(|| format!("--output: cannot write {}", path.display())),
@@ -57,6 +91,9 @@ fn table(report: &Report, colours: bool) -> String {
             line(&mut text, row, report, colours);
         }
         let _ = writeln!(text, "\n{}", summary(mode, report));
+    }
+    if !report.unmet.is_empty() {
+        let _ = writeln!(text, "\nrequired, and not looked at: {}", report.unmet.join(", "));
     }
     text
 }
@@ -125,16 +162,14 @@ fn summary(mode: &ModeReport, report: &Report) -> String {
         "{} passed, {failed} failed{which}{weak}, {} not looked at, in {:.1} s",
         count(rows, Outcome::Passed),
         count(rows, Outcome::Skipped),
-        report.seconds
+        mode.seconds
     )
 }
 
 // === JUnit ===
 
 fn junit(report: &Report) -> String {
-    let mut text = String::from(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"plugin-check\">\n",
-    );
+    let mut text = String::from(JUNIT_HEAD);
     for mode in &report.modes {
         let counted =
             |row: &&Row| row.outcome == Outcome::Failed && (report.strict || row.level == "must");
@@ -149,6 +184,19 @@ fn junit(report: &Report) -> String {
         );
         for row in &mode.checks {
             case(&mut text, row, report.strict || row.level == "must");
+        }
+        text.push_str("  </testsuite>\n");
+    }
+    if !report.unmet.is_empty() {
+        let many = report.unmet.len();
+        let _ =
+            writeln!(text, "  <testsuite name=\"required\" tests=\"{many}\" failures=\"{many}\">");
+        for id in &report.unmet {
+            let _ = writeln!(
+                text,
+                "    <testcase classname=\"required\" name=\"{id}\"><failure message=\"required, and \
+                 not looked at\"/></testcase>"
+            );
         }
         text.push_str("  </testsuite>\n");
     }
@@ -201,6 +249,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, reason = "tests")]
+
     use super::*;
 
     fn report(strict: bool) -> Report {
@@ -219,8 +269,33 @@ mod tests {
             row("CAT-04", "should", Outcome::Failed, "no \"description\""),
             row("LIM-01", "must", Outcome::Skipped, "needs fixtures"),
         ];
-        let mode = ModeReport { mode: "direct", plugin: "p 1.0.0".to_owned(), checks };
-        Report { version: "0", level: "full", strict, seed: 7, modes: vec![mode], seconds: 1.0 }
+        let mode =
+            ModeReport { mode: "direct", plugin: "p 1.0.0".to_owned(), checks, seconds: 1.0 };
+        let (modes, unmet) = (vec![mode], Vec::new());
+        Report { version: "0", level: "full", strict, seed: 7, modes, unmet, seconds: 3.0 }
+    }
+
+    #[test]
+    fn each_mode_is_told_with_its_own_time() {
+        let mut both = report(false);
+        let checks = both.modes[0].checks.clone();
+        both.modes.push(ModeReport {
+            mode: "relay",
+            plugin: "p 1.0.0".to_owned(),
+            checks,
+            seconds: 2.0,
+        });
+        let text = table(&both, false);
+        assert!(text.contains("in 1.0 s\n") && text.contains("in 2.0 s\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_required_and_not_looked_at_fails_the_run_by_name() {
+        let mut lacking = report(false);
+        lacking.unmet = vec!["LIM-01"];
+        assert!(!lacking.is_passed());
+        assert!(table(&lacking, false).ends_with("\nrequired, and not looked at: LIM-01\n"));
+        assert!(junit(&lacking).contains("name=\"LIM-01\"><failure"));
     }
 
     #[test]

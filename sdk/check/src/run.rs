@@ -1,7 +1,7 @@
 //! One run: the checks that are wanted, in one mode after the other, scenes side by side where each
 //! has a plugin of its own.
 
-use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io::Write as _, process::ExitStatus, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::stream::{self, StreamExt as _};
@@ -36,6 +36,8 @@ pub struct Report {
     pub seed: u64,
     /// In each mode that was looked at.
     pub modes: Vec<ModeReport>,
+    /// Checks that `--require` names and that were looked at in no mode.
+    pub unmet: Vec<&'static str>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -49,12 +51,17 @@ pub struct ModeReport {
     pub plugin: String,
     /// One row a check.
     pub checks: Vec<Row>,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 impl Report {
-    /// Whether no MUST failed; with --strict no SHOULD either.
+    /// Whether no MUST failed and nothing required was skipped; with --strict no SHOULD either.
     #[must_use]
     pub fn is_passed(&self) -> bool {
+        if !self.unmet.is_empty() {
+            return false;
+        }
         let rows = self.modes.iter().flat_map(|mode| &mode.checks);
         let counts = |row: &&Row| self.strict || row.level == "must";
         !rows.filter(counts).any(|row| row.outcome == Outcome::Failed)
@@ -92,6 +99,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         modes.push(look(&Arc::new(means)).await?);
     }
     Ok(Report {
+        unmet: unmet(options.required(), &modes),
         version: env!("CARGO_PKG_VERSION"),
         level: if options.is_basic() { "basic" } else { "full" },
         strict: options.strict,
@@ -99,6 +107,15 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         modes,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Those of `required` that no mode looked at: some rules hold in one mode only.
+fn unmet(required: Vec<&'static str>, modes: &[ModeReport]) -> Vec<&'static str> {
+    let seen = |id: &&'static str| {
+        let rows = modes.iter().flat_map(|mode| &mode.checks);
+        !rows.filter(|row| row.id == *id).any(|row| row.outcome != Outcome::Skipped)
+    };
+    required.into_iter().filter(seen).collect()
 }
 
 fn secret() -> String {
@@ -117,6 +134,7 @@ fn canaries(options: &Options) -> Vec<(String, String)> {
 }
 
 async fn look(means: &Arc<Means>) -> anyhow::Result<ModeReport> {
+    let began = Instant::now();
     let options = &means.options;
     let wanted: BTreeSet<&'static str> = Spec::all()
         .iter()
@@ -138,7 +156,8 @@ async fn look(means: &Arc<Means>) -> anyhow::Result<ModeReport> {
         board.skip_rest(scene.ids(), "was not reached");
     }
     let mode = if options.target.is_some() { "target" } else { means.mode.word() };
-    Ok(ModeReport { mode, plugin, checks: board.rows() })
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(ModeReport { mode, plugin, checks: board.rows(), seconds })
 }
 
 /// Each scene has a process of its own.
@@ -149,11 +168,12 @@ async fn own(means: &Arc<Means>, board: &Board) -> anyhow::Result<String> {
     let came = agentd.registration(agentd.began, Duration::from_secs(10)).await;
     let ended = program.ended(Duration::ZERO).await;
     let plugin = match (came, ended) {
-        (Some((_, request)), _) => request.catalog.map(|c| name(&c)).unwrap_or_default(),
-        (None, Some(status)) => anyhow::bail!(
-            "--exec: the command ended with {status} before it registered:\n{}",
-            program.last_words()
-        ),
+        (Some((_, request)), _) => {
+            let catalog = request.catalog.unwrap_or_default();
+            means.fixtures.check(&catalog)?;
+            name(&catalog)
+        }
+        (None, Some(status)) => anyhow::bail!(unregistered(&status, &program.last_words())),
         (None, None) => "a plugin that did not register".to_owned(),
     };
     drop(program);
@@ -162,12 +182,22 @@ async fn own(means: &Arc<Means>, board: &Board) -> anyhow::Result<String> {
     Ok(plugin)
 }
 
+/// What is said of a command that is over too soon; `words` are its last ones.
+fn unregistered(status: &ExitStatus, words: &str) -> String {
+    let words = match words {
+        "" => ", and printed nothing".to_owned(),
+        words => format!(":\n{words}"),
+    };
+    format!("--exec: the command ended with {status} before it registered{words}")
+}
+
 /// All scenes share the plugin that somebody else started, one after the other.
 async fn shared(means: &Arc<Means>, board: &Board) -> anyhow::Result<String> {
     let stage = match &means.options.target {
         Some(endpoint) => Stage::dialled(means, endpoint).await?,
         None => waited_for(means).await?,
     };
+    means.fixtures.check(&stage.catalog)?;
     for scene in SCENES {
         scene.play(means, board, Some(&stage)).await;
     }
@@ -195,4 +225,38 @@ async fn waited_for(means: &Arc<Means>) -> anyhow::Result<Stage> {
 
 fn name(catalog: &agent_proto::tool::v1::PluginCatalog) -> String {
     format!("{} {}", catalog.plugin, catalog.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_ended_is_told_with_its_last_words_or_that_it_had_none() {
+        let status = ExitStatus::default();
+        let silent = unregistered(&status, "");
+        assert!(silent.ends_with("before it registered, and printed nothing"), "{silent}");
+        let loud = unregistered(&status, "said  no such file");
+        assert!(loud.ends_with("before it registered:\nsaid  no such file"), "{loud}");
+    }
+
+    #[test]
+    fn what_is_required_must_be_looked_at_in_one_mode_at_least() {
+        let row = |id, outcome| Row {
+            id,
+            level: "must",
+            sentence: "",
+            from: "",
+            outcome,
+            note: String::new(),
+            exchange: String::new(),
+            seconds: 0.0,
+        };
+        let mode =
+            |checks| ModeReport { mode: "direct", plugin: String::new(), checks, seconds: 0.0 };
+        let direct = mode(vec![row("CAT-02", Outcome::Passed), row("LIM-01", Outcome::Skipped)]);
+        let relay = mode(vec![row("CAT-02", Outcome::Skipped), row("LIM-01", Outcome::Skipped)]);
+        let modes = [direct, relay];
+        assert_eq!(unmet(vec!["CAT-02", "LIM-01", "ERR-04"], &modes), ["LIM-01", "ERR-04"]);
+    }
 }

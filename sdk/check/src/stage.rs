@@ -102,13 +102,10 @@ impl Stage {
             took: Duration::ZERO,
             leaks: Mutex::default(),
         };
-        stage.catalog = stage.told_catalog().await.map_err(|status| {
-            anyhow::anyhow!(
-                "--target: GetCatalog of {endpoint}: {:?} {}",
-                status.code(),
-                status.message()
-            )
-        })?;
+        stage.catalog = stage
+            .told_catalog()
+            .await
+            .map_err(|status| anyhow::anyhow!("--target: {}", untold(endpoint, &status)))?;
         Ok(stage)
     }
 
@@ -227,6 +224,27 @@ impl Stage {
             Some(Transport::Relay(_)) | None => "",
         }
     }
+}
+
+/// Why a plugin that is dialled does not tell its catalog.
+fn untold(endpoint: &str, status: &tonic::Status) -> String {
+    let mut causes = vec![status.message().to_owned()];
+    let mut next = std::error::Error::source(status);
+    let mut is_refused = false;
+    while let Some(cause) = next {
+        let known = cause.downcast_ref::<std::io::Error>();
+        is_refused |= known.is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused);
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
+    if causes.iter().any(|cause| cause.contains("dns error")) {
+        return format!("{host} cannot be resolved; it takes HOST:PORT of a plugin");
+    }
+    if is_refused {
+        return format!("nobody answers at {endpoint}: connection refused");
+    }
+    format!("GetCatalog of {endpoint}: {:?} {}", status.code(), status.message())
 }
 
 fn line_to(mode: Mode, agentd: &Arc<Agentd>, request: &RegisterRequest) -> Result<Line, Stop> {

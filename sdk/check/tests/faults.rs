@@ -127,6 +127,36 @@ fn an_honest_plugin_passes_all_checks_in_both_modes() {
 }
 
 #[test]
+fn checks_that_could_not_run_leave_a_report_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixtures = folder.path().join("fixtures.yaml");
+    std::fs::write(&fixtures, "tools: {ehco: {}}\n").unwrap();
+    let run = |form: &str, arguments: &[&str]| {
+        let file = folder.path().join(form);
+        std::fs::write(&file, "of yesterday").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-check"));
+        command.args(["--report", form, "--output"]).arg(&file).args(arguments);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        std::fs::read_to_string(file).unwrap()
+    };
+    let misspelt = ["--fixtures", fixtures.to_str().unwrap(), "--exec", broken()];
+    let junit = run("junit", &misspelt);
+    assert!(junit.contains("<error message=\"--fixtures: the plugin has no tool ehco"), "{junit}");
+    let json: Value = serde_json::from_str(&run("json", &misspelt)).unwrap();
+    assert!(json["error"].as_str().unwrap().contains("did you mean echo?"), "{json}");
+    let table = run("table", &["--target", "host.invalid:1"]);
+    assert!(table.contains("host.invalid cannot be resolved"), "{table}");
+    let table = run("table", &["--target", "nonsense"]);
+    assert!(table.contains("nonsense is no address"), "{table}");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let table = run("table", &["--target", &address]);
+    assert!(table.contains(&format!("nobody answers at {address}: connection refused")), "{table}");
+}
+
+#[test]
 fn each_broken_rule_fails_its_own_check_and_no_other() {
     let both = BOTH.iter().flat_map(|fault| ["direct", "relay"].map(|mode| Case { fault, mode }));
     let direct = DIRECT.iter().map(|fault| Case { fault, mode: "direct" });
@@ -210,6 +240,19 @@ fn a_should_counts_with_strict_only() {
 }
 
 #[test]
+fn a_check_that_is_required_and_skipped_fails_the_run_by_name() {
+    let run = |mode: &str| {
+        let only = ["--only", "RELAY-01", "--require", "RELAY-01", "--mode", mode];
+        check(&only).args(["--exec", broken()]).output().unwrap()
+    };
+    let direct = run("direct");
+    assert_eq!(direct.status.code(), Some(1), "{direct:?}");
+    let report: Value = serde_json::from_slice(&direct.stdout).unwrap();
+    assert_eq!(report["unmet"], serde_json::json!(["RELAY-01"]));
+    assert_eq!(run("both").status.code(), Some(0), "one mode that looked at it is enough");
+}
+
+#[test]
 fn what_cannot_run_ends_with_2_and_says_why() {
     for (arguments, said) in [
         (&["--exec", "no-such-program-anywhere"][..], "cannot start"),
@@ -217,7 +260,8 @@ fn what_cannot_run_ends_with_2_and_says_why() {
         (&["--only", "NONE-01", "--exec", "true"], "there is no check NONE-01"),
         (&["--mode", "both"], "needs --exec"),
         (&["--fixtures", "no-such-file", "--exec", "true"], "cannot be used multiple times"),
-        (&["--target", "127.0.0.1:1"], "GetCatalog"),
+        (&["--target", "127.0.0.1:1"], "nobody answers at 127.0.0.1:1"),
+        (&["--require", "NONE-01", "--exec", "true"], "--require: there is no check NONE-01"),
     ] {
         let output = check(arguments).output().unwrap();
         let words = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -14,6 +14,10 @@ use crate::{error::Error, watch::Watch};
 
 const CONNECT: Duration = Duration::from_secs(3);
 const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Bytes that may wait to be read on one stream, and on the whole connection: some watches that
+/// nobody reads for a while must not hold up everything else.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// What the generated clients speak over: a connection that shows the token.
 pub type Wire = InterceptedService<Channel, Bearer>;
@@ -116,6 +120,8 @@ impl Client {
         let mut endpoint = Endpoint::from_shared(options.url.clone())
             .map_err(|fault| wrong(&fault))?
             .connect_timeout(CONNECT)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .tcp_nodelay(true)
             .tcp_keepalive(Some(KEEPALIVE));
         match endpoint.uri().scheme_str() {

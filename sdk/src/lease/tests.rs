@@ -273,9 +273,16 @@ async fn a_plugin_without_an_accepted_tool_stops_with_every_violation() {
     let stage = Stage::new().await;
     let mut response = accepting(&stage.instance.catalog);
     response.verdicts = vec![rejecting("puppet")];
-    stage.registry.will([Answer::Register(response)]);
+    stage.registry.will([Answer::Register(response.clone())]);
     let said = stage.start().await.unwrap().expect_err("nothing left").to_string();
     assert!(said.contains("puppet") && said.contains("input_schema_json: remote $ref"), "{said}");
+
+    // The lease it was given all the same is given back.
+    stage.registry.will([Answer::Register(response)]);
+    let mut keeper = stage.keeper();
+    keeper.run().await.expect_err("nothing left");
+    keeper.leave("the plugin stops").await;
+    assert!(matches!(stage.registry.asked().pop(), Some((_, Asked::Deregister(_)))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,6 +309,35 @@ async fn a_goodbye_drains_first_and_ends_the_lease() {
     assert_eq!(asked.len(), 3);
     assert!(matches!(&asked[1].1, Asked::Renew(r) if r.state() == InstanceState::Draining));
     assert!(matches!(&asked[2].1, Asked::Deregister(r) if r.lease_id == "lease"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_while_it_registers_gives_back_the_lease_it_is_about_to_get() {
+    let stage = Stage::new().await;
+    let mut keeper = stage.keeper();
+    stage.registry.will([Answer::Late(GOODBYE / 2)]);
+    tokio::select! {
+        ended = keeper.run() => panic!("{ended:?}"),
+        _ = stage.registry.nth(1) => {}
+    }
+    keeper.announce_drain().await;
+    keeper.leave("the plugin stops").await;
+    let asked = stage.registry.asked();
+    assert!(matches!(&asked[1].1, Asked::Renew(r) if r.state() == InstanceState::Draining));
+    assert!(matches!(&asked[2].1, Asked::Deregister(r) if r.lease_id == "lease"), "{asked:?}");
+
+    // An agentd that never answers does not hold up the end for long.
+    let mut keeper = stage.keeper();
+    stage.registry.will([Answer::Hang]);
+    tokio::select! {
+        ended = keeper.run() => panic!("{ended:?}"),
+        _ = stage.registry.nth(4) => {}
+    }
+    let began = Instant::now();
+    keeper.announce_drain().await;
+    keeper.leave("the plugin stops").await;
+    assert_eq!(began.elapsed(), GOODBYE);
+    assert_eq!(stage.registry.asked().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

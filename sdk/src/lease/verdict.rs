@@ -1,6 +1,8 @@
 //! What agentd's answer to Register means: go on with what was accepted, or stop and say why and
 //! how to mend it. Decided on codes and typed details, never on text.
 
+use std::time::Duration;
+
 use agent_proto::tool::v1::{RegisterResponse, ToolVerdict};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -106,4 +108,17 @@ fn reason(status: &Status) -> String {
         reason.push_str(&format!("; {}: {}", violation.field, violation.description));
     }
     reason
+}
+
+/// Codes that say the lease is gone, or is not ours any more: Register decides what to do.
+pub(super) fn is_lease_lost(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotFound | Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated
+    )
+}
+
+/// A length of time that was given; none or zero is none.
+pub(super) fn span(duration: Option<prost_types::Duration>) -> Option<Duration> {
+    duration.and_then(|d| Duration::try_from(d).ok()).filter(|d| !d.is_zero())
 }

@@ -48,9 +48,7 @@ pub(super) async fn listen(
     tracing::info!(plugin = instance.catalog.plugin, address = %bound, tls, "listening");
     let endpoint = options::advertised(options.advertise.as_deref(), bound, tls);
     let router = router(Arc::clone(instance), readiness)?;
-    // Small messages must not wait for the peer's acknowledgement (Nagle).
-    let incoming =
-        TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
+    let incoming = incoming(listener);
     let closing = closing.cancelled_owned();
     let served = tokio::spawn(async move {
         match certificates {
@@ -63,6 +61,11 @@ pub(super) async fn listen(
         .map_err(Error::Server)
     });
     Ok((endpoint, AbortOnDropHandle::new(served)))
+}
+
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    // Small messages must not wait for the peer's acknowledgement (Nagle).
+    TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE))
 }
 
 /// Parks slots for as long as the keeper holds a lease, until the instance drains.
@@ -83,11 +86,7 @@ pub(super) fn dial(options: &Options) -> Result<Dial, Error> {
     let url = &options.agentd_url;
     let wrong = |fault: String| Error::Settings(vec![format!("AGENTD_URL: {fault}")]);
     options::check_url(url).map_err(wrong)?;
-    let plain = Endpoint::from_shared(url.clone())
-        .map_err(|fault| wrong(fault.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .tcp_keepalive(Some(KEEPALIVE));
+    let plain = endpoint(url).map_err(|fault| wrong(fault.to_string()))?;
     if !url.starts_with("https://") {
         return Ok(Box::new(move || -> Channel { plain.connect_lazy() }));
     }
@@ -102,6 +101,11 @@ pub(super) fn dial(options: &Options) -> Result<Dial, Error> {
         }
         last.connect_lazy()
     }))
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(url.to_owned())?.connect_timeout(CONNECT_TIMEOUT);
+    Ok(endpoint.tcp_nodelay(true).tcp_keepalive(Some(KEEPALIVE)))
 }
 
 /// The endpoint with certificates as their files have them now.
@@ -121,4 +125,23 @@ fn secured(
         tls = tls.identity(Identity::from_pem(pem(&own.cert)?, pem(&own.key)?));
     }
     endpoint.tls_config(tls).map_err(|fault| fault.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use tokio::net::TcpStream;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn small_messages_are_sent_at_once_on_what_comes_in_and_on_the_way_to_agentd() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let taken = incoming(listener).next().await.unwrap().unwrap();
+        assert!(taken.nodelay().unwrap(), "each exchange may wait 40 ms");
+        assert!(endpoint("http://127.0.0.1:1").unwrap().get_tcp_nodelay());
+    }
 }

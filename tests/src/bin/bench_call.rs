@@ -1,16 +1,21 @@
-//! What the way through agentd costs: a tool call through all of it (guard, tower stack, client,
-//! an SDK plugin over the loopback) beside the same messages over bare tonic, in one run, in
-//! alternating rounds, so that both meet the same machine. Prints, never judges.
+//! What the way through agentd costs: a tool call through all of it (guard, tower stack, client) to a
+//! plugin on the SDK, and to one that is nothing but tonic, beside the same messages over bare tonic, in
+//! one run, in alternating rounds, so that all meet the same machine. Both ends are in this process: the
+//! time on its CPUs is that of caller and called. Prints, never judges.
 //!
 //! Usage: `cargo run --release -p agent-tests --bin bench_call [ROUNDS] [CALLS]`
 
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use agent_proto::tool::v1::{
     self as pb,
     call_response::Update,
+    plugin_registry_service_client::PluginRegistryServiceClient,
     tool_service_client::ToolServiceClient,
     tool_service_server::{ToolService, ToolServiceServer},
 };
@@ -50,37 +55,80 @@ async fn main() -> Result<()> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let named = ["bench".to_owned()];
     daemon.tools().wait_ready(&named, deadline).await.map_err(|e| anyhow!("not ready: {e:?}"))?;
-    let mut bare = bare().await?;
+    let (mut bare, address) = bare().await?;
+    let registered = tokio::spawn(announced(daemon.grpc(), address));
+    let named = ["bare".to_owned()];
+    daemon.tools().wait_ready(&named, deadline).await.map_err(|e| anyhow!("not ready: {e:?}"))?;
     // Warm: connections, branch predictors, the registry's first look at health.
-    whole(daemon.tools()).await?;
-    raw(&mut bare).await?;
-    let (mut through, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        for _ in 0..calls {
-            through.push(whole(daemon.tools()).await?);
-        }
-        for _ in 0..calls {
-            beside.push(raw(&mut bare).await?);
+    let mut rows = [
+        Row::new("agentd to an SDK plugin"),
+        Row::new("agentd to bare tonic"),
+        Row::new("bare tonic"),
+    ];
+    for round in 0..=rounds {
+        for (row, plugin) in rows.iter_mut().zip([Some("bench"), Some("bare"), None]) {
+            let on_cpu = cpu();
+            for _ in 0..calls {
+                let took = match plugin {
+                    Some(plugin) => whole(daemon.tools(), plugin).await?,
+                    None => raw(&mut bare).await?,
+                };
+                row.taken.push(took);
+            }
+            row.on_cpu += cpu().saturating_sub(on_cpu);
+            if round == 0 {
+                *row = Row::new(row.name);
+            }
         }
     }
-    tell(&mut through, &mut beside);
+    tell(&mut rows);
     let _ = stop.send(());
     plugin.await??;
+    registered.abort();
     daemon.stop().await?;
     Ok(())
 }
 
-fn tell(through: &mut [Duration], beside: &mut [Duration]) {
-    through.sort_unstable();
-    beside.sort_unstable();
-    println!("{} calls each, alternating", through.len());
-    println!("{:<28}{:>12}{:>12}", "", "p50", "p99");
-    for (name, taken) in [("through agentd", &*through), ("bare tonic echo", &*beside)] {
-        let (p50, p99) = (share(taken, 50), share(taken, 99));
-        println!("{name:<28}{:>9.1} us{:>9.1} us", micros(p50), micros(p99));
+/// One way of calling, measured.
+struct Row {
+    name: &'static str,
+    taken: Vec<Duration>,
+    /// Of this process, while these calls were made.
+    on_cpu: Duration,
+}
+
+impl Row {
+    fn new(name: &'static str) -> Self {
+        Self { name, taken: Vec::new(), on_cpu: Duration::ZERO }
     }
-    let ratio = |percent| micros(share(through, percent)) / micros(share(beside, percent));
-    println!("{:<28}{:>12.2}{:>12.2}", "ratio", ratio(50), ratio(99));
+}
+
+/// What this process has spent on CPUs.
+fn cpu() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(spent).unwrap_or_default()
+}
+
+/// Prints the rows, each beside the last.
+fn tell(rows: &mut [Row; 3]) {
+    let [.., last] = rows;
+    last.taken.sort_unstable();
+    let calls = f64::from(u32::try_from(last.taken.len()).unwrap_or(u32::MAX));
+    let beside = [share(&last.taken, 50), share(&last.taken, 99), last.on_cpu];
+    println!("{calls} calls each, in turn");
+    println!("{:<26}{:>18}{:>18}{:>18}", "", "p50", "p99", "CPU a call");
+    for row in rows {
+        row.taken.sort_unstable();
+        let own = [share(&row.taken, 50), share(&row.taken, 99), row.on_cpu];
+        let cells = [1.0, 1.0, calls].into_iter().zip(own.into_iter().zip(beside));
+        let cells: String = cells
+            .map(|(of, (own, beside))| {
+                let (own, beside) = (micros(own) / of, micros(beside) / of);
+                format!("{own:>9.1} us {:>4.2}x", own / beside)
+            })
+            .collect();
+        println!("{:<26}{cells}", row.name);
+    }
 }
 
 /// The value that `percent` of the sorted ones do not exceed.
@@ -94,10 +142,10 @@ fn micros(taken: Duration) -> f64 {
 }
 
 /// One call through all of agentd.
-async fn whole(tools: &Tools) -> Result<Duration> {
+async fn whole(tools: &Tools, plugin: &str) -> Result<Duration> {
     let begun = Instant::now();
     let specs = tools.specs();
-    let spec = specs.first().context("the tool is there")?;
+    let spec = specs.iter().find(|spec| spec.id.plugin == plugin).context("the tool is there")?;
     let call = Call {
         page_token: String::new(),
         tool: spec.id.clone(),
@@ -135,14 +183,52 @@ async fn raw(client: &mut ToolServiceClient<Channel>) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-async fn bare() -> Result<ToolServiceClient<Channel>> {
+/// A plugin that is nothing but tonic, and a client of it that is no more.
+async fn bare() -> Result<(ToolServiceClient<Channel>, SocketAddr)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = Server::builder().add_service(ToolServiceServer::new(Bare));
     tokio::spawn(served.serve_with_incoming(incoming));
     let channel = Channel::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
-    Ok(ToolServiceClient::new(channel.connect().await?))
+    Ok((ToolServiceClient::new(channel.connect().await?), address))
+}
+
+/// Registers the plugin at `address`, and keeps its lease.
+async fn announced(agentd: SocketAddr, address: SocketAddr) -> Result<()> {
+    let tool = pb::ToolDescriptor {
+        name: "echo".to_owned(),
+        version: "1.0.0".to_owned(),
+        description: "Says what it heard.".to_owned(),
+        side_effect: pb::SideEffect::ReadOnly.into(),
+        input_schema_json: r#"{"type":"object","additionalProperties":true}"#.to_owned(),
+        ..pb::ToolDescriptor::default()
+    };
+    let request = pb::RegisterRequest {
+        instance_id: uuid::Uuid::new_v4().to_string(),
+        catalog: Some(pb::PluginCatalog {
+            plugin: "bare".to_owned(),
+            version: "1.0.0".to_owned(),
+            tools: vec![tool],
+            ..pb::PluginCatalog::default()
+        }),
+        transport: Some(pb::register_request::Transport::Direct(pb::DirectTransport {
+            endpoint: address.to_string(),
+            ..pb::DirectTransport::default()
+        })),
+        ..pb::RegisterRequest::default()
+    };
+    let mut registry = PluginRegistryServiceClient::connect(format!("http://{agentd}")).await?;
+    let answer = registry.register(request).await?.into_inner();
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let renewal = pb::RenewRequest {
+            lease_id: answer.lease_id.clone(),
+            catalog_digest: answer.catalog_digest.clone(),
+            ..pb::RenewRequest::default()
+        };
+        registry.renew(renewal).await?;
+    }
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]

@@ -3,7 +3,7 @@
 //!
 //! Usage: `hostile_plugin NAME MODE`, `AGENTD_URL` in the environment. Modes: `hang`, `silent`,
 //! `noise`, `nonsense`, `lies`, `flood`, `empty`, `chatter` (progress without end), `backwards` (numbers
-//! that fall), `lingers` (an answer, and a stream that stays open), `schema` (breaks its own), `huge` (one
+//! that fall), `regress` (progress that falls), `lingers` (an answer, and a stream that stays open), `schema` (breaks its own), `huge` (one
 //! message beyond every limit), `writes` (says it reads, with rights to write); `hang-long` has a long time limit of its own, and
 //! `hang-on-request` is asked on alerts of type `stuck` only.
 
@@ -149,6 +149,16 @@ fn answer(mode: &str) -> Messages {
                 Ok(numbered(7, log())),
                 Ok(numbered(2, log())),
             ]))
+        }
+        "regress" => {
+            let progress = |done| {
+                message(Update::Progress(pb::CallProgress {
+                    done,
+                    total: Some(9.0),
+                    message: "on it".to_owned(),
+                }))
+            };
+            Box::pin(stream::iter([accepted, progress(5.0), progress(4.0), done("{}")].map(Ok)))
         }
         "lingers" => {
             Box::pin(stream::iter([Ok(accepted), Ok(done("{}"))]).chain(stream::pending()))

@@ -10,6 +10,12 @@ use serde_json::json;
 /// A run takes about 25 s each way, more on a busy machine.
 const RUN: Duration = Duration::from_secs(300);
 
+/// What can be asked of a plugin that only reads, has nothing slow and says nothing of the form of its
+/// results: none of it may go unlooked at. The rest is shown on the honest plugin of plugin-check.
+const LOOKED_AT: &str = "REG-01,REG-02,REG-03,REG-04,REG-05,LEASE-01,LEASE-02,LEASE-03,LEASE-04,LEASE-05,\
+    CAT-01,CAT-02,CAT-03,CAT-04,HLTH-01,CALL-01,CALL-03,CALL-04,CALL-05,CALL-07,ARG-01,ARG-03,ERR-01,\
+    ERR-03,ERR-05,TIME-02,CAN-02,CAN-03,DRAIN-01,RELAY-01,AUTH-01";
+
 fn check(arguments: &[&str]) -> Command {
     let mut command = Command::new(build::programs().unwrap().join("plugin-check"));
     command.args(arguments);
@@ -17,8 +23,11 @@ fn check(arguments: &[&str]) -> Command {
 }
 
 /// A call that works in this recording, in place of an example that names a pod of another cluster:
-/// the first log there is, by its folders.
-fn fixtures(recording: &Path) -> serde_json::Value {
+/// the first log there is, by its folders. Only of `plugin`: tools of others are a fault.
+fn fixtures(plugin: &str, recording: &Path) -> serde_json::Value {
+    if plugin != "logs" {
+        return json!({});
+    }
     let first = |folder: &Path| {
         let mut names: Vec<_> =
             fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -28,19 +37,23 @@ fn fixtures(recording: &Path) -> serde_json::Value {
     let logs = recording.join("logs");
     let namespace = first(&logs);
     let pod = first(&logs.join(&namespace));
-    json!({"tools": {"get_logs": {"examples": [{"namespace": namespace, "pod": pod}]}}})
+    json!({"tools": {"get_logs": {
+        "examples": [{"namespace": namespace, "pod": pod}],
+        "not_found": {"namespace": namespace, "pod": "nobody-0"},
+    }}})
 }
 
 #[tokio::test]
 async fn every_plugin_of_the_bundle_keeps_every_must_and_should() {
     let staged = Staged::bundled().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let told = folder.path().join("fixtures.yaml");
-    // JSON is YAML.
-    fs::write(&told, fixtures(staged.path()).to_string()).unwrap();
     let runs = BUNDLED.map(|name| {
-        let mut command = check(&["--level", "full", "--strict", "--mode", "both", "--fixtures"]);
-        command.arg(&told).arg("--exec");
+        let told = folder.path().join(format!("{name}.yaml"));
+        // JSON is YAML.
+        fs::write(&told, fixtures(name, staged.path()).to_string()).unwrap();
+        let found = if name == "logs" { ",ERR-04" } else { "" };
+        let mut command = check(&["--level", "full", "--strict", "--mode", "both", "--require"]);
+        command.arg(format!("{LOOKED_AT}{found}")).arg("--fixtures").arg(&told).arg("--exec");
         command.arg(build::programs().unwrap().join(format!("plugin-{name}")));
         command.arg("--snapshot").arg(staged.path());
         async move { (name, process::run(command, RUN).await.unwrap()) }
@@ -49,7 +62,6 @@ async fn every_plugin_of_the_bundle_keeps_every_must_and_should() {
     let ended: Vec<_> = stream::iter(runs).buffer_unordered(2).collect().await;
     for (name, ended) in ended {
         assert!(ended.status.success(), "{name}:\n{}\n{}", ended.stdout, ended.stderr);
-        assert!(ended.stdout.contains("ok    LEASE-03"), "{name}:\n{}", ended.stdout);
     }
 }
 

@@ -1,7 +1,11 @@
 //! The contract that plugins are held to: what was looked at is what is called, what is asked arrives
 //! as it was asked, and who breaks the rules harms nobody but themselves.
 
-use std::{process::Command, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    process::Command,
+    time::Duration,
+};
 
 use agent_proto::{
     tool::v1::{
@@ -14,6 +18,7 @@ use agent_tests::{
     build,
     client::{Client, decoded},
     fleet::{BUNDLED, Fleet, SHORT_LEASES, SOON},
+    http,
     process::{self, Ended},
     staged::Staged,
     told::{in_short, is_true, report},
@@ -62,6 +67,8 @@ async fn a_tool_that_changed_is_not_called_until_a_person_has_accepted_what_it_i
     assert_eq!(waiting.status(), v1::ToolStatus::Quarantined);
     let answer = client.call_tool("echo.echo", &json!({})).await;
     assert!(answer.is_err() || answer.unwrap().failure.is_some(), "it was called");
+    let metrics = http::ask(fleet.http(), "/metrics", None).await.unwrap().body;
+    assert!(metrics.contains("agentd_tools{standing=\"quarantined\"} 1"), "{metrics}");
 
     let why = agentd(&fleet, &["tools", "why", "echo.echo"]).await.stdout;
     for word in ["quarantined", "applies", "agentd tools accept echo.echo"] {
@@ -93,6 +100,36 @@ async fn a_tool_that_changed_is_not_called_until_a_person_has_accepted_what_it_i
     }
 }
 
+#[tokio::test]
+async fn what_stays_true_is_asked_for_once_by_many_and_counted() {
+    let mut fleet = Fleet::start(SHORT_LEASES).await.unwrap();
+    fleet.start_stranger("echo", echo()).unwrap();
+    fleet.ready(&["echo"]).await.unwrap();
+    let client = fleet.client().unwrap();
+    // Long enough that all ask before the first is answered; later ones would be answered the same.
+    let ask = json!({"millis": 200});
+    let asked = (0..20).map(|_| {
+        let (mut client, ask) = (client.clone(), &ask);
+        async move { client.call_tool("echo.count", ask).await.unwrap() }
+    });
+    for answer in futures_util::future::join_all(asked).await {
+        let result = answer.result.as_ref().map(|result| result.result_json.as_str());
+        assert_eq!(result, Some(r#"{"asked":1}"#), "{answer:?}");
+    }
+    // Another question is another result.
+    let other = client.clone().call_tool("echo.count", &json!({"millis": 0})).await.unwrap();
+    assert_eq!(other.result.unwrap().result_json, r#"{"asked":2}"#);
+
+    let metrics = http::ask(fleet.http(), "/metrics", None).await.unwrap().body;
+    for line in [
+        r#"agentd_cache_hits_total{cache="results"} 19"#,
+        r#"agentd_tools{standing="active"} 2"#,
+        r#"agentd_plugin_instances{plugin="echo",state="ready"} 1"#,
+    ] {
+        assert!(metrics.lines().any(|told| told == line), "{line} is not in\n{metrics}");
+    }
+}
+
 /// What is hard to pass on unchanged: a number beyond what a double holds, letters of four bytes,
 /// control characters, and much of it.
 fn hard(padding: usize) -> Value {
@@ -104,15 +141,19 @@ fn hard(padding: usize) -> Value {
 async fn arguments_go_through_plan_call_event_and_replay_unchanged() {
     let mut fleet = Fleet::start(SHORT_LEASES).await.unwrap();
     let template = fleet.dir().join("template.json");
-    std::fs::write(&template, json!({"value": hard(30_000)}).to_string()).unwrap();
+    // As large as arguments may be.
+    let empty = json!({"value": hard(0)}).to_string().len();
+    let wanted = json!({"value": hard(256 * 1024 - empty)});
+    assert_eq!(wanted.to_string().len(), 256 * 1024);
+    std::fs::write(&template, wanted.to_string()).unwrap();
+    let ledger = fleet.dir().join("heard");
     let mut plugin = echo();
-    plugin.arg(&template);
+    plugin.arg(&template).arg(&ledger);
     fleet.start_stranger("echo", plugin).unwrap();
     fleet.ready(&["echo"]).await.unwrap();
     let mut client = fleet.client().unwrap();
     let alert = v1::Alert { service: "cart".to_owned(), ..v1::Alert::default() };
     let found = client.investigate(alert, LONG).await.unwrap();
-    let wanted = json!({"value": hard(30_000)});
     let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     let events = client.events(&found.name, 0).await.unwrap();
     let planned = decoded(&events).unwrap().into_iter().find_map(|event| match event.payload {
@@ -130,22 +171,21 @@ async fn arguments_go_through_plan_call_event_and_replay_unchanged() {
     let again = fleet.client().unwrap().events(&found.name, 0).await.unwrap();
     assert_eq!(again, events, "the replay after a restart, byte for byte");
 
-    // By hand as large as arguments may be; what the plugin heard comes back.
+    // What the plugin heard comes back, by hand and from the investigation, whole or as its hash.
+    let mut hasher = DefaultHasher::new();
+    wanted["value"].to_string().hash(&mut hasher);
+    let hash = format!("{:016x}", hasher.finish());
+    let heard = std::fs::read_to_string(&ledger).unwrap();
+    assert_eq!(heard, format!("{}\n", wanted["value"]), "what the tool was asked");
     fleet.ready(&["echo"]).await.unwrap();
     let mut client = fleet.client().unwrap();
-    let empty = json!({"value": hard(0)}).to_string().len();
-    let arguments = json!({"value": hard(256 * 1024 - empty)});
-    assert_eq!(arguments.to_string().len(), 256 * 1024);
     let small = json!({"value": hard(1000)});
-    for asked in [&small, &arguments] {
+    for (asked, key, comes_back) in
+        [(&small, "value", small["value"].clone()), (&wanted, "hash", json!(hash))]
+    {
         let answer = client.call_tool("echo.echo", asked).await.unwrap();
         let result = answer.result.unwrap_or_else(|| panic!("{:?}", answer.failure));
-        if asked.to_string().len() < 200_000 {
-            assert_eq!(read(&result.result_json)["value"], asked["value"]);
-        } else {
-            // The answer is larger than a result may be, and says so.
-            assert!(result.truncated, "{} bytes", result.result_json.len());
-        }
+        assert_eq!(read(&result.result_json)[key], comes_back);
     }
     let beyond = json!({"value": hard(256 * 1024)});
     let refused = client.call_tool("echo.echo", &beyond).await.unwrap().failure.unwrap();
@@ -177,12 +217,14 @@ async fn still_right(
 
 #[tokio::test]
 async fn what_a_plugin_does_wrong_is_named_in_the_catalogue_and_harms_no_investigation() {
-    for (mode, reason) in [
-        ("chatter", "STREAM_RULE"),
-        ("backwards", "STREAM_RULE"),
-        ("lingers", ""),
-        ("schema", "OUTPUT_SCHEMA"),
-        ("huge", "RESULT_TOO_LARGE"),
+    // How it is named in the report, if it left a hole there, and in the catalogue.
+    for (mode, reason, named) in [
+        ("chatter", "STREAM_RULE", "STREAM_RULE"),
+        ("backwards", "STREAM_RULE", "STREAM_RULE"),
+        ("regress", "", "PROGRESS"),
+        ("lingers", "", "STREAM_LEFT_OPEN"),
+        ("schema", "OUTPUT_SCHEMA", "OUTPUT_SCHEMA"),
+        ("huge", "RESULT_TOO_LARGE", "RESULT_TOO_LARGE"),
     ] {
         let (staged, mut fleet, held) = bundled().await;
         fleet.start_hostile("stranger", "hostile_plugin", &["stranger", mode]).unwrap();
@@ -190,17 +232,21 @@ async fn what_a_plugin_does_wrong_is_named_in_the_catalogue_and_harms_no_investi
         let found = still_right(&staged, &mut fleet, held, mode).await;
         let mut client = fleet.client().unwrap();
         let told = report(&found);
-        let named = told.gaps.iter().any(|gap| {
-            let why = gap.failure.clone().unwrap_or_default();
-            gap.subject.contains("stranger") && why.reason == reason
-        });
-        assert_eq!(named, !reason.is_empty(), "{mode}: {}", in_short(told));
-        if reason == "STREAM_RULE" {
-            let tool = status(&mut client, "stranger.look").await.unwrap();
-            assert_eq!(tool.last_failure.unwrap().reason, reason, "{mode}");
-            let why = agentd(&fleet, &["tools", "why", "stranger.look"]).await.stdout;
-            assert!(why.contains(reason), "{mode}: {why}");
-        }
+        let reasons: Vec<String> = told
+            .gaps
+            .iter()
+            .filter(|gap| gap.subject.contains("stranger"))
+            .filter_map(|gap| Some(gap.failure.as_ref()?.reason.clone()))
+            .collect();
+        let expected: &[&str] = if reason.is_empty() { &[] } else { &[reason] };
+        assert_eq!(reasons, expected, "{mode}: {}", in_short(told));
+        let tool = client.tool("stranger.look").await.unwrap();
+        let last = tool.recent_calls.first().unwrap();
+        let failed = last.failure.as_ref().map(|failure| failure.reason.as_str());
+        let flawed = last.flaws.iter().any(|flaw| flaw.starts_with(named));
+        assert!(failed == Some(named) || flawed, "{mode}: {last:?}");
+        let why = agentd(&fleet, &["tools", "why", "stranger.look"]).await.stdout;
+        assert!(why.contains(named), "{mode}: {why}");
     }
 }
 
@@ -216,7 +262,8 @@ async fn a_tool_that_says_it_reads_and_holds_rights_to_write_waits_for_a_person(
     assert_eq!(found.status(), v1::ToolStatus::Quarantined);
     assert!(found.obstacles[0].description.contains("k8s:pods/delete"), "{:?}", found.obstacles);
     assert_eq!(found.effective_risk(), tool::RiskLevel::Medium, "as one that adds");
-    drop(client.call_tool("stranger.look", &json!({})).await);
+    let answer = client.call_tool("stranger.look", &json!({})).await;
+    assert!(answer.is_err() || answer.unwrap().failure.is_some(), "it was called");
 }
 
 fn announced(plugin: &str, tools: usize) -> tool::RegisterRequest {

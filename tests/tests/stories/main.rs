@@ -31,6 +31,7 @@ mod replicas;
 mod requests;
 mod secured;
 mod streams;
+mod traps;
 
 use std::time::Duration;
 

@@ -1,14 +1,19 @@
 //! Plugins that come, come back, and announce nonsense.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use agent_proto::tool::v1::{
     self as pb, plugin_registry_service_client::PluginRegistryServiceClient,
     register_request::Transport,
 };
 use agent_tests::{
+    build,
     client::Refusal,
-    fleet::{BUNDLED, Fleet},
+    fleet::{BUNDLED, Fleet, SOON},
+    process,
     staged::Staged,
 };
 use tonic::Code;
@@ -21,8 +26,11 @@ const LEASE: Duration = Duration::from_secs(3);
 async fn plugins_are_back_within_one_lease_after_the_daemon_was_killed() {
     let staged = Staged::bundled().unwrap();
     let mut fleet = Fleet::with(staged.path(), &BUNDLED, SHORT).await.unwrap();
-    for _ in 0..2 {
+    for remembers in [true, false] {
         fleet.kill_daemon().unwrap();
+        if !remembers {
+            std::fs::remove_dir_all(fleet.data()).unwrap();
+        }
         fleet.start_daemon().await.unwrap();
         let up = Instant::now();
         fleet.ready_within(&BUNDLED, LEASE + Duration::from_secs(1)).await.unwrap();
@@ -147,14 +155,20 @@ async fn one_bad_tool_does_not_sink_the_others() {
     let mut registry = PluginRegistryServiceClient::connect(fleet.url()).await.unwrap();
     let request = but(|_, catalog| {
         let schema = pb::ToolDescriptor { input_schema_json: "{".to_owned(), ..tool("broken") };
-        catalog.tools = vec![tool("look"), tool("Not A Name"), schema, tool("listen")];
+        let good = ["look", "listen", "a1", "a2", "a3", "a4", "a5", "a6"];
+        catalog.tools = good.map(tool).to_vec();
+        catalog.tools.insert(1, tool(&"x".repeat(70)));
+        catalog.tools.insert(2, pb::ToolDescriptor { version: "one".to_owned(), ..schema });
     });
     let verdicts = registry.register(request).await.unwrap().into_inner().verdicts;
     let accepted: Vec<bool> = verdicts.iter().map(|verdict| verdict.accepted).collect();
-    assert_eq!(accepted, [true, false, false, true], "{verdicts:?}");
-    for refused in verdicts.iter().filter(|verdict| !verdict.accepted) {
-        let rejection = refused.rejection.clone().expect("a refusal says why");
-        assert!(!rejection.violations.is_empty(), "{rejection:?}");
+    assert_eq!(accepted.iter().filter(|accepted| **accepted).count(), 8, "{verdicts:?}");
+    for (at, all) in [(1, &["name"][..]), (2, &["input_schema_json", "version"])] {
+        let rejection = verdicts[at].rejection.clone().expect("a refusal says why");
+        let violations = rejection.violations.iter();
+        let mut fields: Vec<&str> = violations.map(|wrong| wrong.field.as_str()).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, all, "{rejection:?}");
     }
 }
 
@@ -176,4 +190,14 @@ async fn another_descriptor_under_the_same_version_is_refused() {
     });
     let verdict = registry.register(newer).await.unwrap().into_inner().verdicts.remove(0);
     assert!(verdict.accepted, "{verdict:?}");
+}
+
+#[tokio::test]
+async fn a_plugin_with_wrong_settings_says_so_once_and_ends_with_2() {
+    let staged = Staged::bundled().unwrap();
+    let mut plugin = Command::new(build::programs().unwrap().join("plugin-pods"));
+    plugin.arg("--snapshot").arg(staged.path()).env("PLUGIN_SLOTS", "many");
+    let ended = process::run(plugin, SOON).await.unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    assert_eq!(ended.stderr.matches("PLUGIN_SLOTS").count(), 1, "{}", ended.stderr);
 }

@@ -41,45 +41,86 @@ async fn agentd(arguments: &[&str], environment: &[(&str, PathBuf)]) -> Ended {
     process::run(command, SOON).await.unwrap()
 }
 
+/// A daemon that wants certificates and tokens, and what it takes to come in.
+struct Castle {
+    dir: tempfile::TempDir,
+    staged: Staged,
+    fleet: Fleet,
+}
+
+impl Castle {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        certificates(dir.path());
+        std::fs::write(at("tokens"), TOKENS).unwrap();
+        std::fs::write(at("caller"), "caller-t0ken\n").unwrap();
+        std::fs::write(at("plugin"), "plugin-t0ken\n").unwrap();
+        let config = format!(
+            "[tls]\ncert_file = {:?}\nkey_file = {:?}\nclient_ca_file = {:?}\n\
+             http_client_ca_file = {:?}\n[auth]\ntokens_file = {:?}\n[plugins]\nca_file = {:?}\n",
+            at("server"),
+            at("server.key"),
+            at("ca"),
+            at("ca"),
+            at("tokens"),
+            at("ca")
+        );
+        let fleet = Fleet::start(&config).await.unwrap();
+        Self { staged: Staged::bundled().unwrap(), dir, fleet }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn url(&self) -> String {
+        format!("https://{}", self.fleet.grpc())
+    }
+
+    /// A plugin that holds the token of `pods`.
+    fn plugin(&self, program: &str) -> Command {
+        let mut plugin = Command::new(build::programs().unwrap().join(program));
+        plugin.arg("--snapshot").arg(self.staged.path()).env("AGENTD_URL", self.url());
+        plugin.env("AGENTD_CA_FILE", self.at("ca"));
+        plugin.env("AGENTD_PLUGIN_TOKEN_FILE", self.at("plugin"));
+        plugin.env("PLUGIN_TLS_CERT", self.at("client"));
+        plugin.env("PLUGIN_TLS_KEY", self.at("client.key"));
+        plugin
+    }
+
+    /// What a caller shows.
+    fn known(&self) -> [(&'static str, PathBuf); 4] {
+        [
+            ("AGENTD_CA_FILE", self.at("ca")),
+            ("AGENTD_TOKEN_FILE", self.at("caller")),
+            ("AGENTD_CLIENT_CERT_FILE", self.at("client")),
+            ("AGENTD_CLIENT_KEY_FILE", self.at("client.key")),
+        ]
+    }
+
+    /// Waits until the command line, asked this, succeeds and says `wanted`.
+    async fn says(&self, arguments: &[&str], wanted: &str) {
+        let url = self.url();
+        let arguments = [arguments, &["--server", &url]].concat();
+        wait_until(wanted, SOON, async || {
+            let ended = agentd(&arguments, &self.known()).await;
+            let done = ended.status.success() && ended.stdout.contains(wanted);
+            if done { Ok(()) } else { Err(format!("{ended:?}")) }
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", self.fleet.logs()));
+    }
+}
+
 #[tokio::test]
 async fn command_line_and_plugin_come_in_by_mutual_tls_with_their_tokens_and_strangers_do_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name);
-    certificates(dir.path());
-    std::fs::write(at("tokens"), TOKENS).unwrap();
-    std::fs::write(at("caller"), "caller-t0ken\n").unwrap();
-    std::fs::write(at("plugin"), "plugin-t0ken\n").unwrap();
-    let config = format!(
-        "[tls]\ncert_file = {:?}\nkey_file = {:?}\nclient_ca_file = {:?}\n\
-         http_client_ca_file = {:?}\n[auth]\ntokens_file = {:?}\n[plugins]\nca_file = {:?}\n",
-        at("server"),
-        at("server.key"),
-        at("ca"),
-        at("ca"),
-        at("tokens"),
-        at("ca")
-    );
-    let fleet = Fleet::start(&config).await.unwrap();
-    let url = format!("https://{}", fleet.grpc());
-    let staged = Staged::bundled().unwrap();
-    let mut plugin = Command::new(build::programs().unwrap().join("plugin-pods"));
-    plugin.arg("--snapshot").arg(staged.path()).env("AGENTD_URL", &url);
-    plugin.env("AGENTD_CA_FILE", at("ca")).env("AGENTD_PLUGIN_TOKEN_FILE", at("plugin"));
-    plugin.env("PLUGIN_TLS_CERT", at("client")).env("PLUGIN_TLS_KEY", at("client.key"));
-    let plugin = Program::start(plugin, &at("plugin.log"), false).unwrap();
-    let known = [
-        ("AGENTD_CA_FILE", at("ca")),
-        ("AGENTD_TOKEN_FILE", at("caller")),
-        ("AGENTD_CLIENT_CERT_FILE", at("client")),
-        ("AGENTD_CLIENT_KEY_FILE", at("client.key")),
-    ];
+    let castle = Castle::new().await;
+    let log = castle.at("plugin.log");
+    let _plugin = Program::start(castle.plugin("plugin-pods"), &log, false).unwrap();
+    castle.says(&["tools"], "pods.check_pods").await;
+    let (url, known) = (castle.url(), castle.known());
     let asked = ["tools", "--server", &url];
-    wait_until("the plugin's tools by the command line", SOON, async || {
-        let ended = agentd(&asked, &known).await;
-        if ended.stdout.contains("pods.check_pods") { Ok(()) } else { Err(format!("{ended:?}")) }
-    })
-    .await
-    .unwrap_or_else(|error| panic!("{error}\n{}\n{}", plugin.log(), fleet.logs()));
     let without_token: Vec<_> =
         known.iter().filter(|(name, _)| *name != "AGENTD_TOKEN_FILE").cloned().collect();
     let refused = agentd(&asked, &without_token).await;
@@ -88,12 +129,29 @@ async fn command_line_and_plugin_come_in_by_mutual_tls_with_their_tokens_and_str
     assert!(!without_certificate.status.success(), "{without_certificate:?}");
 
     // The HTTP door has authorities of its own.
-    let authority = std::fs::read_to_string(at("ca")).unwrap();
-    let pair = Pair { certificate: at("client"), key: at("client.key") };
-    let known = Web::trusting(fleet.http(), &authority, Some(&pair)).unwrap();
+    let authority = std::fs::read_to_string(castle.at("ca")).unwrap();
+    let pair = Pair { certificate: castle.at("client"), key: castle.at("client.key") };
+    let known = Web::trusting(castle.fleet.http(), &authority, Some(&pair)).unwrap();
     assert!(known.get("/healthz").await.unwrap().status.is_success());
-    let stranger = Web::trusting(fleet.http(), &authority, None).unwrap();
+    let stranger = Web::trusting(castle.fleet.http(), &authority, None).unwrap();
     assert!(stranger.get("/healthz").await.is_err());
+}
+
+#[tokio::test]
+async fn the_token_of_one_plugin_is_no_way_to_be_another_and_is_good_for_the_relay() {
+    let castle = Castle::new().await;
+    let mut relayed = castle.plugin("plugin-pods");
+    relayed.env("PLUGIN_MODE", "relay");
+    let log = castle.at("plugin.log");
+    let _relayed = Program::start(relayed, &log, false).unwrap();
+    castle.says(&["tools", "call", "pods.check_access"], "").await;
+
+    let another = process::run(castle.plugin("plugin-events"), SOON).await.unwrap();
+    assert!(!another.status.success(), "{another:?}");
+    for said in ["\"pods\"", "\"events\"", "auth.tokens_file"] {
+        assert!(another.stderr.contains(said), "{said} is not told: {}", another.stderr);
+    }
+    castle.says(&["tools", "watch", "--once"], "events was not let in").await;
 }
 
 #[tokio::test]

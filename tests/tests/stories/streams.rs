@@ -9,7 +9,7 @@ use crate::LONG;
 #[tokio::test]
 async fn a_stream_from_any_place_gives_exactly_the_events_after_it() {
     let staged = Staged::bundled().unwrap();
-    let fleet = Fleet::on(staged.path()).await.unwrap();
+    let mut fleet = Fleet::on(staged.path()).await.unwrap();
     let mut client = fleet.client().unwrap();
     // Followed while it runs: what was seen live is what is replayed later.
     let running =
@@ -25,15 +25,25 @@ async fn a_stream_from_any_place_gives_exactly_the_events_after_it() {
         panic!("the last event is {:?}", events.last())
     };
     assert!(live.len() > 10, "only {} events", live.len());
-    for after in 0..=live.len() {
-        let replayed = client.events(&running.name, i32::try_from(after).unwrap()).await.unwrap();
-        assert!(replayed == live[after..], "the events after {after} are others");
+    for killed in [false, true] {
+        if killed {
+            fleet.kill_daemon().unwrap();
+            fleet.start_daemon().await.unwrap();
+        }
+        let mut client = fleet.client().unwrap();
+        for after in 0..=live.len() {
+            let place = i32::try_from(after).unwrap();
+            let replayed = client.events(&running.name, place).await.unwrap();
+            assert!(replayed == live[after..], "killed {killed}: the events after {after}");
+        }
+        let newest = i32::try_from(live.len()).unwrap();
+        for beyond in [1, 5] {
+            let refusal = client.events(&running.name, newest + beyond).await.unwrap_err();
+            assert_eq!(refusal.code, Code::OutOfRange, "{refusal:?}");
+            assert_eq!(refusal.metadata.get("oldest").map(String::as_str), Some("1"));
+            assert_eq!(refusal.metadata.get("newest"), Some(&newest.to_string()), "{refusal:?}");
+        }
     }
-    let newest = i32::try_from(live.len()).unwrap();
-    let refusal = client.events(&running.name, newest + 5).await.unwrap_err();
-    assert_eq!(refusal.code, Code::OutOfRange, "{refusal:?}");
-    assert_eq!(refusal.metadata.get("oldest").map(String::as_str), Some("1"), "{refusal:?}");
-    assert_eq!(refusal.metadata.get("newest"), Some(&newest.to_string()), "{refusal:?}");
 }
 
 #[tokio::test]

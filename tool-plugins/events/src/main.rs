@@ -1,5 +1,7 @@
 //! The events plugin as a process.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use plugin_cluster::Source;
 
@@ -12,8 +14,7 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let cluster = Arguments::parse().source.open().await?;
-    plugin_events::tools::plugin(cluster).run_from_env().await?;
-    Ok(())
+    Ok(plugin_events::tools::plugin(cluster).main().await)
 }

@@ -1,7 +1,7 @@
 //! The program `plugin-logs`: names the cluster, and a store of logs beside it, on its command line;
 //! serves until it is stopped.
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use plugin_cluster::Source;
@@ -18,10 +18,10 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     plugin_http::prepare();
     let arguments = Arguments::parse();
     let store = Store::of(&arguments.store, jiff::Timestamp::now)?.map(Arc::new);
     let cluster = arguments.source.open().await?;
-    Ok(plugin_logs::beside(&cluster, store).run_from_env().await?)
+    Ok(plugin_logs::beside(&cluster, store).main().await)
 }

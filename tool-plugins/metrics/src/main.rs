@@ -1,7 +1,7 @@
 //! The program `plugin-metrics`: names the cluster and its Prometheus on its command line, serves until
 //! it is stopped.
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use plugin_cluster::Source;
@@ -21,7 +21,7 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     plugin_http::prepare();
     let arguments = Arguments::parse();
     let cluster = arguments.source.open().await?;
@@ -33,6 +33,6 @@ async fn main() -> anyhow::Result<()> {
     let plugin = plugin_metrics::plugin(&recording);
     // Reading begins at once, so that the first call need not wait; what goes wrong is told to
     // whoever calls.
-    let (served, ()) = tokio::join!(plugin.run_from_env(), recording.prepare());
-    Ok(served?)
+    let (ended, ()) = tokio::join!(plugin.main(), recording.prepare());
+    Ok(ended)
 }

@@ -15,15 +15,31 @@ pub struct Tools {
     pub server: Server,
 }
 
+/// `agentd plugins`.
+#[derive(Debug, Args)]
+pub struct Plugins {
+    /// Only this one, with what its author should mend
+    pub name: Option<String>,
+    /// Prints them as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub server: Server,
+}
+
 /// What of the tools.
 #[derive(Debug, Subcommand)]
 pub enum ToolsCommand {
     /// Lists them
     List,
-    /// Shows one: what it does, its arguments, when it is asked, its limits
+    /// Shows one: what it does, its arguments, risk and limits, when it is asked, what changed
     Show {
         /// PLUGIN.TOOL, as the list has it
         name: String,
+        /// This version; else the newest that can be called
+        #[arg(long, value_name = "V", default_value = "")]
+        version: String,
     },
     /// Calls one, through all the guards; ends with 1 when the call failed
     Call {
@@ -49,6 +65,7 @@ pub enum ToolsCommand {
         /// PLUGIN.TOOL
         name: String,
         /// The digest of what was looked at, as `why` and `show` print it
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         digest: String,
     },
     /// Switches one off, for all its versions, until it is switched on again

@@ -6,15 +6,15 @@ use std::{collections::BTreeSet, sync::Arc};
 use agent_proto::tool::v1 as pb;
 use serde_json::Value;
 
-use super::{violation, word};
+use super::violation;
 use crate::{
     plugin::{
         digest,
-        schema::{Contract, MAX_SCHEMA},
+        schema::{Contract, Known, MAX_ARGUMENTS},
         semver::Version,
     },
     reasoner::catalogue::Catalogue,
-    tool::{Failure, FailureClass, ToolRef, Violation},
+    tool::{Failure, FailureClass, ToolRef, Violation, is_tool_name},
 };
 
 /// Longest description, in bytes.
@@ -39,13 +39,17 @@ pub(crate) struct Checked {
 }
 
 /// Looks at all tools of `catalog`. One bad tool never sinks the others.
-pub(crate) fn check_all(catalog: &pb::PluginCatalog, words: &Catalogue) -> Vec<Checked> {
+pub(crate) fn check_all(
+    catalog: &pb::PluginCatalog,
+    words: &Catalogue,
+    known: &Known,
+) -> Vec<Checked> {
     let mut seen = BTreeSet::new();
     catalog
         .tools
         .iter()
         .map(|descriptor| {
-            let mut checked = check(&catalog.plugin, descriptor.clone());
+            let mut checked = check(&catalog.plugin, descriptor.clone(), known);
             if !seen.insert((checked.id.tool.clone(), checked.id.version.clone())) {
                 let said = "stands in the catalog twice with this version";
                 checked.reject(vec![violation("name", "DUPLICATE", said)]);
@@ -65,7 +69,7 @@ impl Checked {
 
     fn reject(&mut self, violations: Vec<Violation>) {
         let said: Vec<String> =
-            violations.iter().map(|one| format!("{} {}", one.field, one.description)).collect();
+            violations.iter().map(|one| format!("{}: {}", one.field, one.description)).collect();
         let said = format!("tool {} was refused: {}", self.id.tool, said.join("; "));
         let mut failure = Failure::ours(FailureClass::InvalidArgument, "BAD_DESCRIPTOR", said);
         failure.violations = violations;
@@ -73,13 +77,13 @@ impl Checked {
     }
 }
 
-fn check(plugin: &str, mut descriptor: pb::ToolDescriptor) -> Checked {
+fn check(plugin: &str, mut descriptor: pb::ToolDescriptor, known: &Known) -> Checked {
     if descriptor.version.is_empty() {
         "1.0.0".clone_into(&mut descriptor.version);
     }
     let mut wrong = violations(&descriptor);
-    let contract = Contract::read(&descriptor.input_schema_json, &descriptor.output_schema_json);
-    let contract = contract.map_err(|faults| wrong.extend(faults)).ok().map(Arc::new);
+    let contract = known.read(&descriptor.input_schema_json, &descriptor.output_schema_json);
+    let contract = contract.map_err(|faults| wrong.extend(faults)).ok();
     let digest = digest::tool(&descriptor).unwrap_or_else(|_| {
         let said = "has numbers or text without a canonical JSON form";
         wrong.push(violation("descriptor", "NOT_CANONICAL", said));
@@ -100,7 +104,7 @@ fn check(plugin: &str, mut descriptor: pb::ToolDescriptor) -> Checked {
 
 fn violations(descriptor: &pb::ToolDescriptor) -> Vec<Violation> {
     let mut wrong = Vec::new();
-    if !word(&descriptor.name, 32) {
+    if !is_tool_name(&descriptor.name) {
         let said = "use 2 to 32 of a-z, 0-9 and _, beginning with a letter, without __";
         wrong.push(violation("name", "BAD_NAME", said));
     }
@@ -123,18 +127,14 @@ fn violations(descriptor: &pb::ToolDescriptor) -> Vec<Violation> {
     wrong
 }
 
-/// Whether a document is larger than one may be; that is told.
-fn too_large(text: &str, field: &str, wrong: &mut Vec<Violation>) -> bool {
-    let large = text.len() > MAX_SCHEMA;
-    if large {
-        let said = format!("has {} bytes; send at most {MAX_SCHEMA}", text.len());
-        wrong.push(violation(field, "TOO_LARGE", &said));
-    }
-    large
-}
-
 fn template(text: &str, field: &str, wrong: &mut Vec<Violation>) {
-    if text.is_empty() || too_large(text, field, wrong) {
+    if text.is_empty() {
+        return;
+    }
+    // What is asked by it is arguments.
+    if text.len() > MAX_ARGUMENTS {
+        let said = format!("has {} bytes; send at most {MAX_ARGUMENTS}", text.len());
+        wrong.push(violation(field, "TOO_LARGE", &said));
         return;
     }
     for name in placeholders(text) {
@@ -187,7 +187,8 @@ fn warnings(descriptor: &pb::ToolDescriptor, words: &Catalogue) -> Vec<String> {
     if descriptor.examples.is_empty() {
         said.push("has no examples: plugin-check has nothing to try it with".to_owned());
     }
-    if descriptor.applies.is_empty() {
+    // `agentd doctor` asks that one, and nobody else need.
+    if descriptor.applies.is_empty() && descriptor.name != "check_access" {
         said.push("has no applies: only people and models will call it".to_owned());
     }
     let unknown: BTreeSet<&str> = descriptor

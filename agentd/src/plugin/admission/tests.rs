@@ -24,7 +24,9 @@ async fn check(
     caller: &Caller,
     config: &Config,
 ) -> Result<Admitted, Error> {
-    super::check(request, caller, config, &Catalogue::embedded().unwrap()).await
+    let plugin = request.catalog.as_ref().map_or("", |catalog| &catalog.plugin);
+    may_enter(plugin, caller, config)?;
+    super::check(request, caller, config, (&Catalogue::embedded().unwrap(), &Arc::default())).await
 }
 
 fn dialled(admitted: &Admitted) -> String {
@@ -102,7 +104,8 @@ async fn sides_that_share_no_protocol_are_told_what_to_upgrade() {
 
 #[tokio::test]
 async fn an_endpoint_is_an_address_of_this_machine() {
-    let caller = Caller { peer: Some("[::1]:999".parse().unwrap()), bearer: None };
+    let caller =
+        Caller { peer: Some("[::1]:999".parse().unwrap()), bearer: None, ..Default::default() };
     for (endpoint, wanted) in [
         ("127.0.0.1:4000", Some("127.0.0.1:4000")),
         (":4000", Some("[::1]:4000")),
@@ -141,7 +144,8 @@ async fn a_plugin_elsewhere_is_dialled_where_it_calls_from_and_nowhere_else() {
         ("11.0.0.9:999", ":4000", None),
         ("127.0.0.1:999", "10.0.0.9:4000", None),
     ] {
-        let caller = Caller { peer: Some(peer.parse().unwrap()), bearer: None };
+        let caller =
+            Caller { peer: Some(peer.parse().unwrap()), bearer: None, ..Default::default() };
         let request = pb::RegisterRequest { transport: direct(endpoint), ..good() };
         let found = check(request, &caller, &config).await;
         let found = found.ok().map(|admitted| dialled(&admitted));
@@ -149,12 +153,36 @@ async fn a_plugin_elsewhere_is_dialled_where_it_calls_from_and_nowhere_else() {
     }
 }
 
+#[test]
+fn a_name_that_stands_for_any_other_address_too_is_not_dialled() {
+    let metadata = "169.254.169.254:80";
+    for (found, elsewhere, wanted) in [
+        (&["[::1]:80", "127.0.0.1:80"][..], None, Some("127.0.0.1:80")),
+        (&["127.0.0.1:80", metadata], None, None),
+        (&[metadata, "127.0.0.1:80"], None, None),
+        (&["10.0.0.9:80"], Some("10.0.0.9"), Some("10.0.0.9:80")),
+        (&["10.0.0.9:80", "10.0.0.8:80"], Some("10.0.0.9"), None),
+        (&["10.0.0.9:80", "127.0.0.1:80"], Some("10.0.0.9"), None),
+        (&[], None, None),
+    ] {
+        let all: Vec<SocketAddr> = found.iter().map(|address| address.parse().unwrap()).collect();
+        let dialled = allowed("a.test", &all, elsewhere.map(|peer| peer.parse().unwrap()));
+        let dialled = dialled.ok().map(|address| address.to_string());
+        assert_eq!(dialled.as_deref(), wanted, "{found:?} for a caller at {elsewhere:?}");
+    }
+}
+
 #[tokio::test]
 async fn strangers_and_the_relay_are_refused_each_with_its_reason() {
-    let caller = Caller { peer: Some("10.0.0.9:999".parse().unwrap()), bearer: None };
+    let caller =
+        Caller { peer: Some("10.0.0.9:999".parse().unwrap()), bearer: None, ..Default::default() };
     let error = check(good(), &caller, &Config::default()).await.unwrap_err();
     assert_eq!(error, Error::NotLocal);
-    let mapped = Caller { peer: Some("[::ffff:127.0.0.1]:999".parse().unwrap()), bearer: None };
+    let mapped = Caller {
+        peer: Some("[::ffff:127.0.0.1]:999".parse().unwrap()),
+        bearer: None,
+        ..Default::default()
+    };
     assert!(check(good(), &mapped, &Config::default()).await.is_ok());
     let relay = Some(Transport::Relay(pb::RelayTransport { slots: 4 }));
     let request = pb::RegisterRequest { transport: relay, ..good() };
@@ -176,14 +204,14 @@ async fn a_reserved_namespace_wants_the_token_of_this_run() {
     assert!(check(good(), &Caller::default(), &config).await.is_ok(), "nothing is supervised");
     config.supervised_token = Some("t0ken".to_owned());
     for (bearer, may) in [(None, false), (Some("other"), false), (Some("t0ken"), true)] {
-        let caller = Caller { peer: None, bearer: bearer.map(str::to_owned) };
+        let caller = Caller { peer: None, bearer: bearer.map(str::to_owned), ..Default::default() };
         assert_eq!(check(good(), &caller, &config).await.is_ok(), may, "{bearer:?}");
     }
 }
 
 fn verdicts(tools: Vec<pb::ToolDescriptor>) -> Vec<Checked> {
     let catalog = pb::PluginCatalog { plugin: "probe".to_owned(), tools, ..Default::default() };
-    descriptor::check_all(&catalog, &Catalogue::embedded().unwrap())
+    descriptor::check_all(&catalog, &Catalogue::embedded().unwrap(), &Known::default())
 }
 
 #[test]
@@ -294,7 +322,10 @@ fn advice_comes_as_warnings_and_an_empty_version_is_the_first() {
 /// A caller on another machine, in a network that plugins may call from.
 fn elsewhere() -> (Caller, Config) {
     let config = Config { networks: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
-    (Caller { peer: Some("10.0.0.9:999".parse().unwrap()), bearer: None }, config)
+    (
+        Caller { peer: Some("10.0.0.9:999".parse().unwrap()), bearer: None, ..Default::default() },
+        config,
+    )
 }
 
 fn reasons(refused: Result<Admitted, Error>) -> Vec<String> {

@@ -5,7 +5,10 @@
 use agent_proto::tool::v1 as pb;
 use serde_json::Value;
 
-use crate::plugin::{semver::Version, wire::spec::side_effect_from};
+use crate::plugin::{
+    semver::Version,
+    wire::spec::{risk_from, side_effect_from},
+};
 
 /// The part of a version number that must grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +105,41 @@ fn changes(old: &pb::ToolDescriptor, new: &pb::ToolDescriptor) -> Vec<(Bump, Str
         }
     }
     found
+}
+
+/// Claims by which the new descriptor would be asked about less, or may do more.
+pub(super) fn softer(old: &pb::ToolDescriptor, new: &pb::ToolDescriptor) -> Vec<&'static str> {
+    let mut fields = Vec::new();
+    if side_effect_from(new.side_effect()) < side_effect_from(old.side_effect()) {
+        fields.push("side_effect");
+    }
+    if risk_from(new.risk()) < risk_from(old.risk()) {
+        fields.push("risk");
+    }
+    let always = pb::ApprovalRequirement::Always;
+    if old.approval() == always && new.approval() != always {
+        fields.push("approval");
+    }
+    let safe = |tool: &pb::ToolDescriptor| {
+        matches!(tool.idempotency(), pb::Idempotency::Keyed | pb::Idempotency::Natural)
+    };
+    if safe(new) && !safe(old) {
+        fields.push("idempotency");
+    }
+    let masked = |name: &String| new.sensitive_arguments.contains(name);
+    if !old.sensitive_arguments.iter().all(masked) {
+        fields.push("sensitive_arguments");
+    }
+    let shared = |tool: &pb::ToolDescriptor| {
+        tool.cache.as_ref().is_some_and(|cache| cache.scope() == pb::CacheScope::Shared)
+    };
+    if shared(new) && !shared(old) {
+        fields.push("cache");
+    }
+    if !new.permissions.iter().all(|right| old.permissions.contains(right)) {
+        fields.push("permissions");
+    }
+    fields
 }
 
 /// What changed for who gives arguments.

@@ -12,7 +12,7 @@ fn tool(change: impl FnOnce(&mut pb::ToolDescriptor)) -> Checked {
         tools: vec![declared],
         ..pb::PluginCatalog::default()
     };
-    let mut checked = check_all(&catalog, &Default::default()).remove(0);
+    let mut checked = check_all(&catalog, &Default::default(), &Default::default()).remove(0);
     assert_eq!(checked.rejection, None);
     checked.warnings.clear();
     checked
@@ -43,8 +43,8 @@ fn the_first_descriptor_is_taken_and_one_changed_character_waits_for_a_person() 
     assert!(contracts.activate(&name(), "").is_ok(), "to switch it on accepts nothing");
     assert!(matches!(contracts.held(&changed.id), Held::Quarantined(_)));
     let kept = contracts.activate(&name(), &first.id.digest);
-    assert!(kept.is_ok(), "the accepted one may be named, and replaces what waits");
-    assert_eq!(contracts.sees(&mut changed), Held::Quarantined(reason));
+    assert!(kept.is_ok(), "the accepted one may be named");
+    assert_eq!(contracts.held(&changed.id), Held::Quarantined(reason), "what waits still waits");
     assert!(matches!(contracts.activate(&name(), "sha256:x"), Err(Error::Stale { .. })));
     contracts.activate(&name(), &changed.id.digest).unwrap();
     assert_eq!(contracts.held(&changed.id), Held::Free);
@@ -99,6 +99,12 @@ fn what_people_decided_and_what_waits_outlives_the_process() {
     assert_eq!(again.held(&first.id), Held::Disabled("too slow".to_owned()));
     assert!(matches!(again.activate(&name(), "sha256:x"), Err(Error::Stale { .. })));
     again.activate(&name(), &changed.id.digest).unwrap();
+    assert_eq!(
+        again.held(&changed.id),
+        Held::Disabled("too slow".to_owned()),
+        "to accept a contract is not to switch the tool on"
+    );
+    again.activate(&name(), "").unwrap();
     assert_eq!(again.held(&changed.id), Held::Free);
     assert!(again.disable(&("probe".to_owned(), "other".to_owned()), "").is_err());
 }
@@ -213,4 +219,49 @@ fn a_number_that_says_too_little_is_told_with_the_one_that_would() {
         assert!(next.warnings.join("; ").ends_with(expected), "{:?}", next.warnings);
         assert_eq!(next.warnings.is_empty(), expected.is_empty(), "{:?}", next.warnings);
     }
+}
+
+#[test]
+fn a_digest_that_is_none_of_its_is_refused_though_nothing_waits() {
+    let mut contracts = Contracts::default();
+    let mut first = tool(|_| {});
+    contracts.sees(&mut first);
+    let refused = contracts.activate(&name(), "sha256:x").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "sha256:x is no digest of probe.look, of which nothing waits to be accepted; look at it \
+         again with agentd tools show probe.look"
+    );
+    assert!(contracts.activate(&name(), &first.id.digest).is_ok(), "it is accepted as it is");
+}
+
+#[test]
+fn one_that_is_off_and_waits_is_switched_on_and_waits_on() {
+    let mut contracts = Contracts::default();
+    let mut first = tool(|tool| tool.permissions = vec!["k8s:pods/delete".to_owned()]);
+    contracts.sees(&mut first);
+    assert!(contracts.activate(&name(), "").is_err(), "there is nothing to switch on");
+    contracts.disable(&name(), "odd").unwrap();
+    contracts.activate(&name(), "").unwrap();
+    assert!(matches!(contracts.held(&first.id), Held::Quarantined(_)));
+}
+
+#[test]
+fn what_waits_is_compared_with_what_was_accepted_before_it() {
+    let mut contracts = Contracts::default();
+    let mut first = tool(|_| {});
+    contracts.sees(&mut first);
+    let mut newer = tool(|tool| tool.version = "1.1.0".to_owned());
+    contracts.sees(&mut newer);
+    assert_eq!(contracts.accepted_before(&first.id), None, "it does not wait");
+    let mut changed = tool(|tool| tool.description.push('.'));
+    contracts.sees(&mut changed);
+    assert_eq!(contracts.accepted_before(&changed.id).unwrap().version, "1.0.0");
+    assert!(changed.warnings.is_empty(), "told as the reason: {:?}", changed.warnings);
+    let mut softer = tool(|tool| {
+        tool.version = "1.2.0".to_owned();
+        tool.permissions = vec!["k8s:nodes/get".to_owned()];
+    });
+    contracts.sees(&mut softer);
+    assert_eq!(contracts.accepted_before(&softer.id).unwrap().version, "1.1.0");
 }

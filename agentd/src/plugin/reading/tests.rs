@@ -53,6 +53,35 @@ fn reason(updates: Vec<Update>, sequence: fn(i32) -> i32) -> String {
 }
 
 #[test]
+fn what_a_call_logs_is_passed_on_within_bounds_and_what_is_no_progress_is_noted() {
+    let spec = spec("look", SideEffect::ReadOnly);
+    let contract = Contract::read("", "").unwrap();
+    let mut reading = Reading::new(&spec, &contract, |text| text.replace("s3cret", "***").into());
+    let mut at = 0;
+    let mut take = |update| {
+        at += 1;
+        let message = pb::CallResponse { sequence: at, update: Some(update) };
+        match reading.take(message).unwrap() {
+            Said::Progress(share, line) => Some((share, line)),
+            Said::Nothing => None,
+            Said::Last(last) => panic!("{last:?}"),
+        }
+    };
+    let log = |severity: pb::LogSeverity, message: &str| {
+        let message = message.to_owned();
+        Update::Log(pb::CallLog { time: None, severity: severity.into(), message })
+    };
+    assert_eq!(take(log(pb::LogSeverity::Debug, "for developers")), None);
+    let warned = take(log(pb::LogSeverity::Warn, "it is s3cret"));
+    assert_eq!(warned, Some((None, "warning: it is ***".to_owned())));
+    assert!(take(progress(2.0)).is_some() && take(progress(1.0)).is_none());
+    let passed = (0..100).filter_map(|_| take(log(pb::LogSeverity::Info, "again"))).count();
+    assert_eq!(passed, 49);
+    let flaws = reading.flaws();
+    assert!(flaws[0].reason == "LOG" && flaws[1].reason == "PROGRESS", "{flaws:?}");
+}
+
+#[test]
 fn pieces_are_joined_facts_are_added_up_and_both_ways_of_numbering_are_read() {
     for sequence in [|at| at, |_| 0] as [fn(i32) -> i32; 2] {
         let output = read(

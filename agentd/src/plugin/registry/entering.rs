@@ -11,7 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
 use uuid::Uuid;
 
-use super::{Caller, Error, Readiness, Registry, entry::Placed};
+use super::{
+    Caller, Error, Readiness, Registry,
+    placed::{Placed, Told},
+};
 use crate::plugin::{
     admission::{self, Admitted, PROTOCOL, Reach, descriptor::Checked},
     clean, client,
@@ -23,7 +26,7 @@ use crate::plugin::{
     secured::HTTPS,
     wire,
 };
-use crate::reasoner::catalogue::Catalogue;
+use crate::{guard::tokens::Who, reasoner::catalogue::Catalogue, tool::is_plugin_name};
 
 impl Registry {
     /// Enters an instance with its catalog. Must be called within a tokio runtime: a first
@@ -41,16 +44,17 @@ impl Registry {
         if self.shared.stopping.is_cancelled() {
             return Err(Error::Stopping);
         }
-        let plugin = request.catalog.as_ref().map_or("", |catalog| &catalog.plugin);
-        admission::may_enter(plugin, caller, config)?;
-        let others = self.words_of_others(plugin)?;
-        let admitted = admission::check(request, caller, config, &others).await?;
+        let plugin = request.catalog.as_ref().map_or("", |catalog| &catalog.plugin).to_owned();
+        let let_in = self.admit(request, &plugin, caller).await;
+        let admitted = let_in.inspect_err(|error| self.turned_away(&plugin, error))?;
         let warnings = admitted.guest.warnings.clone();
         let catalog_digest =
             digest::catalog(admitted.tools.iter().map(|tool| tool.id.digest.as_str()));
         let lease = new_lease();
         let trusted = config.accept_changes || config.is_supervised(caller);
-        let verdicts = self.enter(admitted, &lease, (catalog_digest.clone(), trusted))?;
+        let by = caller.who.clone();
+        let entered = self.enter(admitted, (&lease, by), (catalog_digest.clone(), trusted));
+        let verdicts = entered.inspect_err(|error| self.turned_away(&plugin, error))?;
         self.shared.bell.ring();
         self.write().await?;
         Ok(pb::RegisterResponse {
@@ -66,11 +70,50 @@ impl Registry {
         })
     }
 
+    /// Looks at an announcement.
+    async fn admit(
+        &self,
+        request: pb::RegisterRequest,
+        plugin: &str,
+        caller: &Caller,
+    ) -> Result<Admitted, Error> {
+        let config = &self.shared.config;
+        admission::may_enter(plugin, caller, config)?;
+        let others = self.words_of_others(plugin)?;
+        admission::check(request, caller, config, (&others, &self.shared.schemas)).await
+    }
+
+    /// Somebody who announced `plugin` was not let in: who looks for it finds why. Who may not announce
+    /// it at all puts no name in anybody's list.
+    fn turned_away(&self, plugin: &str, error: &Error) {
+        if !is_plugin_name(plugin) || *error == Error::Stopping {
+            return;
+        }
+        let (now, said) = (Instant::now(), error.to_string());
+        let mut state = self.swept(now);
+        let is_stranger = matches!(
+            error,
+            Error::NotLocal | Error::NotYourName { .. } | Error::NamespaceNotAllowed { .. }
+        );
+        let is_here = state.instances().any(|instance| instance.plugin == plugin);
+        let tells = if is_stranger && !is_here {
+            state.refusals.may_tell(now)
+        } else {
+            state.refusals.note(plugin, &said, now)
+        };
+        drop(state);
+        if tells {
+            tracing::warn!(plugin, reason = error.reason(), said, "registration was refused");
+            let said = format!("{plugin} was not let in: {said}");
+            self.shared.bell.news.tell(Kind::PluginRefused, Subject::plugin(plugin), said);
+        }
+    }
+
     /// The words of all but `plugin`, unless it registers too often.
     fn words_of_others(&self, plugin: &str) -> Result<Catalogue, Error> {
         let mut state = self.swept(Instant::now());
         // What is no name is refused further on, and not counted here.
-        if admission::word(plugin, 24) {
+        if is_plugin_name(plugin) {
             state.hurry(plugin)?;
         }
         Ok(state.words(&self.shared.config.catalogue, Some(plugin)))
@@ -79,13 +122,13 @@ impl Registry {
     fn enter(
         &self,
         mut admitted: Admitted,
-        lease: &str,
+        (lease, by): (&str, Who),
         (catalog_digest, trusted): (String, bool),
     ) -> Result<Vec<pb::ToolVerdict>, Error> {
         let now = Instant::now();
         let (id, plugin) = (admitted.instance_id.clone(), admitted.plugin.clone());
         let mut state = self.swept(now);
-        state.check_owner(&id, &plugin, now)?;
+        state.check_owner(&id, (&plugin, &by), now)?;
         state.check_crowd(&id, &plugin)?;
         if !trusted {
             state.refuse_mismatches(&mut admitted.tools, &id, now);
@@ -103,46 +146,58 @@ impl Registry {
             weight: admitted.weight,
             offers: accepted.iter().map(|tool| tool.id.clone()).collect(),
             catalog_digest,
-            is_back: state.is_here(&id),
+            was_told_ready: state.was_told_ready(&id),
         };
         let until = now + self.shared.config.lease_ttl;
         let instance = Arc::new(Instance::new(made, Arc::clone(&self.shared.bell), until));
-        let health = tokio::spawn(health::await_serving(Arc::downgrade(&instance)));
+        let health = tokio::spawn(health::keep_asking(Arc::downgrade(&instance)));
         for tool in accepted {
             state.offer(tool, &instance, &self.shared.bell);
         }
         let verdicts: Vec<pb::ToolVerdict> =
             admitted.tools.iter().zip(&held).map(|(tool, held)| verdict(tool, held)).collect();
-        let refused = verdicts.iter().filter(|verdict| verdict.rejection.is_some()).cloned();
-        let placed = Placed::new(lease, instance, health, admitted.guest.clone());
-        let is_new = !state.place(id.clone(), placed.refusing(refused.collect()));
+        let placed = Placed::new(lease, (instance, by), health, admitted.guest.clone());
+        let before = state.told(&id);
+        state.place(id.clone(), placed.judged(&verdicts));
+        state.refusals.forget(&plugin);
         drop(state);
-        self.told(&Subject::instance(&plugin, &id), is_new, &verdicts);
+        self.told(&Subject::instance(&plugin, &id), before.as_deref(), &verdicts);
         for warning in &admitted.guest.warnings {
             tracing::warn!(plugin, warning, "plugin's words");
         }
         Ok(verdicts)
     }
 
-    /// Tells of an instance that registered, and of its tools that cannot be called.
-    fn told(&self, instance: &Subject, is_new: bool, verdicts: &[pb::ToolVerdict]) {
+    /// Tells of an instance that registered, and of its tools that cannot be called. One that only
+    /// comes back was told something `before`, which is not told again.
+    fn told(&self, instance: &Subject, before: Option<&[Told]>, verdicts: &[pb::ToolVerdict]) {
         let plugin = &instance.plugin;
         let accepted = verdicts.iter().filter(|verdict| verdict.accepted).count();
         let offered = verdicts.len();
         tracing::info!(plugin, accepted, offered, "plugin registered");
-        // One that only comes back has nothing new to tell.
-        if !is_new {
-            return;
-        }
         let news = &self.shared.bell.news;
-        let said = format!("{plugin} registered; {accepted} of {offered} tools may be called");
-        news.tell(Kind::Registered, instance.clone(), said);
-        for verdict in verdicts {
+        if before.is_none() {
+            let said = format!("{plugin} registered; {accepted} of {offered} tools were accepted");
+            news.tell(Kind::Registered, instance.clone(), said);
+        }
+        let known = before.unwrap_or_default();
+        let is_new = |verdict: &&pb::ToolVerdict| {
+            Told::of(verdict).is_some_and(|told| !known.contains(&told))
+        };
+        for verdict in verdicts.iter().filter(is_new) {
             let tool = verdict.tool.clone().unwrap_or_default().tool;
             let subject = Subject::tool(plugin, &tool);
             if let Some(rejection) = &verdict.rejection {
                 tracing::warn!(plugin, tool, reason = rejection.reason, "tool was refused");
-                news.tell(Kind::ToolRefused, subject, rejection.message.clone());
+                let wrong: Vec<String> = rejection
+                    .violations
+                    .iter()
+                    .map(|one| format!("{}: {}", one.field, one.description))
+                    .collect();
+                let why =
+                    if wrong.is_empty() { rejection.message.clone() } else { wrong.join("; ") };
+                let said = format!("{subject} was refused: {why}");
+                news.tell(Kind::ToolRefused, subject, said);
             } else if verdict.quarantined {
                 let why = verdict.warnings.last().cloned().unwrap_or_default();
                 tracing::warn!(plugin, tool, why, "tool waits for a person to accept it");
@@ -275,16 +330,24 @@ fn bearer(token: &str) -> Option<MetadataValue<tonic::metadata::Ascii>> {
     (!token.is_empty()).then_some(value)
 }
 
+/// Told with each tool that waits, since most often its author has only begun.
+const WHILE_WRITING: &str = "who writes a plugin starts agentd with \
+    AGENTD__PLUGINS__ACCEPT_CHANGES=true; elsewhere a change needs a new version of the tool itself, \
+    which is not the plugin's";
+
 /// What is said of a tool to its plugin.
 fn verdict(tool: &Checked, held: &Held) -> pb::ToolVerdict {
     let mut warnings = tool.warnings.clone();
     let quarantined = matches!(held, Held::Quarantined(_)) && tool.rejection.is_none();
     match held {
         Held::Free => {}
-        Held::Quarantined(reason) => warnings.push(format!(
-            "{reason}; it waits for a person: agentd tools accept {} {}",
-            tool.id, tool.id.digest
-        )),
+        Held::Quarantined(reason) => {
+            warnings.push(WHILE_WRITING.to_owned());
+            warnings.push(format!(
+                "{reason}; it waits for a person: agentd tools accept {} {}",
+                tool.id, tool.id.digest
+            ));
+        }
         Held::Disabled(reason) => {
             warnings.push(format!("was switched off by a person: {reason}"));
         }

@@ -9,39 +9,29 @@ use std::{
 };
 
 use agent_proto::tool::v1 as pb;
-use tokio::{task::JoinHandle, time::Instant};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::time::Instant;
 
 use super::{
     Error,
     offer::{Buckets, Offer, shared_bucket},
+    placed::{Placed, Told},
+    refusals::Refusals,
 };
 use crate::{
-    guard::rate::Bucket,
+    guard::{rate::Bucket, tokens::Who},
     plugin::{
         admission::descriptor::Checked,
+        bell::Bell,
         contracts::{Contracts, Held, Record},
         fault::MISMATCH,
-        instance::{Bell, Instance, Readiness},
+        instance::{Instance, Readiness},
         news::{Kind, Subject},
         semver::Version,
         wire::spec::tool_spec,
     },
-    reasoner::catalogue::{Catalogue, guest::Guest},
+    reasoner::catalogue::Catalogue,
     tool::{Failure, FailureClass, ToolRef, ToolSpec},
 };
-
-/// One instance in its place.
-#[derive(Debug)]
-pub(super) struct Placed {
-    lease: String,
-    pub(super) instance: Arc<Instance>,
-    guest: Guest,
-    /// Tools of its that were refused.
-    refused: Vec<pb::ToolVerdict>,
-    // Held so that the question for its health ends with the place.
-    _health: AbortOnDropHandle<()>,
-}
 
 /// All that is registered.
 #[derive(Debug)]
@@ -60,26 +50,8 @@ pub(super) struct State {
     in_force: Option<Arc<Catalogue>>,
     /// Leases that ran out since the start.
     pub(super) expired: u64,
-}
-
-// === impl Placed ===
-
-impl Placed {
-    pub(super) fn new(
-        lease: &str,
-        instance: Arc<Instance>,
-        health: JoinHandle<()>,
-        guest: Guest,
-    ) -> Self {
-        let _health = AbortOnDropHandle::new(health);
-        Self { lease: lease.to_owned(), instance, guest, refused: Vec::new(), _health }
-    }
-
-    /// With tools of its that were refused.
-    pub(super) fn refusing(mut self, refused: Vec<pb::ToolVerdict>) -> Self {
-        self.refused = refused;
-        self
-    }
+    /// Plugins that were not let in.
+    pub(super) refusals: Refusals,
 }
 
 // === impl State ===
@@ -97,6 +69,7 @@ impl State {
             tools: BTreeMap::new(),
             in_force: None,
             expired: 0,
+            refusals: Refusals::default(),
         }
     }
 
@@ -127,7 +100,9 @@ impl State {
                 let records = self.contracts.admit(tool, trusted);
                 self.unwritten.extend(records);
             }
-            held.push(self.contracts.held(&tool.id));
+            // What was refused waits for nobody.
+            let is_refused = tool.rejection.is_some();
+            held.push(if is_refused { Held::Free } else { self.contracts.held(&tool.id) });
         }
         held
     }
@@ -172,14 +147,20 @@ impl State {
         offer.pool().ready(now) > 0 && self.contracts.held(&offer.spec().id) == Held::Free
     }
 
-    /// An id is its process's own: another plugin cannot take it over.
-    pub(super) fn check_owner(&self, id: &str, plugin: &str, now: Instant) -> Result<(), Error> {
-        match self.instances.get(id) {
-            Some(held) if held.instance.plugin != plugin && held.instance.lease_until() > now => {
-                Err(Error::InstanceTaken { instance_id: id.to_owned() })
-            }
-            Some(_) | None => Ok(()),
+    /// An id is its process's own: neither another plugin nor who shows another token takes it over.
+    pub(super) fn check_owner(
+        &self,
+        id: &str,
+        (plugin, by): (&str, &Who),
+        now: Instant,
+    ) -> Result<(), Error> {
+        let Some(held) = self.instances.get(id) else { return Ok(()) };
+        let is_theirs =
+            held.instance.plugin == plugin && (held.by == Who::Anybody || held.by.is_holder(by));
+        if is_theirs || held.instance.lease_until() <= now {
+            return Ok(());
         }
+        Err(Error::InstanceTaken { instance_id: id.to_owned() })
     }
 
     /// Refuses tools whose name and version a live instance, other than `id`, holds with another
@@ -227,19 +208,23 @@ impl State {
     }
 
     /// Places an instance whose tools are offered already; one of the same id gives way.
-    /// True when it was here before.
-    pub(super) fn place(&mut self, id: String, placed: Placed) -> bool {
+    pub(super) fn place(&mut self, id: String, placed: Placed) {
         self.in_force = None;
-        let old = self.instances.insert(id, placed);
-        if let Some(old) = &old {
+        if let Some(old) = self.instances.insert(id, placed) {
             self.withdraw(&old.instance);
         }
-        old.is_some()
     }
 
-    /// Whether an instance of this id is here.
-    pub(super) fn is_here(&self, id: &str) -> bool {
-        self.instances.contains_key(id)
+    /// What the instance of this id, if it is here, was told of its tools when it registered last.
+    pub(super) fn told(&self, id: &str) -> Option<Vec<Told>> {
+        let held = self.instances.get(id).filter(|placed| !placed.has_lapsed);
+        held.map(|placed| placed.told.clone())
+    }
+
+    /// Whether an instance of this id is here and was told to take calls.
+    pub(super) fn was_told_ready(&self, id: &str) -> bool {
+        let held = self.instances.get(id).filter(|placed| !placed.has_lapsed);
+        held.is_some_and(|placed| placed.instance.was_told_ready())
     }
 
     /// Takes out the instance with this lease.
@@ -259,8 +244,19 @@ impl State {
             .map(|placed| &placed.instance)
     }
 
-    /// Takes out what has been expired for as long as a lease lasts.
+    /// Tells of leases that ran out, and takes out what has been expired for as long as a lease lasts.
     pub(super) fn sweep(&mut self, now: Instant, ttl: Duration) {
+        for placed in self.instances.values_mut() {
+            let instance = &placed.instance;
+            if placed.has_lapsed || now < instance.lease_until() {
+                continue;
+            }
+            placed.has_lapsed = true;
+            self.expired = self.expired.saturating_add(1);
+            tracing::warn!(plugin = instance.plugin, instance = instance.id, "lease ran out");
+            let subject = Subject::instance(&instance.plugin, &instance.id);
+            self.bell.news.tell(Kind::Expired, subject, "its lease ran out".to_owned());
+        }
         let gone = |placed: &Placed| now >= placed.instance.lease_until() + ttl;
         if !self.instances.values().any(gone) {
             return;
@@ -272,14 +268,14 @@ impl State {
             .map(|(id, _)| id.clone())
             .collect();
         for placed in ids.iter().filter_map(|id| self.instances.remove(id)).collect::<Vec<_>>() {
-            let instance = &placed.instance;
-            self.expired = self.expired.saturating_add(1);
-            tracing::warn!(plugin = instance.plugin, instance = instance.id, "lease ran out");
-            let subject = Subject::instance(&instance.plugin, &instance.id);
-            let said = format!("the lease of {} ran out", instance.plugin);
-            self.bell.news.tell(Kind::Expired, subject, said);
-            self.withdraw(instance);
+            self.withdraw(&placed.instance);
         }
+    }
+
+    /// When the next lease runs out, unless it is renewed.
+    pub(super) fn next_lapse(&self) -> Option<Instant> {
+        let held = self.instances.values().filter(|placed| !placed.has_lapsed);
+        held.map(|placed| placed.instance.lease_until()).min()
     }
 
     fn withdraw(&mut self, instance: &Arc<Instance>) {

@@ -6,7 +6,7 @@ use crate::{plugin::contracts, tool::Violation};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The announcement is malformed; everything wrong with it.
-    #[error("the registration has {} faults", violations.len())]
+    #[error("the registration has {} fault(s): {}", violations.len(), told(violations))]
     Invalid {
         /// All of them.
         violations: Vec<Violation>,
@@ -49,8 +49,18 @@ pub enum Error {
         /// What was asked for.
         plugin: String,
     },
-    /// The id belongs to a live instance of another plugin.
-    #[error("instance {instance_id:?} is held by another plugin; draw a new id at each start")]
+    /// The token is another plugin's.
+    #[error(
+        "the token of {holder:?} does not let in {plugin:?}; in the file of auth.tokens_file a plugin's token names what it may register"
+    )]
+    NotYourName {
+        /// What was asked for.
+        plugin: String,
+        /// What the token names.
+        holder: String,
+    },
+    /// The id belongs to a live instance of somebody else.
+    #[error("instance {instance_id:?} is held by somebody else; draw a new id at each start")]
     InstanceTaken {
         /// The id.
         instance_id: String,
@@ -88,6 +98,12 @@ pub enum Error {
     LeaseUnknown,
 }
 
+/// The first of them, as a sentence has room for.
+fn told(violations: &[Violation]) -> String {
+    let few = violations.iter().take(3).map(|one| format!("{} {}", one.field, one.description));
+    few.collect::<Vec<_>>().join("; ")
+}
+
 impl Error {
     /// Stable word for machines.
     #[must_use]
@@ -99,7 +115,7 @@ impl Error {
             Self::TooManySlots => "TOO_MANY_SLOTS",
             Self::NotLocal => "PEER_NOT_LOCAL",
             Self::EndpointNotAllowed { .. } => "ENDPOINT_NOT_ALLOWED",
-            Self::NamespaceNotAllowed { .. } => "NAMESPACE_NOT_ALLOWED",
+            Self::NamespaceNotAllowed { .. } | Self::NotYourName { .. } => "NAMESPACE_NOT_ALLOWED",
             Self::InstanceTaken { .. } => "INSTANCE_TAKEN",
             Self::TooOften { .. } => "REGISTERS_TOO_OFTEN",
             Self::TooManyInstances { .. } => "TOO_MANY_INSTANCES",

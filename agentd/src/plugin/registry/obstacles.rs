@@ -1,6 +1,12 @@
 //! Why a tool is not called, or not by everybody: each reason with the field that decides it, or the
 //! state it is in, and with what to change. For authors at their desk and for people at night.
 
+use std::sync::Arc;
+
+use agent_proto::tool::v1::{FieldViolation, ToolDescriptor, ToolVerdict};
+use tokio::time::Instant;
+
+use super::{Registry, offer::Offer};
 use crate::{
     guard::breaker,
     plugin::{
@@ -8,12 +14,35 @@ use crate::{
         contracts::Held,
         instance::{Instance, Readiness},
     },
-    tool::{SideEffect, ToolSpec, Violation},
+    tool::{SideEffect, ToolRef, ToolSpec, Violation},
 };
 
-use super::offer::Offer;
-use std::sync::Arc;
-use tokio::time::Instant;
+impl Registry {
+    /// The contract that a tool which waits for a person is compared with: what is accepted until
+    /// then. None for a tool that does not wait, or of which nothing was accepted yet.
+    pub(crate) fn accepted_before(&self, tool: &ToolRef) -> Option<ToolDescriptor> {
+        self.swept(Instant::now()).contracts.accepted_before(tool)
+    }
+
+    /// What keeps a tool from being called that somebody offers: the reasons of its best version, or
+    /// why it was refused when it registered. None when nobody offers it.
+    pub(crate) fn in_the_way(&self, plugin: &str, tool: &str) -> Option<Vec<Violation>> {
+        if let Some(found) = self.tool(plugin, tool, "") {
+            return Some(found.obstacles);
+        }
+        let refused = self.swept(Instant::now()).refused(plugin);
+        let named =
+            |verdict: &&ToolVerdict| verdict.tool.as_ref().is_some_and(|of| of.tool == tool);
+        let rejection = refused.iter().find(named)?.rejection.as_ref()?;
+        let all = rejection.violations.iter();
+        let read = |one: &FieldViolation| {
+            let said =
+                format!("was refused when it registered: {}: {}", one.field, one.description);
+            violation(&one.field, &one.reason, &said)
+        };
+        Some(all.map(read).collect())
+    }
+}
 
 /// Refusals in a row after which a tool is shown as unavailable.
 pub(super) const DENIED: u32 = 3;
@@ -55,11 +84,6 @@ pub(super) fn of<'a>(
         }
         found.extend(own.into_iter().map(|one| unready(one, spec, now)));
     }
-    if spec.applies.is_empty() {
-        let said =
-            "says nothing of when to ask it: only people and models will call it; add applies";
-        found.push(violation("applies", "NEVER_ASKED", said));
-    }
     found
 }
 
@@ -68,8 +92,9 @@ fn held_up(spec: &ToolSpec, held: &Held) -> Option<Violation> {
         Held::Free => None,
         Held::Quarantined(why) => {
             let said = format!(
-                "{why}; look at it with agentd tools show {}, then agentd tools accept {} {}",
-                spec.id, spec.id, spec.id.digest
+                "{why}; agentd tools show {} --version {} tells what it is now; agentd tools accept \
+                 {} {}",
+                spec.id, spec.id.version, spec.id, spec.id.digest
             );
             Some(violation("digest", "QUARANTINED", &said))
         }

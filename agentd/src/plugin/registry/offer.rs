@@ -11,8 +11,8 @@ use crate::{
     },
     plugin::{
         admission::descriptor::Checked,
+        bell::Bell,
         client::Client,
-        instance::Bell,
         news::{Kind, Subject},
         route::Pool,
         schema::Contract,

@@ -80,8 +80,13 @@ impl Registry {
         let mut state = self.swept(Instant::now());
         let (records, kind, said) = match decision {
             Decision::Activate { digest } => {
-                let said = format!("{plugin}.{tool} may be called");
-                (state.contracts.activate(&name, digest)?, Kind::ToolActivated, said)
+                let records = state.contracts.activate(&name, digest)?;
+                let said = if state.contracts.is_disabled(&name) {
+                    format!("{plugin}.{tool} was accepted and is still switched off")
+                } else {
+                    format!("{plugin}.{tool} may be called")
+                };
+                (records, Kind::ToolActivated, said)
             }
             Decision::Disable { reason } => {
                 let said = format!("{plugin}.{tool} was switched off: {reason}");

@@ -5,6 +5,8 @@
 use agent_proto::tool::v1 as pb;
 use tokio::time::advance;
 
+mod strangers;
+
 use super::*;
 use crate::{
     plugin::{
@@ -79,6 +81,20 @@ async fn a_lease_lasts_as_long_as_it_is_renewed_and_is_shown_expired_for_one_mor
     assert_eq!(registry.tools()[0].standing, Standing::Unavailable);
     advance(Duration::from_secs(30)).await;
     assert!(registry.plugins().is_empty() && registry.tools().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_came_in_one_moment_is_asked_for_signs_of_life_at_different_ones() {
+    let registry = registry();
+    let mut drawn = Vec::new();
+    for _ in 0..100 {
+        let lease = registry.enter_ready(request()).await;
+        drawn.extend(wire::duration_from(lease.renew_interval.as_ref()));
+        let renewed = registry.signs(&lease).unwrap();
+        drawn.extend(wire::duration_from(renewed.renew_interval.as_ref()));
+    }
+    let (first, last) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());
+    assert!(first.as_secs_f64() < 9.0 && last.as_secs_f64() > 11.0, "{first:?} to {last:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -304,7 +320,7 @@ async fn who_comes_and_goes_is_told_once_each() {
     registry.enter_ready(request()).await;
     assert_eq!(kinds(&registry), [Kind::Registered, Kind::Ready, Kind::Registered, Kind::Ready]);
     registry.leaves(&lease);
-    advance(Duration::from_secs(61)).await;
+    advance(Duration::from_secs(31)).await;
     assert_eq!(kinds(&registry).split_off(4), [Kind::Expired, Kind::Expired]);
 }
 

@@ -14,7 +14,7 @@ use super::{Readiness, Registry, entry::State, obstacles, offer::Offer};
 use crate::{
     guard::breaker,
     plugin::{contracts::Held, digest, instance::Instance},
-    tool::{Failure, ToolSpec, Violation},
+    tool::{Failure, Flaw, ToolSpec, Violation},
 };
 
 /// Whether a tool can be called.
@@ -64,6 +64,8 @@ pub struct RecentCall {
     pub instance_id: String,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// What was wrong with it although it succeeded.
+    pub flaws: Vec<Flaw>,
 }
 
 /// One plugin with its instances.
@@ -143,7 +145,8 @@ impl Registry {
         digest::catalog(state.tools().map(|offer| offer.spec().id.digest.as_str()))
     }
 
-    /// All plugins with their instances, those included whose lease ran out lately.
+    /// All plugins with their instances, those included whose lease ran out lately, and those that
+    /// were not let in lately.
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginView> {
         let now = Instant::now();
@@ -155,11 +158,20 @@ impl Registry {
             by_name.entry(&held.plugin).or_default().push(instance(held, now));
             troubles.extend(held.trouble().map(|why| (held.plugin.as_str(), why)));
         }
+        let turned_away: BTreeMap<&str, String> = state
+            .refusals
+            .lately(now)
+            .map(|(plugin, ago, why)| (plugin, turned_away(ago, why)))
+            .collect();
+        for plugin in turned_away.keys() {
+            by_name.entry(plugin).or_default();
+        }
         by_name
             .into_iter()
             .map(|(name, instances)| {
                 let mut warnings: Vec<String> = state.warnings(name).into_iter().collect();
                 warnings.extend(self.shared.heard.advice(name, &words));
+                warnings.extend(turned_away.get(name).cloned());
                 let own = troubles.iter().filter(|(plugin, _)| *plugin == name);
                 warnings.extend(own.map(|(_, why)| why.clone()));
                 let refused = state.refused(name);
@@ -167,6 +179,24 @@ impl Registry {
             })
             .collect()
     }
+}
+
+/// What was wrong with calls of late that succeeded all the same, each with how often.
+fn flaws(recent: &[RecentCall]) -> Vec<String> {
+    let mut times: BTreeMap<&str, (usize, &Flaw)> = BTreeMap::new();
+    for call in recent {
+        let of_call: BTreeMap<&str, &Flaw> =
+            call.flaws.iter().rev().map(|flaw| (flaw.reason.as_str(), flaw)).collect();
+        for (reason, flaw) in of_call {
+            times.entry(reason).or_insert((0, flaw)).0 += 1;
+        }
+    }
+    let calls = recent.len();
+    times.values().map(|(n, flaw)| format!("{flaw} ({n} of the last {calls} calls)")).collect()
+}
+
+fn turned_away(ago: Duration, why: &str) -> String {
+    format!("a registration was refused {} s ago: {why}", ago.as_secs())
 }
 
 fn tool(state: &State, offer: &Arc<Offer>, now: Instant) -> ToolView {
@@ -183,6 +213,8 @@ fn tool(state: &State, offer: &Arc<Offer>, now: Instant) -> ToolView {
         _ if ready_instances == 0 || denied => Standing::Unavailable,
         (Held::Free, breaker::Standing::Closed | breaker::Standing::HalfOpen) => Standing::Active,
     };
+    let recent = offer.pool().recent(now);
+    let flaws = flaws(&recent);
     ToolView {
         spec: Arc::clone(spec),
         descriptor: Arc::clone(offer.descriptor()),
@@ -190,8 +222,8 @@ fn tool(state: &State, offer: &Arc<Offer>, now: Instant) -> ToolView {
         ready_instances,
         last_failure: offer.pool().last_failure(),
         obstacles,
-        recent: offer.pool().recent(now),
-        warnings: offer.warnings().to_vec(),
+        recent,
+        warnings: offer.warnings().iter().cloned().chain(flaws).collect(),
     }
 }
 

@@ -21,13 +21,16 @@ use crate::{
     plugin::{
         CallCx, CallUpdate,
         attempt::Record,
+        bell::Bell,
         client,
         ear::Ear,
         fake::keep,
-        instance::{Bell, Instance, Made},
+        instance::{Instance, Made},
     },
     tool::{RateLimit, Retry},
 };
+
+mod replicas;
 
 /// What the client does with one attempt.
 #[derive(Debug, Clone, Copy)]
@@ -55,12 +58,14 @@ struct Script {
     most: Arc<AtomicU32>,
     /// The instance of each attempt.
     asked: Arc<Mutex<Vec<String>>>,
+    /// When each attempt was made.
+    times: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Script {
     fn new(lines: &[Does]) -> Self {
-        let (sent, running, most, asked) = Default::default();
-        Self { lines: lines.into(), sent, running, most, asked }
+        let (sent, running, most, asked, times) = Default::default();
+        Self { lines: lines.into(), sent, running, most, asked, times }
     }
 
     fn times_at_first(&self) -> usize {
@@ -89,6 +94,7 @@ impl Service<Attempt> for Script {
             let id = attempt.seat.instance().id.clone();
             let at_first = id == "i";
             script.asked.lock().unwrap().push(id);
+            script.times.lock().unwrap().push(Instant::now());
             let _attempt = attempt;
             let running = script.running.fetch_add(1, Ordering::Relaxed) + 1;
             script.most.fetch_max(running, Ordering::Relaxed);
@@ -134,10 +140,6 @@ fn instance(id: &str, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Instance> {
     made(id, 100, spec, bell)
 }
 
-fn weighted(id: &str, weight: u32, spec: &Arc<ToolSpec>) -> Arc<Instance> {
-    made(id, weight, spec, Arc::default())
-}
-
 fn made(id: &str, weight: u32, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Instance> {
     let made = Made {
         id: id.to_owned(),
@@ -152,7 +154,7 @@ fn made(id: &str, weight: u32, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Ins
         weight,
         offers: vec![spec.id.clone()],
         catalog_digest: String::new(),
-        is_back: false,
+        was_told_ready: false,
     };
     let hour = Instant::now() + Duration::from_secs(3600);
     let instance = Arc::new(Instance::new(made, bell, hour));
@@ -303,104 +305,6 @@ async fn the_deadline_bounds_waiting_for_the_concurrency_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_run_at_once_than_a_tool_allows_and_all_get_their_turn() {
-    for (shared, most) in [(true, 8), (false, 16)] {
-        let rig = Rig::with(&[Does::Works(100)], |spec| {
-            spec.timeout = Duration::from_secs(9);
-            let period = Duration::from_secs(1);
-            spec.rate_limit =
-                Some(RateLimit { calls: 0, period, burst: 0, max_concurrent: 8, shared });
-        });
-        // Of two instances each has its own ceiling, unless they share one.
-        rig.pool.join(instance("other", &rig.spec, Arc::default()));
-        let results = join_all((0..40).map(|_| rig.call(60_000))).await;
-        assert!(results.iter().all(Result::is_ok));
-        assert_eq!((rig.script.sent(), rig.script.most.load(Ordering::Relaxed)), (40, most));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rate_that_is_not_shared_is_that_of_each_instance() {
-    for (shared, passed) in [(true, 1), (false, 3)] {
-        let rig = Rig::with(&[Does::Works(1)], |spec| {
-            let period = Duration::from_secs(10);
-            spec.rate_limit =
-                Some(RateLimit { calls: 1, period, burst: 0, max_concurrent: 0, shared });
-        });
-        for id in ["second", "third"] {
-            rig.pool.join(instance(id, &rig.spec, Arc::default()));
-        }
-        let results = join_all((0..9).map(|_| rig.reason_or_ok(400))).await;
-        let ok = results.iter().filter(|said| *said == "OK").count();
-        assert_eq!(ok, passed, "{results:?}");
-        assert!(results.contains(&"RATE_LIMITED".to_owned()));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_defect_of_one_instance_is_tried_once_at_another_and_none_where_there_is_no_other() {
-    let rig = Rig::new(&[Does::Fails(FailureClass::Bug), Does::Works(1)]);
-    assert_eq!(rig.reason(9000).await, "SCRIPT");
-    rig.pool.join(instance("other", &rig.spec, Arc::default()));
-    let rig = Rig::new(&[Does::Fails(FailureClass::Bug), Does::Works(1)]);
-    rig.pool.join(instance("other", &rig.spec, Arc::default()));
-    assert!(rig.call(9000).await.is_ok());
-    let asked = rig.script.asked.lock().unwrap().clone();
-    assert_ne!(asked[0], asked[1], "{asked:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_instance_that_fails_again_and_again_is_left_out_and_tried_again_and_never_all_of_them()
-{
-    let rig = Rig::new(&[Does::WorksElsewhere]);
-    for id in ["second", "third"] {
-        rig.pool.join(instance(id, &rig.spec, Arc::default()));
-    }
-    for _ in 0..60 {
-        let _ = rig.call(9000).await;
-    }
-    let at_first = || rig.script.asked.lock().unwrap().iter().filter(|id| *id == "i").count();
-    assert_eq!(at_first(), 3, "three in a row are enough");
-    advance(Duration::from_secs(5)).await;
-    for _ in 0..60 {
-        let _ = rig.call(9000).await;
-    }
-    assert_eq!(at_first(), 4, "one trial");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_trial_that_is_withdrawn_is_given_back() {
-    let rig = Rig::with(&[Does::HangsLater], |spec| spec.retry.max_attempts = 1);
-    rig.pool.join(instance("second", &rig.spec, Arc::default()));
-    while rig.script.asked.lock().unwrap().iter().filter(|id| *id == "i").count() < 3 {
-        let _ = rig.call(9000).await;
-    }
-    advance(Duration::from_secs(5)).await;
-    // Its trial hangs and is dropped by its caller, again and again.
-    for _ in 0..2 {
-        let before = rig.script.asked.lock().unwrap().len();
-        for _ in 0..40 {
-            let _ = tokio::time::timeout(Duration::from_millis(100), rig.call(9000)).await;
-        }
-        let asked = rig.script.asked.lock().unwrap().clone();
-        assert!(asked[before..].contains(&"i".to_owned()), "it is tried again");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn calls_go_to_instances_by_their_weight_and_by_how_busy_they_are() {
-    let rig = Rig::with(&[Does::Works(50)], |spec| spec.timeout = Duration::from_secs(9));
-    rig.pool.join(weighted("heavy", 300, &rig.spec));
-    for _ in 0..25 {
-        let results = join_all((0..16).map(|_| rig.call(60_000))).await;
-        assert!(results.iter().all(Result::is_ok));
-    }
-    let asked = rig.script.asked.lock().unwrap().clone();
-    let heavy = asked.iter().filter(|id| *id == "heavy").count();
-    assert!((270..=330).contains(&heavy), "{heavy} of 400 went to the one with 3 of 4 shares");
-}
-
-#[tokio::test(start_paused = true)]
 async fn calls_beyond_the_rate_wait_in_the_retry_and_are_all_made_in_time() {
     let rig = Rig::with(&[Does::Works(1)], |spec| {
         spec.rate_limit = Some(RateLimit {
@@ -439,20 +343,6 @@ async fn the_breaker_sees_attempts_and_stops_even_the_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_is_gone_does_not_close_the_tool_while_another_is_there() {
-    let rig = Rig::new(&[Does::Gone]);
-    let other = instance("other", &rig.spec, Arc::default());
-    rig.pool.join(Arc::clone(&other));
-    // As when all questions of a round are asked at once, before any has failed.
-    let results = join_all((0..40).map(|_| rig.call(30_000))).await;
-    assert!(results.iter().all(Result::is_ok), "{results:?}");
-
-    rig.pool.leave(&other);
-    let reasons = join_all((0..5).map(|_| rig.reason(4000))).await;
-    assert!(reasons.contains(&"CIRCUIT_OPEN".to_owned()), "the only one counts: {reasons:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn sensible_refusals_leave_the_breaker_closed() {
     use FailureClass as C;
     for (class, open) in [
@@ -487,23 +377,4 @@ async fn an_attempt_that_hangs_is_given_up_and_counts_against_the_tool() {
     assert!(started.elapsed() <= Duration::from_millis(800), "time left is the tighter bound");
     assert_eq!(rig.reason(60_000).await, "ATTEMPT_TIMED_OUT");
     assert_eq!(rig.reason(2000).await, "CIRCUIT_OPEN");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_waits_for_an_instance_and_goes_on_when_one_is_ready() {
-    use crate::plugin::instance::Readiness;
-    let rig = Rig::new(&[Does::Works(1)]);
-    let hour = Instant::now() + Duration::from_secs(3600);
-    rig.instance.renew(hour, Readiness::Unready, Default::default());
-    let (result, ()) = tokio::join!(rig.call(30_000), async {
-        sleep(Duration::from_secs(10)).await;
-        rig.instance.renew(hour, Readiness::Ready, Default::default());
-    });
-    assert!(result.is_ok(), "{result:?}");
-
-    rig.instance.renew(hour, Readiness::Draining, Default::default());
-    let started = Instant::now();
-    let reasons = join_all((0..8).map(|_| rig.reason(5000))).await;
-    assert_eq!(reasons, ["NO_INSTANCE"; 8]);
-    assert!(started.elapsed() <= Duration::from_secs(5));
 }

@@ -154,6 +154,7 @@ proptest! {
             observe_time,
             observations,
             relations: vec![Relation { from: ends.0, to: ends.1, kind }],
+            flaws: Vec::new(),
         };
         prop_assert_eq!(result_from(result_to(&output)), output);
     }

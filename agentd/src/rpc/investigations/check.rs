@@ -21,8 +21,6 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(60);
 /// The longest it waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
-/// Who asks: identity comes with roles; until then everybody on the loopback is one principal.
-pub(super) const PRINCIPAL: &str = "local";
 /// Names of event payloads, as `kinds` may list them.
 const KINDS: [&str; 21] = [
     "started",
@@ -99,7 +97,10 @@ pub(super) fn name(name: &str) -> Result<InvestigationId, Status> {
 }
 
 /// Checks an `Investigate` request.
-pub(super) fn investigate(request: v1::InvestigateRequest) -> Result<Asked, Status> {
+pub(super) fn investigate(
+    request: v1::InvestigateRequest,
+    principal: String,
+) -> Result<Asked, Status> {
     let mut faults = Faults::default();
     let message = request.alert.unwrap_or_default();
     if v1::Severity::try_from(message.severity).is_err() {
@@ -136,7 +137,7 @@ pub(super) fn investigate(request: v1::InvestigateRequest) -> Result<Asked, Stat
         max_duration,
         max_tool_calls: u32::try_from(budget.max_tool_calls).ok().filter(|calls| *calls > 0),
         labels: request.labels,
-        principal: PRINCIPAL.to_owned(),
+        principal,
     };
     Ok(Asked { alert, wishes, wait })
 }

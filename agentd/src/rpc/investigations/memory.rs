@@ -23,7 +23,10 @@ const SIZES: page::Sizes = page::Sizes { usual: 10, most: 100 };
 const BEST: f64 = 1000.0;
 
 /// A `SubmitFeedback` request, checked.
-pub(super) fn judged(request: v1::SubmitFeedbackRequest) -> Result<Judged, Status> {
+pub(super) fn judged(
+    request: v1::SubmitFeedbackRequest,
+    principal: String,
+) -> Result<Judged, Status> {
     let mut faults = Faults::default();
     let id = investigation("name", &request.name, &mut faults);
     let judgement = match v1::Judgement::try_from(request.judgement) {
@@ -55,7 +58,7 @@ pub(super) fn judged(request: v1::SubmitFeedbackRequest) -> Result<Judged, Statu
         resolution: request.resolution,
         comment: request.comment,
         request_id,
-        principal: check::PRINCIPAL.to_owned(),
+        principal,
     })
 }
 
@@ -181,10 +184,11 @@ mod tests {
             comment: "c".repeat(MAX_COMMENT + 1),
             request_id: "7".to_owned(),
         };
-        let told = fields(&judged(bad).unwrap_err());
+        let told = fields(&judged(bad, String::new()).unwrap_err());
         let all = ["name", "judgement", "actual_root_cause", "resolution", "comment", "request_id"];
         assert_eq!(told, all);
-        let empty = fields(&judged(v1::SubmitFeedbackRequest::default()).unwrap_err());
+        let empty =
+            fields(&judged(v1::SubmitFeedbackRequest::default(), String::new()).unwrap_err());
         assert_eq!(empty, ["name", "judgement"]);
     }
 

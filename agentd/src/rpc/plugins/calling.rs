@@ -10,12 +10,16 @@ use uuid::Uuid;
 
 use super::{Plugins, Problem};
 use crate::{
-    plugin::{CallCx, wire},
+    plugin::{CallCx, CallUpdate, wire},
+    rpc::status::Kind,
     tool::{Call, Violation},
 };
 
 /// One call by hand at most, retries included.
 const LONGEST: Duration = Duration::from_secs(120);
+
+/// Lines of progress and of the log that are passed on.
+const LINES: usize = 50;
 
 /// Plugin and tool of a resource name.
 pub(super) fn name_of(given: &str) -> Result<(&str, &str), Problem> {
@@ -32,15 +36,42 @@ pub(super) fn name_of(given: &str) -> Result<(&str, &str), Problem> {
 // === impl Plugins ===
 
 impl Plugins {
+    /// Why a tool cannot be called: what stands in its way and the command that mends it, or that
+    /// nobody offers it.
+    fn uncallable(&self, (plugin, tool): (&str, &str), given: &str) -> Problem {
+        let Some(mut found) = self.registry.in_the_way(plugin, tool) else {
+            return Problem::not_found("tool", given);
+        };
+        // What it says of itself is in no call's way before there is anybody to call.
+        let claims = ["NOT_READ_ONLY", "APPROVAL_REQUIRED"];
+        found.retain(|one| !claims.contains(&one.reason.as_str()));
+        let why: Vec<&str> = found.iter().map(|one| one.description.as_str()).collect();
+        let why = if why.is_empty() { "it is coming or going".to_owned() } else { why.join("; ") };
+        let name = format!("{plugin}.{tool}");
+        // What a person decides comes with the command that does it.
+        let has_command =
+            |one: &Violation| ["QUARANTINED", "DISABLED"].contains(&one.reason.as_str());
+        let more = if found.iter().any(has_command) {
+            String::new()
+        } else {
+            format!("; see agentd tools why {name}")
+        };
+        let said = format!("{name} cannot be called now: {why}{more}");
+        Problem::new(Kind::Precondition, "TOOL_NOT_CALLABLE", said)
+            .with("tool", format!("tools/{name}"))
+            .until(found)
+    }
+
     pub(super) async fn call(
         &self,
         request: pb::CallToolRequest,
+        principal: String,
     ) -> Result<pb::CallToolResponse, Problem> {
         let (plugin, name) = name_of(&request.name)?;
         let arguments = arguments(&request)?;
         let specs = self.tools.specs();
         let spec = specs.iter().find(|spec| spec.id.plugin == plugin && spec.id.tool == name);
-        let spec = spec.ok_or_else(|| Problem::not_found("tool", &request.name))?;
+        let spec = spec.ok_or_else(|| self.uncallable((plugin, name), &request.name))?;
         let call = Call {
             tool: spec.id.clone(),
             arguments,
@@ -61,22 +92,35 @@ impl Plugins {
             deadline: Instant::now() + LONGEST,
             cancel,
             updates,
-            principal: String::new(),
+            principal,
             environment: String::new(),
         };
-        let drain = async { while heard.recv().await.is_some() {} };
-        let (outcome, ()) = tokio::join!(self.tools.call(cleared, cx), drain);
-        Ok(match outcome {
-            Ok(output) => {
-                pb::CallToolResponse { result: Some(wire::result_to(&output)), failure: None }
+        let listen = async {
+            let mut lines = Vec::new();
+            while let Some(update) = heard.recv().await {
+                if let CallUpdate::Progressed { message, .. } = update
+                    && !message.is_empty()
+                    && lines.len() < LINES
+                {
+                    lines.push(message);
+                }
             }
+            lines
+        };
+        let (outcome, lines) = tokio::join!(self.tools.call(cleared, cx), listen);
+        let answer = match outcome {
+            Ok(output) => pb::CallToolResponse {
+                result: Some(wire::result_to(&output)),
+                ..pb::CallToolResponse::default()
+            },
             Err(failure) => failed(wire::failure_to(&failure)),
-        })
+        };
+        Ok(pb::CallToolResponse { lines, ..answer })
     }
 }
 
 fn failed(failure: tool::Failure) -> pb::CallToolResponse {
-    pb::CallToolResponse { result: None, failure: Some(failure) }
+    pb::CallToolResponse { failure: Some(failure), ..pb::CallToolResponse::default() }
 }
 
 /// The arguments as JSON text; none are an empty object.

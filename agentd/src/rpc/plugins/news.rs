@@ -9,7 +9,7 @@ use std::{
 use agent_proto::v1 as pb;
 use futures_util::{Stream, StreamExt as _, stream};
 use pb::watch_plugins_response::Item;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
 use crate::{
@@ -64,10 +64,12 @@ pub(super) fn watch(
                     () = registry.stopped() => false,
                 }
             };
-            let items = match timeout(KEEP_ALIVE, changed).await {
+            // Leases that ran out are noticed by asking: that is when to ask.
+            let soon = Instant::now() + KEEP_ALIVE;
+            let until = registry.next_lapse().map_or(soon, |lapse| lapse.min(soon));
+            let items = match timeout_at(until, changed).await {
                 Ok(false) => return None,
                 Ok(true) => registry.news(after).unwrap_or_default(),
-                // Asked all the same: leases that ran out are noticed by asking.
                 Err(_) => registry.news(after).unwrap_or_default(),
             };
             let last = items.last().map_or(after, |last| last.sequence);
@@ -94,6 +96,8 @@ fn to(event: Event) -> pb::PluginEvent {
         Kind::Left => K::Left,
         Kind::Expired => K::Expired,
         Kind::Unreachable => K::Unreachable,
+        Kind::Unready => K::Unready,
+        Kind::PluginRefused => K::PluginRefused,
         Kind::ToolRefused => K::ToolRefused,
         Kind::ToolQuarantined => K::ToolQuarantined,
         Kind::ToolActivated => K::ToolActivated,

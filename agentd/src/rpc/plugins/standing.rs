@@ -3,7 +3,11 @@
 use agent_proto::v1 as pb;
 
 use super::{Plugins, calling::name_of};
-use crate::{plugin::registry::Decision, rpc::status::Problem, tool::Violation};
+use crate::{
+    plugin::registry::{Decision, ToolView},
+    rpc::status::Problem,
+    tool::Violation,
+};
 
 /// Longest reason, in bytes.
 const MAX_REASON: usize = 2 * 1024;
@@ -43,10 +47,14 @@ impl Plugins {
             Decision::Disable { .. } => String::new(),
         };
         self.registry.decide(name, decision).await?;
-        let mut found = self.registry.tools();
-        found.retain(|tool| (tool.spec.id.plugin.as_str(), tool.spec.id.tool.as_str()) == name);
-        let at = found.iter().position(|tool| tool.spec.id.digest == digest);
-        let shown = at.map(|at| found.swap_remove(at)).or_else(|| found.pop());
+        let (plugin, tool) = name;
+        // Another plugin may offer the very same.
+        let named = |found: &ToolView| {
+            let id = &found.spec.id;
+            (id.plugin.as_str(), id.tool.as_str()) == (plugin, tool) && id.digest == digest
+        };
+        let looked_at = self.registry.tools().into_iter().find(named);
+        let shown = looked_at.or_else(|| self.registry.tool(plugin, tool, ""));
         // One that nobody offers now was decided about all the same.
         Ok(shown.map_or_else(
             || pb::ToolInfo {

@@ -131,6 +131,25 @@ async fn refusals_come_with_code_reason_and_all_violations() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_plugins_with_the_same_tool_the_one_that_is_named_is_decided_about() {
+    let services = services();
+    let mut other = request(&["look"]);
+    other.catalog.as_mut().unwrap().plugin = "alpha".to_owned();
+    other.instance_id = uuid::Uuid::new_v4().to_string();
+    for request in [other, request(&["look"])] {
+        services.register(Request::new(request)).await.unwrap();
+    }
+    let name = "tools/probe.look".to_owned();
+    let get = pb::GetToolRequest { name: name.clone(), ..Default::default() };
+    let tool = services.get_tool(Request::new(get)).await.unwrap().into_inner().tool.unwrap();
+    let digest = tool.r#ref.unwrap().digest;
+    let status = pb::ToolStatus::Active.into();
+    let accept = pb::SetToolStatusRequest { name, status, digest, ..Default::default() };
+    let answer = services.set_tool_status(Request::new(accept)).await.unwrap().into_inner();
+    assert_eq!(answer.tool.unwrap().name, "tools/probe.look");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tool_is_switched_off_and_on_and_watchers_hear_of_it() {
     use futures_util::StreamExt as _;
     use pb::watch_plugins_response::Item;
@@ -165,4 +184,76 @@ async fn a_tool_is_switched_off_and_on_and_watchers_hear_of_it() {
     told.retain(|kind| *kind != pb::PluginEventKind::Unreachable);
     use pb::PluginEventKind as K;
     assert_eq!(told, [K::Registered, K::ToolDisabled, K::ToolActivated]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_be_made_is_told_what_stands_in_its_way_and_what_mends_it() {
+    let services = services();
+    let mut request = request(&["look", "smash"]);
+    request.catalog.as_mut().unwrap().tools[1].description.clear();
+    services.register(Request::new(request)).await.unwrap();
+    let refused = async |name: &str| {
+        let asked = pb::CallToolRequest { name: name.to_owned(), ..Default::default() };
+        services.call_tool(Request::new(asked)).await.unwrap_err()
+    };
+    let unready = refused("tools/probe.look").await;
+    assert_eq!(unready.code(), Code::FailedPrecondition);
+    assert_eq!(unready.get_details_error_info().unwrap().reason, "TOOL_NOT_CALLABLE");
+    let unmet = unready.get_details_precondition_failure().unwrap().violations;
+    assert!(unmet[0].subject.starts_with("instances["), "{unmet:?}");
+    assert!(unready.message().ends_with("see agentd tools why probe.look"), "{unready}");
+
+    services.registry.decide(("probe", "look"), off()).await.unwrap();
+    let disabled = refused("tools/probe.look").await;
+    assert!(disabled.message().contains("agentd tools enable probe.look"), "{disabled}");
+    let rejected = refused("tools/probe.smash").await;
+    assert_eq!(rejected.code(), Code::FailedPrecondition);
+    assert!(rejected.message().contains("refused when it registered: description"), "{rejected}");
+    assert_eq!(refused("tools/probe.nothing").await.code(), Code::NotFound);
+}
+
+fn off() -> crate::plugin::registry::Decision {
+    crate::plugin::registry::Decision::Disable { reason: "noisy".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_is_read_with_what_was_accepted_and_accepting_switches_nothing_on() {
+    let services = services();
+    services.register(Request::new(request(&["look"]))).await.unwrap();
+    let mut newer = request(&["look"]);
+    let tool = &mut newer.catalog.as_mut().unwrap().tools[0];
+    tool.version = "1.1.0".to_owned();
+    tool.permissions = vec!["k8s:nodes/get".to_owned()];
+    services.register(Request::new(newer)).await.unwrap();
+    let get = async |version: &str| {
+        let (name, version) = ("tools/probe.look".to_owned(), version.to_owned());
+        let asked = pb::GetToolRequest { name, version };
+        services.get_tool(Request::new(asked)).await.unwrap().into_inner().tool.unwrap()
+    };
+    let waits = get("1.1.0").await;
+    assert_eq!(waits.status(), pb::ToolStatus::Quarantined);
+    assert_eq!(waits.accepted_descriptor.as_ref().unwrap().version, "1.0.0");
+    assert!(waits.accepted_descriptor.unwrap().permissions.is_empty());
+
+    services.registry.decide(("probe", "look"), off()).await.unwrap();
+    let set = async |digest: &str| {
+        let request = pb::SetToolStatusRequest {
+            name: "tools/probe.look".to_owned(),
+            status: pb::ToolStatus::Active.into(),
+            digest: digest.to_owned(),
+            ..Default::default()
+        };
+        services.set_tool_status(Request::new(request)).await
+    };
+    let stale = set("sha256:0").await.unwrap_err();
+    assert_eq!(stale.get_details_error_info().unwrap().reason, "DIGEST_STALE");
+    let digest = waits.r#ref.unwrap().digest;
+    let accepted = set(&digest).await.unwrap().into_inner().tool.unwrap();
+    assert_eq!(accepted.status(), pb::ToolStatus::Disabled, "{accepted:?}");
+    assert_eq!(get("1.1.0").await.accepted_descriptor, None, "it waits no longer");
+    let on = set("").await.unwrap().into_inner().tool.unwrap();
+    assert_eq!(on.status(), pb::ToolStatus::Unavailable, "its health is not known");
+    let news = services.registry.news(0).unwrap();
+    let said: Vec<&str> = news.iter().map(|event| event.summary.as_str()).collect();
+    assert!(said.contains(&"probe.look was accepted and is still switched off"), "{said:?}");
 }

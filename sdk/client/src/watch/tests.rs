@@ -1,6 +1,12 @@
 //! A watch against an agentd that cuts, ends early, falls silent, repeats and leaves out, on a
 //! clock that stands still while anything can be done.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::{
     collections::VecDeque,
@@ -17,7 +23,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use prost::Message as _;
 use tonic::{
     Request, Response,
-    transport::{Endpoint, Server},
+    transport::{Endpoint, Server, server::TcpIncoming},
 };
 
 use super::*;
@@ -53,6 +59,8 @@ struct Memory {
 #[derive(Clone)]
 struct Agentd {
     events: i32,
+    /// Bytes of the summary of each.
+    padding: usize,
     memory: Arc<Mutex<Memory>>,
 }
 
@@ -61,7 +69,7 @@ type Sent = Pin<Box<dyn Stream<Item = Result<StreamEventsResponse, Status>> + Se
 impl Agentd {
     fn with(events: i32, turns: impl IntoIterator<Item = Turn>) -> Self {
         let memory = Memory { turns: turns.into_iter().collect(), ..Memory::default() };
-        Self { events, memory: Arc::new(Mutex::new(memory)) }
+        Self { events, padding: 0, memory: Arc::new(Mutex::new(memory)) }
     }
 
     fn client(&self) -> Client {
@@ -96,7 +104,7 @@ impl Agentd {
         } else {
             Payload::StepStarted(StepStarted {})
         };
-        let summary = format!("event {sequence}");
+        let summary = format!("event {sequence}{}", "x".repeat(self.padding));
         Event { sequence, summary, payload: Some(payload), ..Event::default() }
     }
 
@@ -241,6 +249,30 @@ async fn a_stream_cut_behind_any_event_is_joined_without_a_repeat_or_a_hole() {
             assert_eq!(after, [0, i32::try_from(k).unwrap()]);
         }
     }
+}
+
+#[tokio::test]
+async fn eight_watches_that_nobody_reads_hold_up_nothing_else_on_their_connection() {
+    let agentd = Agentd { padding: 256 * 1024, ..Agentd::with(20, []) };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::connect(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let server = Server::builder().add_service(AgentServiceServer::new(agentd.clone()));
+    let serving = tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut watch = client.watch("investigations/1");
+        let first = tokio::time::timeout(Duration::from_secs(8), watch.next()).await;
+        let first = first.expect("the unread ones hold it up").unwrap().unwrap();
+        assert_eq!(first.sequence, 1);
+        held.push(watch);
+    }
+    for _ in 0..20 {
+        let mut agent = client.agent();
+        let asked = agent.get_investigation(GetInvestigationRequest::default());
+        let answer = tokio::time::timeout(Duration::from_secs(8), asked).await;
+        assert!(answer.is_ok(), "the unread ones hold it up");
+    }
+    serving.abort();
 }
 
 #[tokio::test(start_paused = true)]
