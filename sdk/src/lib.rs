@@ -41,7 +41,7 @@
 //!     let plugin = Plugin::new("queues", "1.0.0")
 //!         .tool(CheckQueue)
 //!         .signal("backlog", "more messages wait than usual", Polarity::Harm);
-//!     // A plugin's main ends with: plugin.run_from_env().await
+//!     // The main of a plugin returns std::process::ExitCode and ends here with: plugin.main().await
 //!     let harness = kit::Harness::new(plugin).await?;
 //!     let outcome = harness.call("check_queue", serde_json::json!({"queue": "orders"})).await;
 //!     assert_eq!(outcome.result()?.observations[0].statement, "7 messages wait in orders");
@@ -192,3 +192,8 @@ pub use output::{Output, Usage};
 pub use plugin::{Plugin, Polarity};
 pub use readiness::ToolReadiness;
 pub use tool::{Applies, Idempotency, RateLimit, Retry, Risk, Scope, SideEffect, Spec, Tool};
+
+/// What the README shows is compiled and run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
