@@ -5,36 +5,62 @@
 use std::{
     future::{Ready, ready},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::future::Either;
 use http::{Request, Response, header::AUTHORIZATION};
-use tonic::{Status, body::Body};
+use tonic::{Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service};
 
 use super::status::{Kind, Problem};
-use crate::guard::tokens::{Pass, Refused, Tokens, Who};
+use crate::{
+    guard::{
+        rate::Bucket,
+        tokens::{Pass, Refused, Tokens, Who},
+    },
+    tool::RateLimit,
+};
 
 /// What plugins ask; everything else is for callers.
 const PLUGINS: &str = "/agentd.tool.v1.";
 const HEALTH: &str = "/grpc.health.v1.Health/";
+/// Refusals that are told in the log: anybody may knock as often as they like.
+const TOLD: RateLimit = RateLimit {
+    calls: 20,
+    period: Duration::from_mins(1),
+    burst: 19,
+    max_concurrent: 0,
+    shared: false,
+};
 
 /// The layer.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     tokens: Tokens,
+    told: Option<Bucket>,
 }
 
 /// A service behind it.
 #[derive(Debug, Clone)]
 pub(super) struct Gated<S> {
     inner: S,
-    tokens: Tokens,
+    gate: Gate,
 }
 
 impl Gate {
     pub(super) fn new(tokens: Tokens) -> Self {
-        Self { tokens }
+        Self { tokens, told: Bucket::new(TOLD) }
+    }
+
+    /// Tells the log who was not let in: one who holds no token is in no other list.
+    fn tell<B>(&self, refused: Refused, request: &Request<B>) {
+        if self.told.as_ref().is_some_and(|told| told.take().is_ok()) {
+            let peer = request.extensions().get::<TcpConnectInfo>();
+            let peer = peer.and_then(TcpConnectInfo::remote_addr).map(|peer| peer.to_string());
+            let (asked, mend) = (request.uri().path(), refused.mend());
+            tracing::warn!(asked, peer, mend, "not let in: {refused}");
+        }
     }
 }
 
@@ -42,7 +68,7 @@ impl<S> Layer<S> for Gate {
     type Service = Gated<S>;
 
     fn layer(&self, inner: S) -> Gated<S> {
-        Gated { inner, tokens: self.tokens.clone() }
+        Gated { inner, gate: self.clone() }
     }
 }
 
@@ -65,12 +91,15 @@ where
         if path.starts_with(HEALTH) {
             return Either::Left(self.inner.call(request));
         }
-        match self.tokens.pass(pass, header) {
+        match self.gate.tokens.pass(pass, header) {
             Ok(who) => {
                 request.extensions_mut().insert(who);
                 Either::Left(self.inner.call(request))
             }
-            Err(refused) => Either::Right(ready(Ok(status(refused).into_http()))),
+            Err(refused) => {
+                self.gate.tell(refused, &request);
+                Either::Right(ready(Ok(status(refused).into_http())))
+            }
         }
     }
 }

@@ -132,10 +132,12 @@ func (k *keeper) register(ctx context.Context) error {
 			return nil
 		}
 		if err == nil {
+			// Held whatever the answer means to us, so that it is given back at the end.
+			k.take(response, asked)
 			if err := judge(response, k.options.AgentdURL); err != nil {
 				return err
 			}
-			k.take(ctx, response, asked)
+			k.serve(ctx)
 			return nil
 		}
 		if refused := refused(err, k.options.AgentdURL); refused != nil {
@@ -180,7 +182,8 @@ func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
-func (k *keeper) take(ctx context.Context, response *toolv1.RegisterResponse, asked time.Time) {
+// take notes the lease that agentd gave.
+func (k *keeper) take(response *toolv1.RegisterResponse, asked time.Time) {
 	ttl := orElse(response.GetLeaseTtl(), defaultTTL)
 	k.instance.learnDigests(response.GetVerdicts())
 	k.lease = &lease{
@@ -188,6 +191,10 @@ func (k *keeper) take(ctx context.Context, response *toolv1.RegisterResponse, as
 		renewal: renewalOf(orElse(response.GetRenewInterval(), defaultRenewal), ttl),
 	}
 	k.failures, k.backoff = 0, backoff{}
+}
+
+// serve is ready for calls under the lease that was taken, unless the plugin was told to stop meanwhile.
+func (k *keeper) serve(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}

@@ -124,8 +124,17 @@ func TestAnAgentdThatSaysNoEndsThePluginAtOnce(t *testing.T) {
 		if !errors.As(err, &refused) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: ended with %v", says, err)
 		}
-		if seen := r.await(func(fake.Seen) bool { return true }); len(seen.Tried) != 1 {
+		seen := r.await(func(fake.Seen) bool { return true })
+		if len(seen.Tried) != 1 {
 			t.Errorf("%s: tried %d times", says, len(seen.Tried))
+		}
+		// Who holds a lease gives it back, also one that is of no use to it.
+		given := 1
+		if says == "AGENTD_PLUGIN_TOKEN" {
+			given = 0
+		}
+		if len(seen.Deregisters) != given {
+			t.Errorf("%s: gave %d of %d leases back", says, len(seen.Deregisters), given)
 		}
 	}
 }

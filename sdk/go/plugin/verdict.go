@@ -38,7 +38,7 @@ func judge(response *toolv1.RegisterResponse, url string) error {
 	}
 	advise(response.GetWarnings())
 	accepted := 0
-	var rejections []string
+	var rejected, rejections []string
 	for _, verdict := range response.GetVerdicts() {
 		tool := verdict.GetTool().GetTool()
 		for _, warning := range verdict.GetWarnings() {
@@ -51,9 +51,8 @@ func judge(response *toolv1.RegisterResponse, url string) error {
 			accepted++
 			slog.Warn("a person must accept this tool before it is called", "tool", tool)
 		default:
-			why := rejectionOf(verdict)
-			slog.Error("agentd rejected a tool; the others are served", "tool", tool, "why", why)
-			rejections = append(rejections, tool+": "+why)
+			rejected = append(rejected, tool)
+			rejections = append(rejections, tool+": "+rejectionOf(verdict))
 		}
 	}
 	if accepted == 0 && len(rejections) > 0 {
@@ -61,6 +60,9 @@ func judge(response *toolv1.RegisterResponse, url string) error {
 			URL: url, Reason: "it accepted none of the tools: " + strings.Join(rejections, "; "),
 			Remedy: "mend what it names in the plugin",
 		}
+	}
+	for at, tool := range rejected {
+		slog.Error("agentd rejected a tool; the others are served", "tool", tool, "why", rejections[at])
 	}
 	return nil
 }
@@ -77,10 +79,21 @@ func rejectionOf(verdict *toolv1.ToolVerdict) string {
 		return "no reason given"
 	}
 	why := failure.GetReason() + " " + failure.GetMessage()
-	for _, violation := range failure.GetViolations() {
-		why += "; " + violation.GetField() + ": " + violation.GetDescription()
+	return why + fieldsOf(failure.GetViolations(), failure.GetMessage())
+}
+
+// fieldsOf gives each wrong field that the message before it does not tell already.
+func fieldsOf[V interface {
+	GetField() string
+	GetDescription() string
+}](violations []V, message string) string {
+	said := ""
+	for _, violation := range violations {
+		if wrong := violation.GetField() + ": " + violation.GetDescription(); !strings.Contains(message, wrong) {
+			said += "; " + wrong
+		}
 	}
-	return why
+	return said
 }
 
 // refused gives the error to stop with, or nothing when trying again may help. Decided on codes, never
@@ -113,9 +126,7 @@ func reasonOf(err error) string {
 		case *errdetails.ErrorInfo:
 			reason += ", " + detail.GetReason()
 		case *errdetails.BadRequest:
-			for _, violation := range detail.GetFieldViolations() {
-				fields += "; " + violation.GetField() + ": " + violation.GetDescription()
-			}
+			fields += fieldsOf(detail.GetFieldViolations(), said.Message())
 		}
 	}
 	return reason + ")" + fields

@@ -224,6 +224,7 @@ async def test_no_accepted_tool_ends_it_with_what_is_wrong() -> None:
     async with agentd(fake), serving(make(), fake) as served:
         with pytest.raises(PluginError, match="version: raise it"):
             await asyncio.wait_for(served.task, 5)
+        assert len(fake.departures) == 1, "the lease that is of no use was not given back"
 
 
 async def test_a_wrong_endpoint_is_told_with_the_field() -> None:

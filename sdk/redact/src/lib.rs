@@ -3,18 +3,15 @@
 //! with a known beginning, a private key. Names of objects (`secret "x" not found`) are evidence
 //! and stay. Masking twice is masking once.
 
+mod shapes;
+
 use std::{borrow::Cow, sync::LazyLock};
 
 use regex::{Captures, Regex};
+use shapes::{HARD, RULES, SOFT};
 
 /// What stands where a secret stood.
 pub const MASK: &str = "[REDACTED]";
-
-/// Words that name a secret wherever they stand before `=` or `:`.
-const HARD: &str = "(?:pass(?:word|wd|phrase)|pwd|(?:api|access|secret|private|account|signing|\
-    encryption)[_.-]?key|client[_.-]?secret|(?:auth|access|refresh|session|bearer)[_.-]?token)";
-/// Words that also name objects and parts of a language; before a bare `:` the value decides.
-const SOFT: &str = "(?:secret|token)";
 
 /// Words that begin prose rather than being a value: `password: must be set`, `--token is gone`.
 const PROSE: [&str; 28] = [
@@ -62,103 +59,6 @@ const ABSENT: [&str; 12] = [
     "unknown",
     MASK,
 ];
-
-struct Rule {
-    shape: Regex,
-    /// The text to put in place of a match; nothing leaves it as it is.
-    masked: fn(&Captures<'_>) -> Option<String>,
-}
-
-static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    shapes()
-        .into_iter()
-        // A test holds that every shape compiles, so nothing is dropped here.
-        .filter_map(|(shape, masked)| Regex::new(&shape).ok().map(|shape| Rule { shape, masked }))
-        .collect()
-});
-
-type Masked = fn(&Captures<'_>) -> Option<String>;
-
-/// Every shape with what becomes of it. Group 1 is kept, group 2 is the value, group 3 is kept.
-fn shapes() -> Vec<(String, Masked)> {
-    let any = format!("(?:{HARD}|{SOFT})");
-    let mut shapes: Vec<(String, Masked)> = vec![
-        // Private keys, whole, cut off at the end, or with their beginning cut off.
-        (
-            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\z)".to_owned(),
-            whole,
-        ),
-        (
-            r"(?:[A-Za-z0-9+/=]|\s|\\[nr])*-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----".to_owned(),
-            whole,
-        ),
-        // Headers.
-        (
-            r#"(?i)((?:authorization)\\?["']?\s*[:=]\s*\\?["']?(?:(?:basic|bearer|token|digest|negotiate|apikey)\s+)?)([^\s"',;\\]+)"#.to_owned(),
-            authorization,
-        ),
-        (r"(?i)((?-u:\b)(?:bearer|basic)\s+)([A-Za-z0-9._~+/-]{8,}=*)".to_owned(), opaque_value),
-        (r#"(?i)((?:set-)?cookie\s*:\s*)([^\r\n"=]*=[^\r\n"]*)"#.to_owned(), value),
-        // Passwords in URLs and in data source names; a port and a path are no password.
-        (
-            r#"(?i)([a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:)([^\s/"'<>]+|[0-9]*[^\s@/0-9"'<>][^\s@"'<>]*)(@)"#.to_owned(),
-            value,
-        ),
-        (r#"([A-Za-z0-9_.-]+:)([^\s:@/()"']+)(@(?:tcp|udp|unix)\()"#.to_owned(), value),
-        (r#"((?:\s-u\s+|--user[ =])[^\s:"']+:)([^\s"']+)"#.to_owned(), value),
-        (r"(?i)(identified by(?: password)?\s+')([^']*)(')".to_owned(), value),
-    ];
-    shapes.extend(tokens());
-    shapes.extend([
-        // A key and a quoted value: JSON, YAML, code; then JSON inside a JSON string.
-        (
-            format!(r#"(?is)({any}\\?["']?\s*(?:=>|[:=]+)\s*")((?:[^"\\]|\\.)*)("|\\?\z)"#),
-            value as Masked,
-        ),
-        (
-            format!(r#"(?is)({any}\\?["']?\s*(?:=>|[:=]+)\s*')((?:[^'\\]|\\.|'')*)('|\\?\z)"#),
-            value,
-        ),
-        (
-            format!(r#"(?is)({any}\\+["']?\s*[:=]\s*\\+["'])(.*?)(\\+["']\s*(?:[,}}\]]|\z)|\z)"#),
-            value,
-        ),
-        // A key and a bare value: settings, query strings, command lines, YAML, headers.
-        (
-            format!(r#"(?i)({any}\\?["']?\s*=+\s*)((?:[^\s"'`,;&<>\\=]|\\[^nrt"'])(?:[^\s"'`,;&<>\\]|\\[^nrt"'])*)"#),
-            value,
-        ),
-        (format!(r#"(?i)(--[a-z-]*{any}\s+)([^\s"'=-][^\s"']*)"#), worded_value),
-        (format!(r#"(?i)({HARD}\\?["']?\s*:\s*)([^\s"',;<>:][^\s"',;<>]*)"#), worded_value),
-        (format!(r#"(?i)({SOFT}\\?["']?\s*:\s*)([^\s"',;<>:][^\s"',;<>]*)"#), opaque_value),
-    ]);
-    shapes
-}
-
-/// Tokens that are known by how they begin.
-fn tokens() -> [(String, Masked); 3] {
-    let known = [
-        "A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}",
-        r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){1,4}",
-        "gh[pousr]_[A-Za-z0-9]{16,}",
-        "github_pat_[A-Za-z0-9_]{20,}",
-        "glpat-[A-Za-z0-9_-]{16,}",
-        "xox[a-z]-[A-Za-z0-9-]{8,}",
-        "xapp-[A-Za-z0-9-]{10,}",
-        r"hooks\.slack\.com/services/[A-Za-z0-9/]+",
-        "[srp]k_(?:live|test)_[A-Za-z0-9]{8,}",
-        "AIza[A-Za-z0-9_-]{30,}",
-        "npm_[A-Za-z0-9]{30,}",
-        r"hv[sbr]\.[A-Za-z0-9_-]{20,}",
-        "dckr_pat_[A-Za-z0-9_-]{16,}",
-        r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
-    ];
-    [
-        (format!(r"(?-u:\b)(?:{})", known.join("|")), whole),
-        (r"((?-u:\b)sk-)([A-Za-z0-9_-]{20,})".to_owned(), mixed_value),
-        (r#"(?i)(aws[^\r\n]{0,30}?[\s"'=:])([A-Za-z0-9/+]{40})"#.to_owned(), mixed_value),
-    ]
-}
 
 /// Masks the secrets in `text`.
 #[must_use]
@@ -243,10 +143,10 @@ fn string_end(text: &str) -> usize {
     text.len()
 }
 
-/// One application of all rules; nothing when none changed anything.
+/// One application of all rules that may match; nothing when none changed anything.
 fn pass(text: &str) -> Option<String> {
     let mut current = Cow::Borrowed(text);
-    for rule in RULES.iter() {
+    for rule in RULES.that_may_match(text) {
         let replaced = rule.shape.replace_all(&current, |found: &Captures<'_>| {
             (rule.masked)(found).unwrap_or_else(|| group(found, 0).to_owned())
         });

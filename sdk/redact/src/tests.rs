@@ -4,12 +4,45 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    shapes::{Shape, shapes},
+    *,
+};
 
 #[test]
-fn every_shape_compiles() {
-    assert_eq!(RULES.len(), shapes().len());
+fn every_shape_compiles_and_needs_what_no_mask_can_make() {
+    assert_eq!(RULES.all.len(), shapes().len());
+    assert!(RULES.all.len() <= 32, "a shape more than there are bits");
     assert!(KEY.is_some());
+    for Shape { pattern, needs, .. } in shapes() {
+        assert!(
+            !needs.is_empty() && needs.iter().all(|word| !word.contains(['[', ']'])),
+            "{pattern}"
+        );
+    }
+}
+
+/// The shapes that match `text`, all of them asked.
+fn that_match(text: &str) -> usize {
+    RULES.all.iter().filter(|rule| rule.shape.is_match(text)).count()
+}
+
+/// The same, where only those are asked that have what they need.
+fn that_match_and_may(text: &str) -> usize {
+    RULES.that_may_match(text).filter(|rule| rule.shape.is_match(text)).count()
+}
+
+#[test]
+fn no_shape_matches_without_what_it_needs() {
+    for (text, ..) in SECRETS {
+        for text in [(*text).to_owned(), text.to_uppercase(), text.to_lowercase()] {
+            assert_eq!(that_match(&text), that_match_and_may(&text), "{text}");
+        }
+    }
+    for text in ["pa\u{17f}\u{17f}word=hunter2", "to\u{212a}en=hunter2", "API\u{212a}EY: x-1"] {
+        assert!(redact(text).contains(MASK), "{text}");
+    }
+    assert_eq!(RULES.that_may_match("a quiet line about web-7f9c: 3 of 4 ready").count(), 0);
 }
 
 /// The secret inside is `S`-marked by being listed: it must be gone, and the rest must be there.
@@ -171,6 +204,11 @@ fn hostile_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #[test]
+    fn whatever_the_text_no_shape_matches_without_what_it_needs(text in hostile_text()) {
+        prop_assert_eq!(that_match(&text), that_match_and_may(&text));
+    }
+
     #[test]
     fn masking_twice_is_masking_once(text in hostile_text()) {
         let once = redact(&text);

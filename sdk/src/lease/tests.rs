@@ -246,12 +246,14 @@ fn rejecting(tool: &str) -> ToolVerdict {
         tool: Some(ToolRef { tool: tool.to_owned(), ..ToolRef::default() }),
         rejection: Some(wire::Failure {
             reason: "BAD_SCHEMA".to_owned(),
-            message: "the schema does not compile".to_owned(),
-            violations: vec![wire::FieldViolation {
-                field: "input_schema_json".to_owned(),
-                description: "remote $ref".to_owned(),
-                reason: String::new(),
-            }],
+            message: format!("tool {tool} was refused: name: too long"),
+            violations: [("name", "too long"), ("input_schema_json", "remote $ref")]
+                .map(|(field, description)| wire::FieldViolation {
+                    field: field.to_owned(),
+                    description: description.to_owned(),
+                    reason: String::new(),
+                })
+                .into(),
             ..wire::Failure::default()
         }),
         ..ToolVerdict::default()
@@ -276,6 +278,7 @@ async fn a_plugin_without_an_accepted_tool_stops_with_every_violation() {
     stage.registry.will([Answer::Register(response.clone())]);
     let said = stage.start().await.unwrap().expect_err("nothing left").to_string();
     assert!(said.contains("puppet") && said.contains("input_schema_json: remote $ref"), "{said}");
+    assert_eq!(said.matches("too long").count(), 1, "said twice: {said}");
 
     // The lease it was given all the same is given back.
     stage.registry.will([Answer::Register(response)]);

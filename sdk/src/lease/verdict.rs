@@ -40,13 +40,14 @@ pub(crate) fn check(response: &RegisterResponse, url: &str) -> Result<(), Error>
             accepted += 1;
             tracing::warn!(tool, "a person must accept this tool before it is called");
         } else {
-            let why = rejection(verdict);
-            tracing::error!(tool, why, "agentd rejected a tool; the others are served");
-            rejections.push(format!("{tool}: {why}"));
+            rejections.push(format!("{tool}: {}", rejection(verdict)));
         }
     }
     if accepted == 0 && !rejections.is_empty() {
         return Err(Error::NoToolAccepted { url: url.to_owned(), rejections });
+    }
+    for rejected in rejections {
+        tracing::error!(rejected, "agentd rejected a tool; the others are served");
     }
     Ok(())
 }
@@ -62,9 +63,17 @@ fn rejection(verdict: &ToolVerdict) -> String {
     let Some(failure) = &verdict.rejection else { return "no reason given".to_owned() };
     let mut why = format!("{} {}", failure.reason, failure.message);
     for violation in &failure.violations {
-        why.push_str(&format!("; {}: {}", violation.field, violation.description));
+        add(&mut why, &violation.field, &violation.description);
     }
     why
+}
+
+/// Adds a wrong field, unless the words so far tell of it already.
+fn add(why: &mut String, field: &str, description: &str) {
+    let wrong = format!("{field}: {description}");
+    if !why.contains(&wrong) {
+        why.push_str(&format!("; {wrong}"));
+    }
 }
 
 /// The error to stop with, or nothing when trying again may help.
@@ -105,7 +114,7 @@ fn reason(status: &Status) -> String {
         None => format!("{} ({:?})", status.message(), status.code()),
     };
     for violation in details.bad_request().map_or(&[][..], |bad| &bad.field_violations) {
-        reason.push_str(&format!("; {}: {}", violation.field, violation.description));
+        add(&mut reason, &violation.field, &violation.description);
     }
     reason
 }

@@ -1,7 +1,7 @@
 //! What the way through agentd costs: a tool call through all of it (guard, tower stack, client) to a
-//! plugin on the SDK, and to one that is nothing but tonic, beside the same messages over bare tonic, in
-//! one run, in alternating rounds, so that all meet the same machine. Both ends are in this process: the
-//! time on its CPUs is that of caller and called. Prints, never judges.
+//! plugin on the SDK, and to one that is nothing but tonic, beside the same request over bare tonic, and
+//! beside one that is next to empty, in one run, in alternating rounds, so that all meet the same machine.
+//! Both ends are in this process: the time on its CPUs is that of caller and called. Prints, never judges.
 //!
 //! Usage: `cargo run --release -p agent-tests --bin bench_call [ROUNDS] [CALLS]`
 
@@ -25,7 +25,7 @@ use agentd::{
     config::Config,
     guard::policy::Policy,
     plugin::{CallCx, Tools},
-    tool::Call,
+    tool::{Call, ToolSpec},
 };
 use anyhow::{Context as _, Result, anyhow};
 use futures_util::{Stream, stream};
@@ -42,6 +42,11 @@ async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());
     let rounds = arguments.next().unwrap_or(Ok(20))?;
     let calls = arguments.next().unwrap_or(Ok(250))?;
+    // On a thread of the runtime, as the engine is.
+    tokio::spawn(measured(rounds, calls)).await?
+}
+
+async fn measured(rounds: usize, calls: usize) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut config = Config::with_data_dir(dir.path().join("data"));
     config.grpc.listen.set_port(0);
@@ -63,15 +68,20 @@ async fn main() -> Result<()> {
     let mut rows = [
         Row::new("agentd to an SDK plugin"),
         Row::new("agentd to bare tonic"),
+        Row::new("bare tonic, next to empty"),
         Row::new("bare tonic"),
     ];
+    let specs = daemon.tools().specs();
+    let of = |plugin: &str| specs.iter().find(|spec| spec.id.plugin == plugin).context("not there");
+    let ways = [Way::Guarded(of("bench")?), Way::Guarded(of("bare")?), Way::Empty, Way::Bare];
     for round in 0..=rounds {
-        for (row, plugin) in rows.iter_mut().zip([Some("bench"), Some("bare"), None]) {
+        for (row, way) in rows.iter_mut().zip(&ways) {
             let on_cpu = cpu();
             for _ in 0..calls {
-                let took = match plugin {
-                    Some(plugin) => whole(daemon.tools(), plugin).await?,
-                    None => raw(&mut bare).await?,
+                let took = match way {
+                    Way::Guarded(spec) => guarded(daemon.tools(), spec).await?,
+                    Way::Empty => raw(&mut bare, empty()).await?,
+                    Way::Bare => raw(&mut bare, same()?).await?,
                 };
                 row.taken.push(took);
             }
@@ -87,6 +97,13 @@ async fn main() -> Result<()> {
     registered.abort();
     daemon.stop().await?;
     Ok(())
+}
+
+/// How a call is made.
+enum Way<'a> {
+    Guarded(&'a ToolSpec),
+    Empty,
+    Bare,
 }
 
 /// One way of calling, measured.
@@ -110,7 +127,7 @@ fn cpu() -> Duration {
 }
 
 /// Prints the rows, each beside the last.
-fn tell(rows: &mut [Row; 3]) {
+fn tell(rows: &mut [Row; 4]) {
     let [.., last] = rows;
     last.taken.sort_unstable();
     let calls = f64::from(u32::try_from(last.taken.len()).unwrap_or(u32::MAX));
@@ -142,10 +159,8 @@ fn micros(taken: Duration) -> f64 {
 }
 
 /// One call through all of agentd.
-async fn whole(tools: &Tools, plugin: &str) -> Result<Duration> {
+async fn guarded(tools: &Tools, spec: &ToolSpec) -> Result<Duration> {
     let begun = Instant::now();
-    let specs = tools.specs();
-    let spec = specs.iter().find(|spec| spec.id.plugin == plugin).context("the tool is there")?;
     let call = Call {
         page_token: String::new(),
         tool: spec.id.clone(),
@@ -170,17 +185,60 @@ async fn whole(tools: &Tools, plugin: &str) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-/// The same messages over bare tonic.
-async fn raw(client: &mut ToolServiceClient<Channel>) -> Result<Duration> {
+/// A call over bare tonic.
+async fn raw(
+    client: &mut ToolServiceClient<Channel>,
+    request: Request<pb::CallRequest>,
+) -> Result<Duration> {
     let begun = Instant::now();
-    let request = pb::CallRequest {
-        call_id: "bench".to_owned(),
-        arguments_json: ARGUMENTS.to_owned(),
-        ..pb::CallRequest::default()
-    };
     let mut answer = client.call(request).await?.into_inner();
     while answer.message().await?.is_some() {}
     Ok(begun.elapsed())
+}
+
+/// A request that says next to nothing.
+fn empty() -> Request<pb::CallRequest> {
+    Request::new(pb::CallRequest {
+        call_id: "bench".to_owned(),
+        arguments_json: ARGUMENTS.to_owned(),
+        ..pb::CallRequest::default()
+    })
+}
+
+/// The request that agentd makes of the call, header for header and field for field.
+fn same() -> Result<Request<pb::CallRequest>> {
+    let call_id = uuid::Uuid::new_v4();
+    let parent = format!("00-{}-{:016x}-01", call_id.simple(), call_id.as_u64_pair().1);
+    let span = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let mut request = Request::new(pb::CallRequest {
+        call_id: call_id.to_string(),
+        tool: Some(pb::ToolRef {
+            plugin: "bare".to_owned(),
+            tool: "echo".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: format!("sha256:{}", "7e57c0de".repeat(8)),
+        }),
+        arguments_json: ARGUMENTS.to_owned(),
+        mode: pb::CallMode::Execute.into(),
+        idempotency_key: uuid::Uuid::from_u128(7).to_string(),
+        attempt: 1,
+        limits: Some(pb::CallLimits {
+            timeout: span(30),
+            max_result_bytes: 256 * 1024,
+            min_progress_interval: span(1),
+        }),
+        context: Some(pb::CallContext {
+            investigation: "investigations/bench".to_owned(),
+            step_id: "s1".to_owned(),
+            principal: "bench".to_owned(),
+            trace_context: [("traceparent".to_owned(), parent.clone())].into(),
+            ..pb::CallContext::default()
+        }),
+        page_token: String::new(),
+    });
+    request.metadata_mut().insert("traceparent", parent.parse()?);
+    request.set_timeout(Duration::from_secs(30));
+    Ok(request)
 }
 
 /// A plugin that is nothing but tonic, and a client of it that is no more.

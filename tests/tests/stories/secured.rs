@@ -125,6 +125,9 @@ async fn command_line_and_plugin_come_in_by_mutual_tls_with_their_tokens_and_str
         known.iter().filter(|(name, _)| *name != "AGENTD_TOKEN_FILE").cloned().collect();
     let refused = agentd(&asked, &without_token).await;
     assert!(!refused.status.success() && refused.stderr.contains("bearer token"), "{refused:?}");
+    // Who holds no token is in no list; the daemon's log says who knocked, and at which door.
+    let logs = castle.fleet.logs();
+    assert!(logs.contains("not let in: no bearer token") && logs.contains("ListTools"), "{logs}");
     let without_certificate = agentd(&asked, &known[..2]).await;
     assert!(!without_certificate.status.success(), "{without_certificate:?}");
 

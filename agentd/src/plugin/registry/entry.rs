@@ -166,23 +166,30 @@ impl State {
     /// Refuses tools whose name and version a live instance, other than `id`, holds with another
     /// digest.
     pub(super) fn refuse_mismatches(&self, tools: &mut [Checked], id: &str, now: Instant) {
-        let held: BTreeSet<&ToolRef> = self
+        let held: Vec<(&ToolRef, &Arc<Instance>)> = self
             .instances
             .iter()
             .filter(|(other, placed)| *other != id && placed.instance.lease_until() > now)
-            .flat_map(|(_, placed)| &placed.instance.offers)
+            .flat_map(|(_, Placed { instance, .. })| {
+                instance.offers.iter().map(move |offered| (offered, instance))
+            })
             .collect();
         for tool in tools.iter_mut().filter(|tool| tool.rejection.is_none()) {
-            let alike = held.iter().any(|held| {
+            let alike = held.iter().find(|(held, _)| {
                 (&held.plugin, &held.tool, &held.version)
                     == (&tool.id.plugin, &tool.id.tool, &tool.id.version)
                     && held.digest != tool.id.digest
             });
-            if alike {
+            if let Some((_, holder)) = alike {
+                let place = match holder.endpoint.as_str() {
+                    "" => "relay",
+                    endpoint => endpoint,
+                };
                 let said = format!(
-                    "{} {} is registered with another descriptor; raise the tool's version, or \
-                     stop the instances that hold the other one",
-                    tool.id, tool.id.version
+                    "{} {} is registered with another descriptor by instance {} ({}); raise the \
+                     tool's version, or stop that one: what is gone holds it until its lease runs \
+                     out, see agentd plugins {}",
+                    tool.id, tool.id.version, holder.id, place, holder.plugin
                 );
                 let mut failure = Failure::ours(FailureClass::Config, MISMATCH, said);
                 failure.code = i32::from(tonic::Code::AlreadyExists);

@@ -100,7 +100,7 @@ pub enum Error {
 
 /// The first of them, as a sentence has room for.
 fn told(violations: &[Violation]) -> String {
-    let few = violations.iter().take(3).map(|one| format!("{} {}", one.field, one.description));
+    let few = violations.iter().take(3).map(|one| format!("{}: {}", one.field, one.description));
     few.collect::<Vec<_>>().join("; ")
 }
 

@@ -164,21 +164,23 @@ class Keeper:
                 await self._ready(False)
                 await asyncio.sleep(self._note_failure("register", error))
                 continue
+            # Held whatever the answer means to us, so that it is given back at the end.
+            self._take_lease(response, asked_at)
             verdict.check(response, self._url)
-            await self._take_lease(response, asked_at)
+            self._note_success()
+            await self._ready(True)
+            catalog = self._instance.catalog
+            told = (catalog.plugin, len(catalog.tools), self._url)
+            log.info("registered %s with %d tools at %s", *told)
             return
 
-    async def _take_lease(self, response: wire.RegisterResponse, asked_at: float) -> None:
+    def _take_lease(self, response: wire.RegisterResponse, asked_at: float) -> None:
         ttl = seconds(response.lease_ttl) or _TTL
         renewal = seconds(response.renew_interval) or _RENEWAL
         self._instance.learn_digests(response.verdicts)
         lease = Lease(response.lease_id, response.catalog_digest, 0.0, asked_at + ttl)
         lease.renewal = max(_SHORTEST_RENEWAL, min(renewal, ttl / 2))
         self._set_lease(lease)
-        self._note_success()
-        await self._ready(True)
-        catalog = self._instance.catalog
-        log.info("registered %s with %d tools at %s", catalog.plugin, len(catalog.tools), self._url)
 
     async def _hold(self) -> Lost:
         """Renews until the lease is lost."""

@@ -3,7 +3,7 @@ to mend it. Decided on codes and typed details, never on text."""
 
 import logging
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from google.rpc import error_details_pb2
@@ -59,11 +59,11 @@ def check(response: wire.RegisterResponse, url: str) -> None:
             if not verdict.accepted:
                 log.warning("a person must accept tool %s before it is called", tool)
         else:
-            why = _rejection(verdict)
-            log.error("agentd rejected tool %s, the others are served: %s", tool, why)
-            rejections.append(f"{tool}: {why}")
+            rejections.append(f"{tool}: {_rejection(verdict)}")
     if rejections and not accepted:
         raise Refused(url, f"it accepted none of the tools: {'; '.join(rejections)}", "mend them")
+    for rejection in rejections:
+        log.error("agentd rejected a tool, the others are served: %s", rejection)
 
 
 def advise(warnings: Iterable[str]) -> None:
@@ -76,9 +76,15 @@ def _rejection(verdict: wire.ToolVerdict) -> str:
     if not verdict.HasField("rejection"):
         return "no reason given"
     failure = verdict.rejection
-    said = [f"{failure.reason} {failure.message}"]
-    said += [f"{wrong.field}: {wrong.description}" for wrong in failure.violations]
+    said = [f"{failure.reason} {failure.message}".strip()]
+    said += _fields(failure.violations, failure.message)
     return "; ".join(said)
+
+
+def _fields(violations: Iterable[Any], message: str) -> list[str]:
+    """Each wrong field that the message does not tell already."""
+    all_wrong = (f"{wrong.field}: {wrong.description}" for wrong in violations)
+    return [wrong for wrong in all_wrong if wrong not in message]
 
 
 def refusal(error: aio.AioRpcError, url: str, relay: bool = False) -> Refused | None:
@@ -101,6 +107,6 @@ def _reason(error: aio.AioRpcError) -> str:
         if detail.Unpack(info):
             code = f"{code}, {info.reason}"
         elif detail.Unpack(bad):
-            said += [f"{wrong.field}: {wrong.description}" for wrong in bad.field_violations]
+            said += _fields(bad.field_violations, said[0])
     said[0] = f"{said[0]} ({code})"
     return "; ".join(said)
