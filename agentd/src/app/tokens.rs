@@ -44,7 +44,11 @@ fn told(faults: &[Fault]) -> String {
 pub(super) fn load(path: &Path, tokens: &Tokens) -> Result<(), Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    tokens.set(&text).map_err(|faults| Error::Faults { path: path.to_owned(), faults })
+    tokens.set(&text).map_err(|faults| Error::Faults { path: path.to_owned(), faults })?;
+    // A name that is no plugin's here lets nobody in, and looks right in the file.
+    let plugins = tokens.plugins().join(" ");
+    tracing::info!(file = %path.display(), plugins, "tokens were read; plugins are let in as these");
+    Ok(())
 }
 
 /// Keeps the tokens as the file has them, until it is dropped.
@@ -60,7 +64,7 @@ pub(super) async fn keep(path: PathBuf, tokens: Tokens) {
         }
         known = now;
         match load(&path, &tokens) {
-            Ok(()) => tracing::info!(file = %path.display(), "tokens were read again"),
+            Ok(()) => {}
             Err(error) => {
                 tracing::error!(%error, "tokens were not read again; those before stay valid");
             }

@@ -135,7 +135,7 @@ impl Refused {
     #[must_use]
     pub fn mend(self) -> &'static str {
         match self {
-            Self::Missing => "send \"Authorization: Bearer TOKEN\"",
+            Self::Missing => "send a header \"authorization\": Bearer, a space and the token",
             Self::Wrong => "check that its SHA-256 stands in the file of auth.tokens_file",
         }
     }
@@ -167,6 +167,14 @@ impl Tokens {
         let read = read(file)?;
         *self.entries.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
+    }
+
+    /// What plugins may register by the tokens in force, as the file has it.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<String> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let own = entries.iter().filter(|entry| entry.pass == Pass::Plugin);
+        own.map(|entry| entry.name.clone()).collect()
     }
 
     /// Whether tokens are asked for at a door of that kind.
@@ -206,7 +214,8 @@ fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
-fn bearer(header: &str) -> Option<&str> {
+/// The token in a header `authorization`, whatever case the scheme is in (RFC 9110, 11.1).
+pub(crate) fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
@@ -225,12 +234,27 @@ fn read(file: &str) -> Result<Vec<Entry>, Vec<Fault>> {
                     let said = format!("{} has {AT_A_TIME} tokens already; remove one", entry.name);
                     faults.push(Fault { line, said });
                 }
+                // Whichever were taken, somebody would be refused and not know why.
+                let other = entries.iter().find(|other| is_same_token(other, &entry));
+                if let Some(other) = other {
+                    let said = format!(
+                        "the token of {} is that of {} too; give each its own, or one line that names \
+                         both, such as plugin pods,logs",
+                        entry.name, other.name
+                    );
+                    faults.push(Fault { line, said });
+                }
                 entries.push(entry);
             }
             Err(said) => faults.push(Fault { line, said }),
         }
     }
     if faults.is_empty() { Ok(entries) } else { Err(faults) }
+}
+
+/// Whether one token stands there under two names.
+fn is_same_token(one: &Entry, other: &Entry) -> bool {
+    one.pass == other.pass && one.digest == other.digest && one.name != other.name
 }
 
 fn entry(text: &str) -> Result<Entry, String> {
@@ -347,6 +371,9 @@ mod tests {
         tokens.set(&line("caller", "ann", "one")).unwrap();
         let third: String =
             ["a", "b", "c"].iter().map(|token| line("plugin", "pods", token)).collect();
+        let twice = line("plugin", "pods", "a") + &line("plugin", "logs", "a");
+        let faults = tokens.set(&twice).unwrap_err();
+        assert!(faults[0].line == 2 && faults[0].said.contains("pods,logs"), "{faults:?}");
         let faults = tokens.set(&format!("caller ann 12\nking ann {}\n{third}", "0".repeat(64)));
         let lines: Vec<usize> = faults.unwrap_err().iter().map(|fault| fault.line).collect();
         assert_eq!(lines, [1, 2, 5]);

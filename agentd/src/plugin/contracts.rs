@@ -373,7 +373,7 @@ fn suspicion(known: &Known, tool: &Checked) -> Option<String> {
     if let Some(same) = accepted.iter().find(|seen| is_version(seen, tool)) {
         let fields = change::fields(same.descriptor.as_ref()?, &tool.descriptor);
         return Some(format!(
-            "version {} changed without a new number: {}",
+            "version {} changed without a new number, which is the tool's own and not the plugin's: {}",
             tool.descriptor.version,
             fields.join(", ")
         ));

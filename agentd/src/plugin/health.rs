@@ -117,7 +117,7 @@ mod tests {
     use crate::plugin::{
         bell::Bell,
         client,
-        instance::{Made, Readiness},
+        instance::{Before, Made, Readiness},
         news::Kind,
     };
 
@@ -135,7 +135,7 @@ mod tests {
             weight: 1,
             offers: Vec::new(),
             catalog_digest: String::new(),
-            was_told_ready: false,
+            before: Before::default(),
         };
         Arc::new(Instance::new(made, Arc::clone(bell), Instant::now() + Duration::from_secs(60)))
     }

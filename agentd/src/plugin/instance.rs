@@ -120,8 +120,17 @@ pub(crate) struct Made {
     pub(crate) weight: u32,
     pub(crate) offers: Vec<ToolRef>,
     pub(crate) catalog_digest: String,
-    /// It was here before, only registers again, and was told to take calls.
-    pub(crate) was_told_ready: bool,
+    /// What was told of it before, when it only registers again.
+    pub(crate) before: Before,
+}
+
+/// What was told of an instance, and is not told again when it registers anew.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// That it takes calls.
+    is_ready: bool,
+    /// Why it cannot be reached.
+    trouble: Option<String>,
 }
 
 // === impl Instance ===
@@ -146,14 +155,14 @@ impl Instance {
             live: Mutex::new(Live {
                 lease_until,
                 serving: false,
-                trouble: None,
+                trouble: made.before.trouble.map(|why| (why, false)),
                 wish: Readiness::Ready,
                 unready_tools: BTreeSet::new(),
                 departed: false,
                 wire: Ejection::default(),
                 recent: VecDeque::new(),
                 is_heard: false,
-                told_ready: made.was_told_ready,
+                told_ready: made.before.is_ready,
                 told: None,
             }),
         }
@@ -192,9 +201,11 @@ impl Instance {
         }
     }
 
-    /// Whether it was told last that it takes calls.
-    pub(crate) fn was_told_ready(&self) -> bool {
-        self.live().told_ready
+    /// What was told of it, for one that comes in its place at `endpoint`.
+    pub(crate) fn told(&self, endpoint: &str) -> Before {
+        let live = self.live();
+        let trouble = live.trouble.as_ref().filter(|_| self.endpoint == endpoint);
+        Before { is_ready: live.told_ready, trouble: trouble.map(|(why, _)| why.clone()) }
     }
 
     /// Tells whether it takes calls when that is another word than the last one. Not each of many

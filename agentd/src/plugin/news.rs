@@ -137,6 +137,8 @@ impl News {
             kept.pop_front();
         }
         let mut summary = headed(&subject, summary);
+        // One line, whatever a plugin calls its tools: a second one would look like ours.
+        summary = summary.replace(char::is_control, " ");
         clean::cut(&mut summary, MAX_SUMMARY);
         kept.push_back(Event { sequence, time: (self.clock)(), kind, subject, summary });
         // Under the lock, so that the newest number never falls.

@@ -10,8 +10,10 @@ mod error;
 mod obstacles;
 mod offer;
 mod placed;
+mod ration;
 mod refusals;
 mod standing;
+mod verdicts;
 mod view;
 
 use std::{

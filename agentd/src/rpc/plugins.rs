@@ -16,7 +16,7 @@ use super::{
     status::Problem,
 };
 use crate::{
-    guard::policy::Policy,
+    guard::{policy::Policy, tokens::bearer},
     plugin::{
         Tools, contracts,
         registry::{
@@ -99,7 +99,7 @@ fn caller<T>(request: &Request<T>) -> Caller {
         .metadata()
         .get("authorization")
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
+        .and_then(bearer)
         .map(str::to_owned);
     Caller { peer: request.remote_addr(), bearer, who: gate::who(request) }
 }

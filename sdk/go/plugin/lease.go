@@ -278,7 +278,11 @@ func (k *keeper) failed(what string, err error) (time.Duration, error) {
 	if k.failures == 1 {
 		log = slog.Warn
 	}
-	log("cannot "+what+"; trying on", "agentd", k.options.AgentdURL, "code", said.Code().String(), "why", said.Message())
+	why := said.Message()
+	if said.Code() == codes.Unimplemented {
+		why += "; nobody takes plugins there: AGENTD_URL is the gRPC address, not the HTTP one"
+	}
+	log("cannot "+what+"; trying on", "agentd", k.options.AgentdURL, "code", said.Code().String(), "why", why)
 	if k.failures%staleAfter == 0 {
 		fresh, err := k.dialer.dial()
 		if err != nil {

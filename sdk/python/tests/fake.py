@@ -82,6 +82,8 @@ class FakeAgentd:
         self.ttl = ttl
         self.ping_interval = 15.0
         self.on_register: deque[Any] = deque()
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.on_renew: deque[Any] = deque()
         self.serves_relay = True
         self.ends_released = True
@@ -135,6 +137,7 @@ class FakeAgentd:
             ref.version, ref.digest = tool.version, f"sha256:{tool.name}"
             response.verdicts.add(tool=ref, accepted=True)
         await self._scripted(self.on_register, response, context)
+        await self.answers.wait()
         response.lease_id = response.lease_id or str(uuid.uuid4())
         response.lease_ttl.FromTimedelta(timedelta(seconds=self.ttl))
         response.renew_interval.FromTimedelta(timedelta(seconds=self.renew_interval))

@@ -123,8 +123,10 @@ def test_a_tool_that_cannot_be_offered_is_told_with_all_the_others() -> None:
     @plugin.tool(description="d", colour="red")
     def unknown(n: int) -> None: ...
 
+    plugin.signal("backlog", "waits", "harm")  # type: ignore[arg-type]
+
     with pytest.raises(SettingsError) as raised:
         plugin.instance(8)
     said = str(raised.value)
-    for word in ("Bad-Name", "gathers", "silent", "shown", "secret", "unknown"):
+    for word in ("Bad-Name", "gathers", "silent", "shown", "secret", "unknown", "Polarity.HARM"):
         assert word in said

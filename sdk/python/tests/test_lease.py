@@ -131,7 +131,7 @@ async def test_health_says_whether_a_lease_is_held() -> None:
     from grpc import aio
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    fake = FakeAgentd(ttl=0.2)
+    fake = FakeAgentd()
     async with agentd(fake), serving(make(), fake):
         await until(lambda: fake.renewals, "a renewal")
         async with aio.insecure_channel(fake.registrations[0].direct.endpoint) as channel:
@@ -225,6 +225,19 @@ async def test_no_accepted_tool_ends_it_with_what_is_wrong() -> None:
         with pytest.raises(PluginError, match="version: raise it"):
             await asyncio.wait_for(served.task, 5)
         assert len(fake.departures) == 1, "the lease that is of no use was not given back"
+
+
+async def test_a_lease_that_is_given_while_it_stops_is_given_back() -> None:
+    fake = FakeAgentd()
+    fake.answers.clear()
+    async with agentd(fake), serving(make(), fake) as served:
+        await until(lambda: fake.registrations, "a registration")
+        served.stop()
+        for _ in range(20):  # until it has begun to stop
+            await asyncio.sleep(0)
+        fake.answers.set()
+        await within(5, served.task)
+        assert len(fake.departures) == 1
 
 
 async def test_a_wrong_endpoint_is_told_with_the_field() -> None:

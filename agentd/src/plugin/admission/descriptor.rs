@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::violation;
 use crate::{
     plugin::{
-        digest,
+        clean, digest,
         schema::{Contract, Known, MAX_ARGUMENTS},
         semver::Version,
     },
@@ -19,6 +19,11 @@ use crate::{
 
 /// Longest description, in bytes.
 const MAX_DESCRIPTION: usize = 2 * 1024;
+/// Faults, and pieces of advice, that are told of one tool: enough to mend, and nothing to fill memory
+/// and screens with.
+const MAX_FAULTS: usize = 20;
+/// Longest of them, in bytes.
+const MAX_SAID: usize = 512;
 /// What a template may speak of.
 const PLACEHOLDERS: [&str; 7] =
     ["kind", "namespace", "name", "cluster", "service", "start_time", "end_time"];
@@ -56,6 +61,7 @@ pub(crate) fn check_all(
             }
             checked.warnings = warnings(&checked.descriptor, words);
             checked.warnings.extend(unasked(&checked));
+            checked.warnings.truncate(MAX_FAULTS);
             checked
         })
         .collect()
@@ -67,10 +73,20 @@ impl Checked {
         self.reject(vec![violation("name", reason, said)]);
     }
 
-    fn reject(&mut self, violations: Vec<Violation>) {
-        let said: Vec<String> =
+    fn reject(&mut self, mut violations: Vec<Violation>) {
+        let more = violations.len().saturating_sub(MAX_FAULTS);
+        violations.truncate(MAX_FAULTS);
+        for one in &mut violations {
+            clean::cut(&mut one.field, MAX_SAID);
+            clean::cut(&mut one.description, MAX_SAID);
+        }
+        let mut said: Vec<String> =
             violations.iter().map(|one| format!("{}: {}", one.field, one.description)).collect();
-        let said = format!("tool {} was refused: {}", self.id.tool, said.join("; "));
+        if more > 0 {
+            said.push(format!("and {more} more"));
+        }
+        let mut said = format!("tool {} was refused: {}", self.id.tool, said.join("; "));
+        clean::cut(&mut said, MAX_DESCRIPTION);
         let mut failure = Failure::ours(FailureClass::InvalidArgument, "BAD_DESCRIPTOR", said);
         failure.violations = violations;
         self.rejection = Some(failure);
@@ -121,6 +137,9 @@ fn violations(descriptor: &pb::ToolDescriptor) -> Vec<Violation> {
         wrong.push(violation("description", "TOO_LONG", &said));
     }
     for (at, applies) in descriptor.applies.iter().enumerate() {
+        if wrong.len() > MAX_FAULTS {
+            break;
+        }
         let field = format!("applies[{at}].arguments_template_json");
         template(&applies.arguments_template_json, &field, &mut wrong);
     }
@@ -137,14 +156,13 @@ fn template(text: &str, field: &str, wrong: &mut Vec<Violation>) {
         wrong.push(violation(field, "TOO_LARGE", &said));
         return;
     }
-    for name in placeholders(text) {
-        if !PLACEHOLDERS.contains(&name) {
-            let said = format!(
-                "speaks of {{{name}}}, which is not known; there are {{{}}}",
-                PLACEHOLDERS.join("} {")
-            );
-            wrong.push(violation(field, "UNKNOWN_PLACEHOLDER", &said));
-        }
+    let names: BTreeSet<&str> = placeholders(text).collect();
+    for name in names.into_iter().filter(|name| !PLACEHOLDERS.contains(name)).take(MAX_FAULTS) {
+        let said = format!(
+            "speaks of {{{name}}}, which is not known; there are {{{}}}",
+            PLACEHOLDERS.join("} {")
+        );
+        wrong.push(violation(field, "UNKNOWN_PLACEHOLDER", &said));
     }
     if !matches!(serde_json::from_str(&filled(text)), Ok(Value::Object(_))) {
         let said = "is not a JSON object once its placeholders are filled in";
@@ -154,11 +172,14 @@ fn template(text: &str, field: &str, wrong: &mut Vec<Violation>) {
 
 /// The words between braces. Braces of JSON have quotes, braces or nothing behind them, no letters.
 fn placeholders(text: &str) -> impl Iterator<Item = &str> {
-    text.split('{').skip(1).filter_map(|behind| {
-        let (name, _) = behind.split_once('}')?;
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        (!name.is_empty() && plain).then_some(name)
-    })
+    text.split('{').skip(1).filter_map(placeholder).map(|(name, _)| name)
+}
+
+/// The placeholder that stands before `behind`, a brace and no other after it; and what comes then.
+fn placeholder(behind: &str) -> Option<(&str, &str)> {
+    let (name, rest) = behind.split_once('}')?;
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (!name.is_empty() && plain).then_some((name, rest))
 }
 
 fn warnings(descriptor: &pb::ToolDescriptor, words: &Catalogue) -> Vec<String> {
@@ -185,7 +206,10 @@ fn warnings(descriptor: &pb::ToolDescriptor, words: &Catalogue) -> Vec<String> {
         );
     }
     if descriptor.examples.is_empty() {
-        said.push("has no examples: plugin-check has nothing to try it with".to_owned());
+        said.push(
+            "has no examples: they show models how it is asked, and plugin-check tries them"
+                .to_owned(),
+        );
     }
     // `agentd doctor` asks that one, and nobody else need.
     if descriptor.applies.is_empty() && descriptor.name != "check_access" {
@@ -225,6 +249,9 @@ fn unasked(tool: &Checked) -> Vec<String> {
     let Some(contract) = &tool.contract else { return Vec::new() };
     let mut said = Vec::new();
     for (at, applies) in tool.descriptor.applies.iter().enumerate() {
+        if said.len() > MAX_FAULTS {
+            break;
+        }
         let template = &applies.arguments_template_json;
         let filled = if template.is_empty() { "{}".to_owned() } else { filled(template) };
         let faults = contract.check_arguments(&filled).err().map(|failure| failure.violations);
@@ -244,8 +271,18 @@ fn unasked(tool: &Checked) -> Vec<String> {
 
 /// A template with a word in each place.
 fn filled(template: &str) -> String {
-    placeholders(template)
-        .fold(template.to_owned(), |filled, name| filled.replace(&format!("{{{name}}}"), "x"))
+    let mut filled = String::with_capacity(template.len());
+    let mut parts = template.split('{');
+    filled.push_str(parts.next().unwrap_or_default());
+    for behind in parts {
+        let (instead, rest) = match placeholder(behind) {
+            Some((_, rest)) => ('x', rest),
+            None => ('{', behind),
+        };
+        filled.push(instead);
+        filled.push_str(rest);
+    }
+    filled
 }
 
 /// Top-level arguments that say nothing of themselves.

@@ -275,6 +275,23 @@ fn templates_with_nested_objects_and_known_placeholders_are_accepted() {
 }
 
 #[test]
+fn what_is_told_of_one_tool_is_bounded_however_much_is_wrong_with_it() {
+    let many: String = (0..10_000).map(|n| format!("{{x{n}}} {{x{n}}} ")).collect();
+    let text = format!(r#"{{"a":"{many}"}}"#);
+    let bad = pb::Applicability { arguments_template_json: text, ..Default::default() };
+    let unasked = pb::Applicability {
+        arguments_template_json: r#"{"nobody":"asks"}"#.to_owned(),
+        ..Default::default()
+    };
+    let tool = |applies| pb::ToolDescriptor { applies, ..descriptor("look") };
+    let checked = verdicts(vec![tool(vec![bad; 3]), tool(vec![unasked; 1000])]);
+    let rejection = checked[0].rejection.as_ref().unwrap();
+    assert_eq!(rejection.violations.len(), 20);
+    assert!(rejection.message.len() <= 2048 && rejection.violations[0].description.len() < 512);
+    assert!(checked[1].warnings.len() <= 20, "{}", checked[1].warnings.len());
+}
+
+#[test]
 fn advice_comes_as_warnings_and_an_empty_version_is_the_first() {
     let tool = pb::ToolDescriptor {
         version: String::new(),

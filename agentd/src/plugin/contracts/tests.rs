@@ -37,7 +37,11 @@ fn the_first_descriptor_is_taken_and_one_changed_character_waits_for_a_person() 
     assert!(contracts.admit(&mut first, false).is_empty(), "nothing new, nothing to write");
     let mut changed = tool(|tool| tool.description.push('.'));
     let Held::Quarantined(reason) = contracts.sees(&mut changed) else { unreachable!("let in") };
-    assert_eq!(reason, "version 1.0.0 changed without a new number: description");
+    assert_eq!(
+        reason,
+        "version 1.0.0 changed without a new number, which is the tool's own and not the plugin's: \
+         description"
+    );
     assert_eq!(contracts.held(&first.id), Held::Free, "the one that was looked at is still good");
 
     assert!(contracts.activate(&name(), "").is_ok(), "to switch it on accepts nothing");

@@ -13,12 +13,13 @@ use uuid::Uuid;
 
 use super::{
     Caller, Error, Readiness, Registry,
-    placed::{Placed, Told},
+    placed::Placed,
+    verdicts::{none_accepted, verdict},
 };
 use crate::plugin::{
     admission::{self, Admitted, PROTOCOL, Reach, descriptor::Checked},
     clean, client,
-    contracts::{Held, Record},
+    contracts::Record,
     digest, health,
     instance::{Instance, Line, Made},
     news::{Kind, Subject},
@@ -97,7 +98,7 @@ impl Registry {
         );
         let is_here = state.instances().any(|instance| instance.plugin == plugin);
         let tells = if is_stranger && !is_here {
-            state.refusals.may_tell(now)
+            state.refusals.stranger(plugin, &said, now)
         } else {
             state.refusals.note(plugin, &said, now)
         };
@@ -136,17 +137,18 @@ impl Registry {
         let held = state.judge(&mut admitted.tools, trusted);
         let accepted: Vec<&Checked> =
             admitted.tools.iter().filter(|tool| tool.rejection.is_none()).collect();
+        let endpoint = shown(&admitted.reach);
         let made = Made {
             id: id.clone(),
             plugin: plugin.clone(),
             version: admitted.version.clone(),
-            endpoint: shown(&admitted.reach),
+            endpoint: endpoint.clone(),
             line: line(admitted.reach)?,
             max_calls: admitted.max_calls,
             weight: admitted.weight,
             offers: accepted.iter().map(|tool| tool.id.clone()).collect(),
             catalog_digest,
-            was_told_ready: state.was_told_ready(&id),
+            before: state.before(&id, &endpoint),
         };
         let until = now + self.shared.config.lease_ttl;
         let instance = Arc::new(Instance::new(made, Arc::clone(&self.shared.bell), until));
@@ -159,51 +161,17 @@ impl Registry {
         let placed = Placed::new(lease, (instance, by), health, admitted.guest.clone());
         let before = state.told(&id);
         state.place(id.clone(), placed.judged(&verdicts));
-        state.refusals.forget(&plugin);
+        match none_accepted(&verdicts) {
+            // Which leaves again at once, as all that it offers is of no use.
+            Some(why) => state.refusals.note_quietly(&plugin, &why, now),
+            None => state.refusals.forget(&plugin),
+        }
         drop(state);
         self.told(&Subject::instance(&plugin, &id), before.as_deref(), &verdicts);
         for warning in &admitted.guest.warnings {
             tracing::warn!(plugin, warning, "plugin's words");
         }
         Ok(verdicts)
-    }
-
-    /// Tells of an instance that registered, and of its tools that cannot be called. One that only
-    /// comes back was told something `before`, which is not told again.
-    fn told(&self, instance: &Subject, before: Option<&[Told]>, verdicts: &[pb::ToolVerdict]) {
-        let plugin = &instance.plugin;
-        let accepted = verdicts.iter().filter(|verdict| verdict.accepted).count();
-        let offered = verdicts.len();
-        tracing::info!(plugin, accepted, offered, "plugin registered");
-        let news = &self.shared.bell.news;
-        if before.is_none() {
-            let said = format!("{plugin} registered; {accepted} of {offered} tools were accepted");
-            news.tell(Kind::Registered, instance.clone(), said);
-        }
-        let known = before.unwrap_or_default();
-        let is_new = |verdict: &&pb::ToolVerdict| {
-            Told::of(verdict).is_some_and(|told| !known.contains(&told))
-        };
-        for verdict in verdicts.iter().filter(is_new) {
-            let tool = verdict.tool.clone().unwrap_or_default().tool;
-            let subject = Subject::tool(plugin, &tool);
-            if let Some(rejection) = &verdict.rejection {
-                tracing::warn!(plugin, tool, reason = rejection.reason, "tool was refused");
-                let wrong: Vec<String> = rejection
-                    .violations
-                    .iter()
-                    .map(|one| format!("{}: {}", one.field, one.description))
-                    .collect();
-                let why =
-                    if wrong.is_empty() { rejection.message.clone() } else { wrong.join("; ") };
-                let said = format!("{subject} was refused: {why}");
-                news.tell(Kind::ToolRefused, subject, said);
-            } else if verdict.quarantined {
-                let why = verdict.warnings.last().cloned().unwrap_or_default();
-                tracing::warn!(plugin, tool, why, "tool waits for a person to accept it");
-                news.tell(Kind::ToolQuarantined, subject, why);
-            }
-        }
     }
 
     /// Writes what must outlive the process, with what could not be written before.
@@ -236,18 +204,19 @@ impl Registry {
         if self.shared.stopping.is_cancelled() {
             return Err(Error::Stopping);
         }
-        let state = self.swept(now);
-        let instance =
-            state.by_lease(&request.lease_id, now).map(Arc::clone).ok_or(Error::LeaseUnknown)?;
-        let may_return = state.may_return(&request.lease_id, now);
-        drop(state);
         let wish = match pb::InstanceState::try_from(request.state) {
             Ok(pb::InstanceState::Unspecified | pb::InstanceState::Ready) => Readiness::Ready,
             Ok(pb::InstanceState::Draining) => Readiness::Draining,
             Ok(pb::InstanceState::Unready) | Err(_) => Readiness::Unready,
         };
         let unready: BTreeSet<String> = request.unready_tools.iter().take(200).cloned().collect();
+        let state = self.swept(now);
+        let instance =
+            state.by_lease(&request.lease_id, now).map(Arc::clone).ok_or(Error::LeaseUnknown)?;
+        let may_return = state.may_return(&request.lease_id, now);
+        // Under the lock: a lease that is swept away meanwhile would be told and live on.
         instance.renew(now + config.lease_ttl, wish, unready);
+        drop(state);
         let known = request.catalog_digest == instance.catalog_digest && !may_return;
         let mut warnings = self.shared.heard.untold(&instance.plugin);
         warnings.extend(instance.untold());
@@ -290,8 +259,10 @@ impl Registry {
         let instance = instance.ok_or(Error::LeaseUnknown)?;
         let Line::Relay(slots) = &instance.line else { return Err(Error::NotRelayed) };
         let slot = slots.open().ok_or(Error::TooManySlots)?;
-        // A slot shows that the plugin serves.
+        // A slot shows that the plugin serves; who waits for one hears of each, as the last one may
+        // have been taken away under them.
         instance.serves();
+        self.shared.bell.ring();
         Ok((slot, [instance.gone.clone(), self.shared.stopping.clone()]))
     }
 }
@@ -328,39 +299,4 @@ fn bearer(token: &str) -> Option<MetadataValue<tonic::metadata::Ascii>> {
     let mut value: MetadataValue<_> = format!("Bearer {token}").parse().ok()?;
     value.set_sensitive(true);
     (!token.is_empty()).then_some(value)
-}
-
-/// Told with each tool that waits, since most often its author has only begun.
-const WHILE_WRITING: &str = "who writes a plugin starts agentd with \
-    AGENTD__PLUGINS__ACCEPT_CHANGES=true; elsewhere a change needs a new version of the tool itself, \
-    which is not the plugin's";
-
-/// What is said of a tool to its plugin.
-fn verdict(tool: &Checked, held: &Held) -> pb::ToolVerdict {
-    let mut warnings = tool.warnings.clone();
-    let quarantined = matches!(held, Held::Quarantined(_)) && tool.rejection.is_none();
-    match held {
-        Held::Free => {}
-        Held::Quarantined(reason) => {
-            warnings.push(WHILE_WRITING.to_owned());
-            warnings.push(format!(
-                "{reason}; it waits for a person: agentd tools accept {} {}",
-                tool.id, tool.id.digest
-            ));
-        }
-        Held::Disabled(reason) => {
-            warnings.push(format!("was switched off by a person: {reason}"));
-        }
-    }
-    // What was refused may be refused for its very length.
-    let mut id = wire::tool_ref_to(&tool.id);
-    clean::cut(&mut id.tool, 64);
-    clean::cut(&mut id.version, 128);
-    pb::ToolVerdict {
-        tool: Some(id),
-        accepted: tool.rejection.is_none() && !quarantined,
-        quarantined,
-        rejection: tool.rejection.as_ref().map(wire::failure_to),
-        warnings,
-    }
 }

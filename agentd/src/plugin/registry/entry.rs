@@ -15,6 +15,7 @@ use super::{
     Error,
     offer::{Buckets, Offer, shared_bucket},
     placed::{Placed, Told},
+    ration::Ration,
     refusals::Refusals,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
         bell::Bell,
         contracts::{Contracts, Held, Record},
         fault::MISMATCH,
-        instance::{Instance, Readiness},
+        instance::{Before, Instance, Readiness},
         news::{Kind, Subject},
         semver::Version,
         wire::spec::tool_spec,
@@ -32,6 +33,9 @@ use crate::{
     reasoner::catalogue::Catalogue,
     tool::{Failure, FailureClass, ToolRef, ToolSpec},
 };
+
+/// Tools of one plugin that were refused and are shown.
+const MAX_REFUSED: usize = 40;
 
 /// All that is registered.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub(super) struct State {
     pub(super) expired: u64,
     /// Plugins that were not let in.
     pub(super) refusals: Refusals,
+    /// How much is told of tools that cannot be called.
+    pub(super) tool_lines: Ration,
 }
 
 // === impl State ===
@@ -70,6 +76,7 @@ impl State {
             in_force: None,
             expired: 0,
             refusals: Refusals::default(),
+            tool_lines: Ration::new(100, 30),
         }
     }
 
@@ -126,13 +133,19 @@ impl State {
         }
     }
 
-    /// Tools of a plugin that were refused, of all its instances.
-    pub(super) fn refused(&self, plugin: &str) -> Vec<pb::ToolVerdict> {
-        let own = self.instances.values().filter(|placed| placed.instance.plugin == plugin);
+    /// Tools of a plugin that were refused, of all its instances that are here: as many as one answer
+    /// has room for.
+    pub(super) fn refused(&self, plugin: &str, now: Instant) -> Vec<pb::ToolVerdict> {
+        let is_own =
+            |instance: &Instance| instance.plugin == plugin && instance.lease_until() > now;
+        let own = self.instances.values().filter(|placed| is_own(&placed.instance));
         let mut all: BTreeMap<(String, String), pb::ToolVerdict> = BTreeMap::new();
         for verdict in own.flat_map(|placed| &placed.refused) {
             let tool = verdict.tool.clone().unwrap_or_default();
             all.insert((tool.tool, tool.version), verdict.clone());
+            if all.len() > MAX_REFUSED {
+                all.pop_last();
+            }
         }
         all.into_values().collect()
     }
@@ -228,10 +241,11 @@ impl State {
         held.map(|placed| placed.told.clone())
     }
 
-    /// Whether an instance of this id is here and was told to take calls.
-    pub(super) fn was_told_ready(&self, id: &str) -> bool {
+    /// What was told of the instance of this id, if it is here, for one that comes in its place at
+    /// `endpoint`.
+    pub(super) fn before(&self, id: &str, endpoint: &str) -> Before {
         let held = self.instances.get(id).filter(|placed| !placed.has_lapsed);
-        held.is_some_and(|placed| placed.instance.was_told_ready())
+        held.map(|placed| placed.instance.told(endpoint)).unwrap_or_default()
     }
 
     /// Takes out the instance with this lease.

@@ -30,7 +30,8 @@ impl Registry {
         if let Some(found) = self.tool(plugin, tool, "") {
             return Some(found.obstacles);
         }
-        let refused = self.swept(Instant::now()).refused(plugin);
+        let now = Instant::now();
+        let refused = self.swept(now).refused(plugin, now);
         let named =
             |verdict: &&ToolVerdict| verdict.tool.as_ref().is_some_and(|of| of.tool == tool);
         let rejection = refused.iter().find(named)?.rejection.as_ref()?;

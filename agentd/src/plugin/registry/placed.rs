@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use agent_proto::tool::v1 as pb;
+use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -11,6 +12,9 @@ use crate::{
     plugin::{admission::MAX_TOOLS, instance::Instance},
     reasoner::catalogue::guest::Guest,
 };
+
+/// Tools of one instance that were refused and are shown.
+const MAX_REFUSED: usize = 20;
 
 /// One instance in its place.
 #[derive(Debug)]
@@ -35,8 +39,8 @@ pub(super) struct Placed {
 pub(super) struct Told {
     tool: String,
     digest: String,
-    /// Why it was refused; empty when it waits for a person.
-    refused: String,
+    /// A digest of why it was refused; none when it waits for a person.
+    refused: Option<[u8; 32]>,
 }
 
 // === impl Told ===
@@ -48,8 +52,8 @@ impl Told {
             return None;
         }
         let pb::ToolRef { tool, digest, .. } = verdict.tool.clone().unwrap_or_default();
-        let refused = verdict.rejection.as_ref().map(|why| why.message.clone());
-        Some(Self { tool, digest, refused: refused.unwrap_or_default() })
+        let refused = verdict.rejection.as_ref().map(|why| Sha256::digest(&why.message).into());
+        Some(Self { tool, digest, refused })
     }
 }
 
@@ -67,10 +71,11 @@ impl Placed {
         Self { lease, instance, by, guest, refused, told, has_lapsed: false, _health }
     }
 
-    /// With what it was told of its tools. No more that were refused are kept than may be offered.
+    /// With what it was told of its tools. Of those that were refused few are kept: they are for
+    /// people, who mend them one after the other.
     pub(super) fn judged(mut self, verdicts: &[pb::ToolVerdict]) -> Self {
         let refused = verdicts.iter().filter(|verdict| verdict.rejection.is_some());
-        self.refused = refused.take(MAX_TOOLS).cloned().collect();
+        self.refused = refused.take(MAX_REFUSED).cloned().collect();
         self.told = verdicts.iter().take(MAX_TOOLS).filter_map(Told::of).collect();
         self
     }

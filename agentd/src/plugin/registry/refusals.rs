@@ -1,35 +1,42 @@
 //! Who announced a plugin and was not let in, so that whoever looks for the plugin finds why. Anybody
 //! may try, again and again and under any name: little is remembered, and little is told.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
+
+use super::ration::{Ration, SPAN};
 
 /// Plugins that are remembered.
 const REMEMBERED: usize = 20;
 /// How long a refusal is worth telling.
 const WORTH: Duration = Duration::from_secs(15 * 60);
-/// How long the same is not told again.
-const QUIET: Duration = Duration::from_secs(60);
-/// How many are told in that time, of all plugins together.
+/// How many are told in a minute, of all plugins together.
 const MOST: usize = 20;
+/// How many of one.
+const EACH: usize = 5;
 
 #[derive(Debug)]
 struct Refusal {
     why: String,
     at: Instant,
-    told: Instant,
+    told: Option<Instant>,
 }
 
 /// The last refusal of each plugin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Refusals {
     by_plugin: BTreeMap<String, Refusal>,
-    /// When the last ones were told, oldest first.
-    told: VecDeque<Instant>,
+    /// Who tried a name that is not theirs, with the reason, and when that was told.
+    strangers: BTreeMap<(String, String), Instant>,
+    ration: Ration,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let (by_plugin, strangers) = (BTreeMap::new(), BTreeMap::new());
+        Self { by_plugin, strangers, ration: Ration::new(MOST, EACH) }
+    }
 }
 
 impl Refusals {
@@ -37,28 +44,37 @@ impl Refusals {
     /// long ago, and not one of too many.
     pub(super) fn note(&mut self, plugin: &str, why: &str, now: Instant) -> bool {
         let known = self.by_plugin.get(plugin).filter(|known| known.why == why);
-        let told = known.map(|known| known.told).filter(|told| now - *told < QUIET);
+        let told = known.and_then(|known| known.told).filter(|told| now - *told < SPAN);
+        let tells = told.is_none() && self.ration.take(plugin, now);
+        self.keep(plugin, why, if tells { Some(now) } else { told }, now);
+        tells
+    }
+
+    /// The same of what is told in another way.
+    pub(super) fn note_quietly(&mut self, plugin: &str, why: &str, now: Instant) {
+        self.keep(plugin, why, Some(now), now);
+    }
+
+    fn keep(&mut self, plugin: &str, why: &str, told: Option<Instant>, now: Instant) {
         if self.by_plugin.len() >= REMEMBERED && !self.by_plugin.contains_key(plugin) {
             let oldest = self.by_plugin.iter().min_by_key(|(_, refusal)| refusal.at);
             if let Some(oldest) = oldest.map(|(plugin, _)| plugin.clone()) {
                 self.by_plugin.remove(&oldest);
             }
         }
-        let refusal = Refusal { why: why.to_owned(), at: now, told: told.unwrap_or(now) };
-        self.by_plugin.insert(plugin.to_owned(), refusal);
-        told.is_none() && self.may_tell(now)
+        self.by_plugin.insert(plugin.to_owned(), Refusal { why: why.to_owned(), at: now, told });
     }
 
-    /// Takes one of the few that are told in a while.
-    pub(super) fn may_tell(&mut self, now: Instant) -> bool {
-        while self.told.front().is_some_and(|told| now - *told >= QUIET) {
-            self.told.pop_front();
+    /// Somebody tried a name that is not theirs: it comes into no list. True when that is to be told.
+    pub(super) fn stranger(&mut self, plugin: &str, why: &str, now: Instant) -> bool {
+        self.strangers.retain(|_, told| now - *told < SPAN);
+        let who = (plugin.to_owned(), why.to_owned());
+        // As many as are told in that time, so that there are never more.
+        let tells = !self.strangers.contains_key(&who) && self.ration.take(plugin, now);
+        if tells {
+            self.strangers.insert(who, now);
         }
-        if self.told.len() >= MOST {
-            return false;
-        }
-        self.told.push_back(now);
-        true
+        tells
     }
 
     /// `plugin` was let in: what was wrong is mended.
@@ -86,8 +102,8 @@ mod tests {
         assert!(!refusals.note("a", "no token", begun + second));
         assert!(refusals.note("a", "bad name", begun + 2 * second));
         assert!(!refusals.note("a", "bad name", begun + 3 * second));
-        assert!(refusals.note("a", "bad name", begun + 2 * second + QUIET));
-        let now = begun + 3 * second + QUIET;
+        assert!(refusals.note("a", "bad name", begun + 2 * second + SPAN));
+        let now = begun + 3 * second + SPAN;
         assert_eq!(refusals.lately(now).collect::<Vec<_>>(), [("a", second, "bad name")]);
         assert_eq!(refusals.lately(now + WORTH).count(), 0);
         refusals.forget("a");
@@ -107,5 +123,17 @@ mod tests {
         let kept: Vec<&str> = refusals.lately(Instant::now()).map(|(plugin, ..)| plugin).collect();
         assert_eq!(kept.len(), REMEMBERED);
         assert!(kept.contains(&"p299") && !kept.contains(&"p0"));
+        // What was not told for want of room is told once there is.
+        assert!(refusals.note("p299", "no", Instant::now() + SPAN));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_who_tries_again_and_again_is_told_once_a_minute() {
+        let (mut refusals, begun) = (Refusals::default(), Instant::now());
+        let told = (0..100).filter(|_| refusals.stranger("pods", "not yours", begun)).count();
+        assert_eq!(told, 1);
+        assert!(refusals.note("logs", "no", begun), "others have room");
+        assert!(refusals.stranger("pods", "not yours", begun + SPAN));
+        assert_eq!(refusals.lately(begun).count(), 1);
     }
 }

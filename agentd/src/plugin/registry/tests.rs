@@ -5,6 +5,7 @@
 use agent_proto::tool::v1 as pb;
 use tokio::time::advance;
 
+mod noise;
 mod strangers;
 
 use super::*;

@@ -174,7 +174,7 @@ impl Registry {
                 warnings.extend(turned_away.get(name).cloned());
                 let own = troubles.iter().filter(|(plugin, _)| *plugin == name);
                 warnings.extend(own.map(|(_, why)| why.clone()));
-                let refused = state.refused(name);
+                let refused = state.refused(name, now);
                 PluginView { name: name.to_owned(), instances, warnings, refused }
             })
             .collect()

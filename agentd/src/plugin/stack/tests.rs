@@ -25,7 +25,7 @@ use crate::{
         client,
         ear::Ear,
         fake::keep,
-        instance::{Instance, Made},
+        instance::{Before, Instance, Made},
     },
     tool::{RateLimit, Retry},
 };
@@ -154,7 +154,7 @@ fn made(id: &str, weight: u32, spec: &Arc<ToolSpec>, bell: Arc<Bell>) -> Arc<Ins
         weight,
         offers: vec![spec.id.clone()],
         catalog_digest: String::new(),
-        was_told_ready: false,
+        before: Before::default(),
     };
     let hour = Instant::now() + Duration::from_secs(3600);
     let instance = Arc::new(Instance::new(made, bell, hour));

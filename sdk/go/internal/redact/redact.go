@@ -51,16 +51,21 @@ func Value(key, value string) string {
 }
 
 func pass(text string) string {
-	lower := strings.ToLower(text)
+	lower := folded(text)
 	for _, rule := range rules {
 		if !slices.ContainsFunc(rule.needles, func(n string) bool { return strings.Contains(lower, n) }) {
 			continue
 		}
 		if replaced := rule.apply(text); replaced != text {
-			text, lower = replaced, strings.ToLower(replaced)
+			text, lower = replaced, folded(replaced)
 		}
 	}
 	return text
+}
+
+// folded is text in the one case that shapes see it in: they take a long s for an s, which ToLower leaves.
+func folded(text string) string {
+	return strings.ReplaceAll(strings.ToLower(text), "ſ", "s")
 }
 
 func (r rule) apply(text string) string {

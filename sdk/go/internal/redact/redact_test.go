@@ -9,6 +9,7 @@ import (
 // All secrets here are made up. Text, the secret in it, what becomes of it.
 var secrets = [][3]string{
 	{`password=hunter2`, `hunter2`, `password=[REDACTED]`},
+	{`paſſword=hunter2`, `hunter2`, `paſſword=[REDACTED]`},
 	{`PASSWD = hunter2 next`, `hunter2`, `PASSWD = [REDACTED] next`},
 	{`DB_PASSWORD=hunter2;user=bob`, `hunter2`, `DB_PASSWORD=[REDACTED];user=bob`},
 	{`Server=db;Uid=app;Pwd=hun!ter2;`, `hun!ter2`, `Server=db;Uid=app;Pwd=[REDACTED];`},

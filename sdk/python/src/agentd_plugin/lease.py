@@ -18,6 +18,7 @@ from . import verdict
 from .connection import Connection
 from .instance import Instance
 from .limits import seconds
+from .waiting import within
 from .wire import registry_pb2 as wire
 from .wire import registry_pb2_grpc
 
@@ -154,8 +155,12 @@ class Keeper:
                 max_concurrent_calls=self._instance.capacity,
                 **self._transport,
             )
+            asking = asyncio.ensure_future(self._ask("Register", request))
             try:
-                response = await self._ask("Register", request)
+                response = await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                await self._hear_out(asking, asked_at)
+                raise
             except aio.AioRpcError as error:
                 refused = verdict.refusal(error, self._url, "relay" in self._transport)
                 if refused is not None:
@@ -173,6 +178,15 @@ class Keeper:
             told = (catalog.plugin, len(catalog.tools), self._url)
             log.info("registered %s with %d tools at %s", *told)
             return
+
+    async def _hear_out(self, asking: "asyncio.Future[Any]", asked_at: float) -> None:
+        """Hears the answer to a registration when the plugin is told to stop meanwhile: a lease that
+        nobody knows of could not be given back."""
+        try:
+            response = await within(_GOODBYE, asking)
+        except (aio.AioRpcError, asyncio.TimeoutError):
+            return
+        self._take_lease(response, asked_at)
 
     def _take_lease(self, response: wire.RegisterResponse, asked_at: float) -> None:
         ttl = seconds(response.lease_ttl) or _TTL
@@ -241,7 +255,10 @@ class Keeper:
         pause."""
         self._failures += 1
         level = logging.WARNING if self._failures == 1 else logging.DEBUG
-        said = (what, self._url, error.code().name, error.details())
+        why = error.details()
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            why = f"{why}; nobody takes plugins there: AGENTD_URL is the gRPC address, not the HTTP one"
+        said = (what, self._url, error.code().name, why)
         log.log(level, "cannot %s at %s, trying on: %s, %s", *said)
         if self._failures % _STALE_AFTER == 0:
             self._connection.redial()

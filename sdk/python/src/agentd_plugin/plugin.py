@@ -84,6 +84,10 @@ class Plugin:
         full = name if "." in name else f"{plugin}.{name}"
         if not full.startswith(f"{plugin}."):
             self._faults.append(f"signal {full} is not below {plugin}, the plugin's name")
+        if not isinstance(polarity, Polarity):
+            known = ", ".join(str(one) for one in Polarity)
+            self._faults.append(f"signal {full}: polarity {polarity!r} is none of {known}")
+            return
         self.catalog.signals.add(name=full, meaning=meaning, polarity=polarity.value)
 
     def cause(self, document: str) -> None:

@@ -79,6 +79,22 @@ async fn a_token_that_was_narrowed_keeps_nothing_alive_and_what_is_mended_is_tol
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_of_whose_tools_none_was_accepted_is_found_with_the_faults_when_it_has_left() {
+    let registry = registry();
+    let mut bad = request();
+    bad.catalog.as_mut().unwrap().tools[0].description = String::new();
+    let answer = registry.register(bad, &holder("probe")).await.unwrap();
+    assert_eq!(registry.plugins()[0].refused.len(), 1);
+    registry.leaves(&answer);
+    let plugin = registry.plugins().swap_remove(0);
+    assert!(plugin.instances.is_empty() && plugin.refused.is_empty(), "{plugin:?}");
+    let said = plugin.warnings.join("; ");
+    assert!(said.contains("none of its tools was accepted") && said.contains("look"), "{said}");
+    registry.register(request(), &holder("probe")).await.unwrap();
+    assert_eq!(refusals(&registry), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_id_is_not_taken_over_by_who_shows_another_token() {
     let registry = registry();
     let mine = request();

@@ -1,0 +1,61 @@
+//! What is told, and kept, of plugins that offer much that cannot be called; and who hears of slots.
+
+use super::*;
+
+/// 200 tools without a description, which is what a description is for.
+fn mute(from: usize) -> pb::RegisterRequest {
+    let mute =
+        |n| pb::ToolDescriptor { description: String::new(), ..descriptor(&format!("t{n}")) };
+    announcement(nowhere(), (from..from + 200).map(mute).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_tools_that_are_refused_again_and_again_few_are_told_and_kept() {
+    let (registry, begun) = (registry(), Instant::now());
+    let mut request = mute(0);
+    registry.register(request.clone(), &Caller::default()).await.unwrap();
+    let told = registry.news(0).unwrap();
+    let refused: Vec<&str> = told
+        .iter()
+        .filter(|event| event.kind == Kind::ToolRefused)
+        .map(|event| event.summary.as_str())
+        .collect();
+    assert_eq!(refused.len(), 11, "{refused:?}");
+    assert_eq!(refused[10], "probe: 190 more of its tools cannot be called");
+
+    // The same instance with other names each time.
+    for round in 1..50 {
+        request.catalog = mute(round * 200).catalog;
+        registry.register(request.clone(), &Caller::default()).await.unwrap();
+    }
+    let told = registry.news(0).unwrap().len();
+    // The paused clock goes on by itself while a thread checks schemas.
+    let minutes = usize::try_from(begun.elapsed().as_secs() / 60).unwrap() + 1;
+    assert!(told < 60 * minutes, "{told} in {minutes} min, of 10,000");
+    assert!(registry.plugins()[0].refused.len() <= 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tools_name_makes_no_line_of_its_own() {
+    let registry = registry();
+    let odd =
+        pb::ToolDescriptor { name: "x\n12:00 pods.look was accepted".into(), ..descriptor("x") };
+    registry.register(announcement(nowhere(), vec![odd]), &Caller::default()).await.unwrap();
+    let told = registry.news(0).unwrap();
+    assert!(told.iter().any(|event| event.summary.contains("was accepted")));
+    assert!(told.iter().all(|event| !event.summary.contains(char::is_control)), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_slot_hears_of_each_that_opens() {
+    let registry = registry();
+    let mut relayed = request();
+    let relay = pb::register_request::Transport::Relay(pb::RelayTransport { slots: 1 });
+    relayed.transport = Some(relay);
+    let lease = registry.register(relayed, &Caller::default()).await.unwrap().lease_id;
+    drop(registry.open_slot(&lease).unwrap());
+    let mut changes = registry.changes();
+    changes.mark_unchanged();
+    let _slot = registry.open_slot(&lease).unwrap();
+    assert!(changes.has_changed().unwrap(), "a call that found no slot would wait for ever");
+}
