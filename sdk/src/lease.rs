@@ -342,10 +342,11 @@ impl Keeper {
     fn note_failure(&mut self, what: &'static str, status: &Status) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let (code, url) = (status.code(), &self.announcement.agentd_url);
+        let why = verdict::why(status);
         if self.failures == 1 {
-            tracing::warn!(agentd = url, ?code, why = status.message(), "cannot {what}; trying on");
+            tracing::warn!(agentd = url, ?code, why, "cannot {what}; trying on");
         } else {
-            tracing::debug!(agentd = url, ?code, why = status.message(), "cannot {what} yet");
+            tracing::debug!(agentd = url, ?code, why, "cannot {what} yet");
         }
         if self.failures.is_multiple_of(STALE_AFTER) {
             self.channel = (self.dial)();

@@ -125,6 +125,11 @@ impl Error {
                 said.push_str(&format!("\n  {field}: {description}"));
             }
         }
+        if status.code() == Code::Unauthenticated {
+            said.push_str("; a file with the token is named by --token-file or AGENTD_TOKEN_FILE");
+        } else if status.code() == Code::Unimplemented {
+            said.push_str("; is --server its gRPC address, not the HTTP one, and of this version?");
+        }
         Self::Refused { said, code: status.code() }
     }
 
@@ -203,6 +208,7 @@ mod tests {
     #[test]
     fn a_refusal_without_words_is_told_by_its_code() {
         let said = Error::refused(&Status::new(Code::Unimplemented, "")).to_string();
-        assert_eq!(said, "the daemon refused: Unimplemented");
+        let hint = "is --server its gRPC address, not the HTTP one, and of this version?";
+        assert_eq!(said, format!("the daemon refused: Unimplemented; {hint}"));
     }
 }

@@ -1,7 +1,7 @@
 //! `agentd plugins`: instances of plugins, where they are and whether they take calls.
 
 use agent_proto::{
-    tool::v1::InstanceState,
+    tool::v1::{InstanceState, ToolRef},
     v1::{InstanceInfo, PluginInfo},
 };
 use jiff::Timestamp;
@@ -72,7 +72,7 @@ fn table(plugins: &[PluginInfo], now: Timestamp) -> String {
         .iter()
         .flat_map(|plugin| plugin.instances.iter().map(|one| row(&plugin.name, one, now)))
         .collect();
-    let head = ["PLUGIN", "VERSION", "STATE", "ENDPOINT", "LEASE", "CALLS", "FAILED", "INSTANCE"];
+    let head = ["PLUGIN", "VERSION", "STATE", "ENDPOINT", "LEASE", "RUNNING", "FAILED", "INSTANCE"];
     columns(&head, &rows)
 }
 
@@ -124,6 +124,19 @@ fn wanting(plugins: &[PluginInfo]) -> String {
     lines.map(|line| format!("\n{line}\n")).collect()
 }
 
+/// What a tool that was refused is called.
+///
+/// # Errors
+/// What it called itself, quoted, where that is no name: nothing to be copied to a shell.
+pub(super) fn name_of(tool: &ToolRef) -> Result<String, String> {
+    let name = format!("{}.{}", tool.plugin, tool.tool);
+    if is_plugin_name(&tool.plugin) && is_tool_name(&tool.tool) {
+        Ok(name)
+    } else {
+        Err(format!("{name:?}"))
+    }
+}
+
 /// What the authors should mend, and tools that were refused.
 fn below(plugins: &[PluginInfo], style: Style) -> String {
     let mut lines = Vec::new();
@@ -134,14 +147,9 @@ fn below(plugins: &[PluginInfo], style: Style) -> String {
         }
         let refused = plugin.refused_tools.iter().filter_map(|verdict| verdict.tool.as_ref());
         let refused: Vec<String> = refused
-            .map(|tool| {
-                let name = format!("{}.{}", tool.plugin, tool.tool);
-                // What is no name is nothing to be copied to a shell.
-                if is_plugin_name(&tool.plugin) && is_tool_name(&tool.tool) {
-                    format!("  agentd tools why {name}")
-                } else {
-                    format!("  {name:?}")
-                }
+            .map(|tool| match name_of(tool) {
+                Ok(name) => format!("  agentd tools why {name}"),
+                Err(no_name) => format!("  {no_name}"),
             })
             .collect();
         if !refused.is_empty() {
@@ -157,7 +165,7 @@ fn below(plugins: &[PluginInfo], style: Style) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use agent_proto::tool::v1::{ToolRef, ToolVerdict};
+    use agent_proto::tool::v1::ToolVerdict;
 
     use super::*;
 
@@ -198,9 +206,9 @@ mod tests {
         let all = [plugin];
         assert_eq!(
             table(&all, now),
-            "PLUGIN  VERSION  STATE     ENDPOINT        LEASE           CALLS  FAILED  INSTANCE\n\
-             pods    1.0.0    ready     127.0.0.1:7001  27 s left       2      1       01234567\n\
-             pods    1.0.0    draining  relay           over since 5 s  0      0       01234567\n"
+            "PLUGIN  VERSION  STATE     ENDPOINT        LEASE           RUNNING  FAILED  INSTANCE\n\
+             pods    1.0.0    ready     127.0.0.1:7001  27 s left       2        1       01234567\n\
+             pods    1.0.0    draining  relay           over since 5 s  0        0       01234567\n"
         );
         let said = below(&all, Style::Plain);
         assert!(

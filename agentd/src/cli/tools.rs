@@ -8,9 +8,11 @@ mod schema;
 mod watch;
 mod why;
 
+use std::collections::BTreeMap;
+
 use agent_proto::{
     tool::v1::SideEffect,
-    v1::{ToolInfo, ToolStatus},
+    v1::{PluginInfo, ToolInfo, ToolStatus},
 };
 
 use super::{
@@ -89,9 +91,10 @@ fn accepted(tool: &ToolInfo) -> String {
 }
 
 async fn list(client: &Client) -> Result<(), Error> {
-    let tools = client.tools().await?;
-    if tools.is_empty() {
-        return out::line(&nobody(client).await?);
+    let (tools, plugins) = (client.tools().await?, client.plugins().await?);
+    let refused = refused(&plugins);
+    if tools.is_empty() && refused.is_empty() {
+        return out::line(&nobody(client.url(), &plugins));
     }
     let row = |tool: &ToolInfo| {
         let descriptor = tool.descriptor.clone().unwrap_or_default();
@@ -105,20 +108,36 @@ async fn list(client: &Client) -> Result<(), Error> {
             cut(first_sentence(&descriptor.description), 60),
         ]
     };
-    let rows: Vec<Vec<String>> = tools.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = tools.iter().map(row).chain(refused).collect();
     out::write(&columns(&["TOOL", "VERSION", "STATUS", "READY", "EFFECT", "WHAT IT DOES"], &rows))
 }
 
+/// Lines of the tools that were refused when they registered, each once, with the first fault.
+fn refused(plugins: &[PluginInfo]) -> Vec<Vec<String>> {
+    let verdicts = plugins.iter().flat_map(|plugin| &plugin.refused_tools);
+    let by_name: BTreeMap<(String, String), String> = verdicts
+        .filter_map(|verdict| {
+            let (tool, why) = (verdict.tool.as_ref()?, verdict.rejection.as_ref()?);
+            let name = plugins::name_of(tool).unwrap_or_else(|no_name| no_name);
+            let first = why.violations.first();
+            let first = first.map(|wrong| format!("{}: {}", wrong.field, wrong.description));
+            Some(((name, tool.version.clone()), first.unwrap_or_else(|| why.message.clone())))
+        })
+        .collect();
+    let row = |((name, version), why): ((String, String), String)| {
+        let none = String::new;
+        vec![name, version, "refused".to_owned(), "0".to_owned(), none(), cut(&why, 60)]
+    };
+    by_name.into_iter().map(row).collect()
+}
+
 /// Why there are no tools.
-async fn nobody(client: &Client) -> Result<String, Error> {
-    let known = client.plugins().await?;
-    Ok(match known.as_slice() {
-        [] => plugins::nobody_yet(client.url()),
-        known => {
-            let names: Vec<&str> = known.iter().map(|one| plugins::bare(&one.name)).collect();
-            format!("no tool can be called; agentd plugins tells of {}", names.join(", "))
-        }
-    })
+fn nobody(url: &str, known: &[PluginInfo]) -> String {
+    if known.is_empty() {
+        return plugins::nobody_yet(url);
+    }
+    let names: Vec<&str> = known.iter().map(|one| plugins::bare(&one.name)).collect();
+    format!("no tool can be called; agentd plugins tells of {}", names.join(", "))
 }
 
 fn bare(name: &str) -> &str {
@@ -153,7 +172,44 @@ fn effect(effect: SideEffect) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use agent_proto::tool::v1::{Failure, FieldViolation, ToolRef, ToolVerdict};
+
     use super::*;
+
+    #[test]
+    fn a_tool_that_was_refused_has_a_line_with_what_is_wrong() {
+        let verdict = |tool: &str, violations: Vec<FieldViolation>| ToolVerdict {
+            tool: Some(ToolRef {
+                plugin: "queues".to_owned(),
+                tool: tool.to_owned(),
+                version: "1.0.0".to_owned(),
+                ..ToolRef::default()
+            }),
+            rejection: Some(Failure {
+                message: "another holds it".to_owned(),
+                violations,
+                ..Failure::default()
+            }),
+            ..ToolVerdict::default()
+        };
+        let wrong = FieldViolation {
+            field: "input_schema_json".to_owned(),
+            description: "is no JSON".to_owned(),
+            ..FieldViolation::default()
+        };
+        let held = verdict("held", Vec::new());
+        let refused_tools =
+            vec![held.clone(), held, verdict("broken", vec![wrong]), verdict("$(rm)", Vec::new())];
+        let rows = refused(&[PluginInfo { refused_tools, ..PluginInfo::default() }]);
+        assert_eq!(
+            rows.iter().map(|row| row.join("|")).collect::<Vec<_>>(),
+            [
+                r#""queues.$(rm)"|1.0.0|refused|0||another holds it"#,
+                "queues.broken|1.0.0|refused|0||input_schema_json: is no JSON",
+                "queues.held|1.0.0|refused|0||another holds it",
+            ]
+        );
+    }
 
     #[test]
     fn a_tool_that_policy_keeps_from_being_called_is_not_shown_as_active() {

@@ -244,7 +244,15 @@ fn untold(endpoint: &str, status: &tonic::Status) -> String {
     if is_refused {
         return format!("nobody answers at {endpoint}: connection refused");
     }
-    format!("GetCatalog of {endpoint}: {:?} {}", status.code(), status.message())
+    let said = format!("GetCatalog of {endpoint}: {:?} {}", status.code(), status.message());
+    if status.code() != tonic::Code::Unauthenticated {
+        return said;
+    }
+    format!(
+        "{said}\nit wants a token. Plugins on an SDK draw one at each start and tell it to their agentd \
+         only: let this command be that agentd, by --exec or --listen. One that has a token of its own \
+         is asked with --caller-token"
+    )
 }
 
 fn line_to(mode: Mode, agentd: &Arc<Agentd>, request: &RegisterRequest) -> Result<Line, Stop> {

@@ -106,6 +106,17 @@ pub(crate) fn refusal(status: &Status, url: &str) -> Option<Error> {
     Some(Error::Refused { url: url.to_owned(), reason: reason(status), remedy: remedy.to_owned() })
 }
 
+/// Why it is tried again, with what to look at where only a wrong address can be meant.
+pub(super) fn why(status: &Status) -> String {
+    let mut why = status.message().to_owned();
+    if status.code() == Code::Unimplemented {
+        why.push_str(
+            "; nobody takes plugins there: AGENTD_URL is the gRPC address, not the HTTP one",
+        );
+    }
+    why
+}
+
 /// agentd's words with its typed details: the reason for machines and each wrong field.
 fn reason(status: &Status) -> String {
     let details = status.get_error_details();

@@ -89,6 +89,11 @@ impl Known {
         if self.refused.contains(name) {
             return format!("{name} was refused when it registered; see agentd tools why {name}");
         }
+        let plugin = name.split('.').next().unwrap_or(name);
+        let own = |tool: &String| tool.split('.').next() == Some(plugin);
+        if self.plugins.contains(plugin) && !self.tools.iter().any(own) {
+            return format!("there is no tool {name}; agentd plugins {plugin} tells why");
+        }
         format!("there is no tool {name}{}; agentd tools lists them", self.meant(name))
     }
 
@@ -96,8 +101,12 @@ impl Known {
     fn meant(&self, given: &str) -> String {
         let all = || self.tools.iter().chain(&self.refused).map(String::as_str);
         let behind = given.rsplit('.').next().unwrap_or(given);
-        let tool = |name: &'_ &str| name.split_once('.').is_some_and(|(_, tool)| tool == behind);
-        let found = nearest(given, all()).or_else(|| all().find(tool));
+        let tool = |name: &str| name.split_once('.').map(|(_, tool)| tool.to_owned());
+        let tools: BTreeSet<String> = all().filter_map(tool).collect();
+        let found = nearest(given, all()).or_else(|| {
+            let alike = nearest(behind, tools.iter().map(String::as_str))?;
+            all().find(|name| tool(name).as_deref() == Some(alike))
+        });
         found.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
     }
 }
@@ -129,6 +138,10 @@ mod tests {
             ("probe", "probe is a plugin without tools; see agentd plugins probe"),
             ("search_logs", "give PLUGIN.TOOL, as agentd tools lists it: logs.search_logs"),
             ("zzz", "give PLUGIN.TOOL, as agentd tools lists it"),
+            (
+                "chek_pods",
+                "give PLUGIN.TOOL, as agentd tools lists it; did you mean pods.check_pods?",
+            ),
         ] {
             assert_eq!(known().no_name(given), said);
         }
@@ -148,6 +161,7 @@ mod tests {
                  lists them",
             ),
             ("nope.nope", "there is no tool nope.nope; agentd tools lists them"),
+            ("probe.look", "there is no tool probe.look; agentd plugins probe tells why"),
             (
                 "probe.broken",
                 "probe.broken was refused when it registered; see agentd tools why probe.broken",
