@@ -9,6 +9,7 @@ use std::{
 };
 
 use agent_proto::tool::v1 as pb;
+use prost::Message as _;
 use tokio::time::Instant;
 
 use super::{
@@ -34,8 +35,9 @@ use crate::{
     tool::{Failure, FailureClass, ToolRef, ToolSpec},
 };
 
-/// Tools of one plugin that were refused and are shown.
-const MAX_REFUSED: usize = 40;
+/// Room for the tools of one plugin that were refused, in bytes: 50 plugins, a page of them, fit into
+/// one message.
+const ROOM_REFUSED: usize = 64 * 1024;
 
 /// All that is registered.
 #[derive(Debug)]
@@ -143,11 +145,14 @@ impl State {
         for verdict in own.flat_map(|placed| &placed.refused) {
             let tool = verdict.tool.clone().unwrap_or_default();
             all.insert((tool.tool, tool.version), verdict.clone());
-            if all.len() > MAX_REFUSED {
-                all.pop_last();
-            }
         }
-        all.into_values().collect()
+        let mut room = ROOM_REFUSED;
+        let fits = |verdict: &pb::ToolVerdict| {
+            let left = room.checked_sub(verdict.encoded_len());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        all.into_values().take_while(fits).collect()
     }
 
     /// The best version of each tool that can be called.

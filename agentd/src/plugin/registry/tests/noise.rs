@@ -32,7 +32,25 @@ async fn of_many_tools_that_are_refused_again_and_again_few_are_told_and_kept() 
     // The paused clock goes on by itself while a thread checks schemas.
     let minutes = usize::try_from(begun.elapsed().as_secs() / 60).unwrap() + 1;
     assert!(told < 60 * minutes, "{told} in {minutes} min, of 10,000");
-    assert!(registry.plugins()[0].refused.len() <= 40);
+    assert!(registry.plugins()[0].refused.len() <= 20, "of one instance");
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_tools_are_refused_and_for_whatever_they_fit_into_a_message_with_others() {
+    let registry = registry();
+    for from in 0..20 {
+        let mut request = mute(from * 200);
+        for tool in &mut request.catalog.as_mut().unwrap().tools {
+            tool.input_schema_json =
+                r#"{"type":"object","properties":{"a":{"$ref":"far"}}}"#.into();
+            tool.version = "x".repeat(100);
+            tool.description = "long".repeat(600);
+        }
+        registry.register(request, &Caller::default()).await.unwrap();
+    }
+    let refused = &registry.plugins()[0].refused;
+    let bytes: usize = refused.iter().map(prost::Message::encoded_len).sum();
+    assert!(refused.len() > 20 && bytes <= 64 * 1024, "{} tools, {bytes} bytes", refused.len());
 }
 
 #[tokio::test(start_paused = true)]
