@@ -287,6 +287,29 @@ def test_a_cancel_stops_async_work_and_not_only_the_listening(
     assert world.ticks == ticks
 
 
+async def test_a_cancel_before_the_first_step_of_the_work_gives_its_place_back() -> None:
+    plugin = Plugin("trial", "1.0.0")
+
+    @plugin.tool(description="Never comes to its first step.")
+    async def work() -> str:
+        raise AssertionError("it has begun")
+
+    instance = plugin.instance(1)
+    tool = types.ToolRef(tool="work")
+    running = instance.begin(wire.CallRequest(tool=tool, arguments_json="{}"))
+    told = []
+
+    async def send(update: wire.CallResponse) -> None:
+        told.append(update)
+        if update.HasField("accepted"):
+            asyncio.get_running_loop().call_soon(running.withdraw)
+
+    await running.tell(send)
+    assert told[-1].failure.failure_class == types.FAILURE_CLASS_CANCELLED
+    await asyncio.wait_for(running.over.wait(), WAIT)
+    assert instance.in_flight == 0
+
+
 def test_a_cancel_is_seen_by_a_thread(served: Harness, world: World) -> None:
     begun = served.begin("work_thread")
     until(world.begun.is_set, "the work begins")

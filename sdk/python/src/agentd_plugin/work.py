@@ -40,6 +40,12 @@ class Work:
     def start(self) -> None:
         """Begins. Calls of the loop only, as all here."""
         self._task = self._loop.create_task(self._run())
+        self._task.add_done_callback(lambda _: self._settle())
+
+    def _settle(self) -> None:
+        """A task that is cancelled before its first step never runs, and says nothing of itself."""
+        if not self.ended.done():
+            self.ended.set_result(cancelled_failure(Effects.NONE))
 
     def give_up(self) -> None:
         """Resolves work that was never begun."""
