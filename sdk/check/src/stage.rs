@@ -32,6 +32,11 @@ pub(crate) const CALL: Duration = Duration::from_secs(10);
 /// How long a plugin may take to register.
 const REGISTERS: Duration = Duration::from_secs(10);
 
+/// What to do where a plugin wants a token.
+const NO_TOKEN: &str = "\nPlugins on an SDK draw a token at each start and tell it to their agentd \
+    only: let this command be that agentd, by --exec or --listen. One with a token of its own is asked \
+    with --caller-token";
+
 /// A plugin on a played agentd, or one that is dialled.
 pub(crate) struct Stage {
     pub(crate) means: Arc<Means>,
@@ -106,6 +111,11 @@ impl Stage {
             .told_catalog()
             .await
             .map_err(|status| anyhow::anyhow!("--target: {}", untold(endpoint, &status)))?;
+        // Its catalog may be for everybody; its tools are not.
+        let seen = stage.call(CallRequest::default()).await;
+        if let Some(status) = seen.status().filter(|status| is_a_stranger(status)) {
+            anyhow::bail!("--target: a call at {endpoint}: {}{NO_TOKEN}", status.message());
+        }
         Ok(stage)
     }
 
@@ -244,15 +254,12 @@ fn untold(endpoint: &str, status: &tonic::Status) -> String {
     if is_refused {
         return format!("nobody answers at {endpoint}: connection refused");
     }
-    let said = format!("GetCatalog of {endpoint}: {:?} {}", status.code(), status.message());
-    if status.code() != tonic::Code::Unauthenticated {
-        return said;
-    }
-    format!(
-        "{said}\nit wants a token. Plugins on an SDK draw one at each start and tell it to their agentd \
-         only: let this command be that agentd, by --exec or --listen. One that has a token of its own \
-         is asked with --caller-token"
-    )
+    let hint = if is_a_stranger(status) { NO_TOKEN } else { "" };
+    format!("GetCatalog of {endpoint}: {:?} {}{hint}", status.code(), status.message())
+}
+
+fn is_a_stranger(status: &tonic::Status) -> bool {
+    status.code() == tonic::Code::Unauthenticated
 }
 
 fn line_to(mode: Mode, agentd: &Arc<Agentd>, request: &RegisterRequest) -> Result<Line, Stop> {

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::Mutex,
     thread,
 };
@@ -297,18 +297,32 @@ fn a_plugin_that_somebody_else_starts_is_waited_for() {
     assert!(ended.success(), "STOP ends it: {ended}");
 }
 
-#[test]
-fn a_plugin_that_does_not_register_is_dialled() {
-    // It tries to register where nobody listens; its port is what counts.
-    let mut plugin = Command::new(broken())
-        .args(["--agentd-url", "http://127.0.0.1:1", "--break", "AUTH-01"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// A plugin that tries to register where nobody listens, and where it listens itself.
+fn alone(arguments: &[&str]) -> (Child, String) {
+    let mut command = Command::new(broken());
+    command.args(["--agentd-url", "http://127.0.0.1:1"]).args(arguments);
+    let mut plugin = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
     BufReader::new(plugin.stderr.take().unwrap()).read_line(&mut said).unwrap();
-    let address = said.trim().strip_prefix("listens on ").unwrap();
-    let output = check(&["--target", address]).output().unwrap();
+    let address = said.trim().strip_prefix("listens on ").unwrap().to_owned();
+    (plugin, address)
+}
+
+#[test]
+fn a_plugin_that_wants_a_token_nobody_has_is_not_looked_at_and_the_way_is_told() {
+    let (mut plugin, address) = alone(&[]);
+    let output = check(&["--target", &address]).output().unwrap();
+    plugin.kill().unwrap();
+    plugin.wait().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--exec or --listen") && said.contains("--caller-token"), "{said}");
+}
+
+#[test]
+fn a_plugin_that_does_not_register_is_dialled() {
+    let (mut plugin, address) = alone(&["--break", "AUTH-01"]);
+    let output = check(&["--target", &address]).output().unwrap();
     plugin.kill().unwrap();
     plugin.wait().unwrap();
     let modes = outcomes(&output);
