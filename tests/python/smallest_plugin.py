@@ -1,4 +1,4 @@
-import json, os, time, uuid
+import json, logging, os, time, uuid
 from concurrent import futures
 import grpc
 from agentd.tool.v1 import observation_pb2 as facts, registry_pb2 as registry, tool_pb2, types_pb2 as types
@@ -19,6 +19,7 @@ tool_pb2_grpc.add_ToolServiceServicer_to_server(Queues(), server)
 here = registry.DirectTransport(endpoint=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
 catalog = types.PluginCatalog(plugin="queues", version="1.0.0", tools=[check])
 me = registry.RegisterRequest(instance_id=str(uuid.uuid4()), catalog=catalog, direct=here)
+logging.basicConfig()  # What a tool raises is told here, with its line.
 server.start()
 url = os.environ.get("AGENTD_URL", "http://127.0.0.1:50051").removeprefix("http://")
 agentd, lease = registry_pb2_grpc.PluginRegistryServiceStub(grpc.insecure_channel(url)), None

@@ -74,7 +74,9 @@ fn bare(status: &Status, spec: &ToolSpec) -> Fault {
         Code::ResourceExhausted => (C::RateLimited, "PLUGIN_BUSY", "takes no more calls for now"),
         Code::OutOfRange => (C::Bug, TOO_LARGE, "sent a message beyond the limit"),
         Code::Unimplemented => (C::Config, "UNIMPLEMENTED", "does not serve calls"),
-        Code::Internal | Code::Unknown => (C::Bug, "PLUGIN_CRASHED", "failed without saying how"),
+        Code::Internal | Code::Unknown => {
+            (C::Bug, "PLUGIN_CRASHED", "raised or crashed; its own log has more")
+        }
         Code::Ok
         | Code::InvalidArgument
         | Code::NotFound
@@ -83,7 +85,11 @@ fn bare(status: &Status, spec: &ToolSpec) -> Fault {
         | Code::FailedPrecondition
         | Code::Aborted
         | Code::DataLoss
-        | Code::Unauthenticated => (C::Bug, "LEAKED_STATUS", "passed on a status of another"),
+        | Code::Unauthenticated => {
+            let said =
+                "ended a call by a status that may be another's; send a Failure as the last update";
+            (C::Bug, "LEAKED_STATUS", said)
+        }
     };
     let why = cause(status).unwrap_or_else(|| status.message().to_owned());
     let said =

@@ -277,7 +277,7 @@ impl<'a> Reading<'a> {
         }
         clean::json(self.redact, &mut output.result_json).map_err(|error| {
             let said = format!(
-                "sent a result that is not JSON (line {}, column {})",
+                "sent a result_json that is not JSON (line {}, column {})",
                 error.line(),
                 error.column()
             );

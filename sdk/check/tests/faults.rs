@@ -24,7 +24,7 @@ struct Case {
 }
 
 /// Faults that are seen in both modes.
-const BOTH: [&str; 47] = [
+const BOTH: [&str; 49] = [
     "REG-01",
     "REG-01:same",
     "REG-02",
@@ -45,10 +45,12 @@ const BOTH: [&str; 47] = [
     "CALL-01:twice",
     "CALL-01:after",
     "CALL-02",
+    "CALL-02:json",
     "CALL-03",
     "CALL-04",
     "CALL-05",
     "CALL-06",
+    "CALL-06:fast",
     "CALL-07",
     "ARG-01",
     "ARG-02",

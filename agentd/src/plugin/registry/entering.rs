@@ -87,11 +87,20 @@ impl Registry {
     /// Somebody who announced `plugin` was not let in: who looks for it finds why. Who may not announce
     /// it at all puts no name in anybody's list.
     fn turned_away(&self, plugin: &str, error: &Error) {
-        if !is_plugin_name(plugin) || *error == Error::Stopping {
+        if *error == Error::Stopping {
             return;
         }
         let (now, said) = (Instant::now(), error.to_string());
         let mut state = self.swept(now);
+        // What is no name stands in no list; only the log has it.
+        if !is_plugin_name(plugin) {
+            let tells = state.refusals.stranger("", &said, now);
+            drop(state);
+            if tells {
+                tracing::warn!(reason = error.reason(), said, "registration was refused");
+            }
+            return;
+        }
         let is_stranger = matches!(
             error,
             Error::NotLocal | Error::NotYourName { .. } | Error::NamespaceNotAllowed { .. }

@@ -82,7 +82,9 @@ async fn work(plugin: &Plugin, asked: &Asked, out: &Out) -> Ended {
             tokio::task::yield_now().await;
             continue;
         }
-        tokio::time::sleep(asked.progress.min(ends - Instant::now())).await;
+        let pace =
+            if plugin.breaks("CALL-06:fast") { Duration::from_millis(100) } else { asked.progress };
+        tokio::time::sleep(pace.min(ends - Instant::now())).await;
         if !plugin.breaks("CALL-06") {
             done += 1.0;
         }
@@ -139,6 +141,9 @@ fn find(plugin: &Plugin, arguments: &Map<String, Value>) -> Ended {
         }
         #[expect(clippy::panic, reason = "what the check of a panic looks at")]
         "panic" => panic!("a defect"),
+        _ if plugin.breaks("CALL-02:json") => {
+            Ok(CallResult { result_json: "waiting: 7".to_owned(), ..CallResult::default() })
+        }
         _ if plugin.breaks("CALL-02") => Ok(result(&json!({"name": 7}))),
         _ => Ok(result(&json!({"name": name}))),
     }
