@@ -8,13 +8,17 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use rustix::process::{Pid, Signal};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
     sync::watch,
+    task::JoinHandle,
 };
 
+/// How long the last words of a process that has ended are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Most kept words of one process, in bytes.
 const MAX_KEPT: usize = 256 * 1024;
 
@@ -48,10 +52,9 @@ impl Program {
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let pid = pid.context("--exec: the command ended at once")?;
         let said = Arc::new(Mutex::new(String::new()));
-        keep(child.stdout.take(), &said);
-        keep(child.stderr.take(), &said);
+        let heard = [keep(child.stdout.take(), &said), keep(child.stderr.take(), &said)];
         let (end, ended) = watch::channel(None);
-        tokio::spawn(reap(child, end));
+        tokio::spawn(reap(child, heard, end));
         Ok(Self { pid, said, ended })
     }
 
@@ -104,15 +107,24 @@ impl Drop for Program {
     }
 }
 
-async fn reap(mut child: Child, end: watch::Sender<Option<ExitStatus>>) {
+async fn reap(
+    mut child: Child,
+    heard: [JoinHandle<()>; 2],
+    end: watch::Sender<Option<ExitStatus>>,
+) {
     let status = child.wait().await.ok();
+    // Its last words may still be on their way; what it started may hold their way open.
+    let _ = tokio::time::timeout(LAST_WORDS, join_all(heard)).await;
     end.send_replace(status);
 }
 
-fn keep(from: Option<impl AsyncRead + Unpin + Send + 'static>, said: &Arc<Mutex<String>>) {
-    let Some(from) = from else { return };
+fn keep(
+    from: Option<impl AsyncRead + Unpin + Send + 'static>,
+    said: &Arc<Mutex<String>>,
+) -> JoinHandle<()> {
     let said = Arc::clone(said);
     tokio::spawn(async move {
+        let Some(from) = from else { return };
         let mut lines = BufReader::new(from).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,5 +133,5 @@ fn keep(from: Option<impl AsyncRead + Unpin + Send + 'static>, said: &Arc<Mutex<
                 said.push('\n');
             }
         }
-    });
+    })
 }
