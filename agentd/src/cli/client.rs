@@ -164,17 +164,13 @@ impl Client {
     /// # Errors
     /// When the daemon is gone.
     pub(super) async fn tools(&self) -> Result<Vec<ToolInfo>, Error> {
-        let mut all = Vec::new();
-        let mut request = ListToolsRequest { brief: true, ..Default::default() };
-        loop {
+        all_pages(async |page_token| {
+            let request = ListToolsRequest { brief: true, page_token, ..Default::default() };
             let ask = || async { self.catalog.clone().list_tools(request.clone()).await };
             let page = self.answer(twice(ask).await)?;
-            all.extend(page.tools);
-            if page.next_page_token.is_empty() {
-                return Ok(all);
-            }
-            request.page_token = page.next_page_token;
-        }
+            Ok((page.tools, page.next_page_token))
+        })
+        .await
     }
 
     /// One tool with its schemas, by `plugin.tool`; the newest that can be called when `version` is
@@ -194,17 +190,13 @@ impl Client {
     /// # Errors
     /// When the daemon is gone.
     pub(super) async fn signals(&self) -> Result<Vec<SignalInfo>, Error> {
-        let mut all = Vec::new();
-        let mut request = ListSignalsRequest { page_size: WORDS, ..Default::default() };
-        loop {
+        all_pages(async |page_token| {
+            let request = ListSignalsRequest { page_size: WORDS, page_token };
             let ask = || async { self.catalog.clone().list_signals(request.clone()).await };
             let page = self.answer(twice(ask).await)?;
-            all.extend(page.signals);
-            if page.next_page_token.is_empty() {
-                return Ok(all);
-            }
-            request.page_token = page.next_page_token;
-        }
+            Ok((page.signals, page.next_page_token))
+        })
+        .await
     }
 
     /// All causes in force, without their documents.
@@ -212,17 +204,13 @@ impl Client {
     /// # Errors
     /// When the daemon is gone.
     pub(super) async fn causes(&self) -> Result<Vec<CauseInfo>, Error> {
-        let mut all = Vec::new();
-        let mut request = ListCausesRequest { page_size: WORDS, ..Default::default() };
-        loop {
+        all_pages(async |page_token| {
+            let request = ListCausesRequest { page_size: WORDS, page_token };
             let ask = || async { self.catalog.clone().list_causes(request.clone()).await };
             let page = self.answer(twice(ask).await)?;
-            all.extend(page.causes);
-            if page.next_page_token.is_empty() {
-                return Ok(all);
-            }
-            request.page_token = page.next_page_token;
-        }
+            Ok((page.causes, page.next_page_token))
+        })
+        .await
     }
 
     /// One cause with its document.
@@ -240,17 +228,13 @@ impl Client {
     /// # Errors
     /// When the daemon is gone.
     pub(super) async fn plugins(&self) -> Result<Vec<PluginInfo>, Error> {
-        let mut all = Vec::new();
-        let mut request = ListPluginsRequest { page_size: PAGE, page_token: String::new() };
-        loop {
+        all_pages(async |page_token| {
+            let request = ListPluginsRequest { page_size: PAGE, page_token };
             let ask = || async { self.catalog.clone().list_plugins(request.clone()).await };
             let page = self.answer(twice(ask).await)?;
-            all.extend(page.plugins);
-            if page.next_page_token.is_empty() {
-                return Ok(all);
-            }
-            request.page_token = page.next_page_token;
-        }
+            Ok((page.plugins, page.next_page_token))
+        })
+        .await
     }
 
     /// The events of an investigation after a number, and on.
@@ -272,6 +256,21 @@ where
     match ask().await {
         Err(status) if status.code() == Code::Unavailable => ask().await,
         answer => answer,
+    }
+}
+
+/// All pages of a list, one after the other; `ask` gives one with the token of the next.
+async fn all_pages<T>(
+    ask: impl AsyncFn(String) -> Result<(Vec<T>, String), Error>,
+) -> Result<Vec<T>, Error> {
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = ask(token).await?;
+        all.extend(page);
+        if next.is_empty() {
+            return Ok(all);
+        }
+        token = next;
     }
 }
 

@@ -93,29 +93,26 @@ impl Registry {
         let (now, said) = (Instant::now(), error.to_string());
         let mut state = self.swept(now);
         // What is no name stands in no list; only the log has it.
-        if !is_plugin_name(plugin) {
-            let tells = state.refusals.stranger("", &said, now);
-            drop(state);
-            if tells {
-                tracing::warn!(reason = error.reason(), said, "registration was refused");
-            }
-            return;
-        }
+        let named = is_plugin_name(plugin).then(|| Subject::plugin(plugin));
         let is_stranger = matches!(
             error,
             Error::NotLocal | Error::NotYourName { .. } | Error::NamespaceNotAllowed { .. }
         );
         let is_here = state.instances().any(|instance| instance.plugin == plugin);
-        let tells = if is_stranger && !is_here {
-            state.refusals.stranger(plugin, &said, now)
-        } else {
-            state.refusals.note(plugin, &said, now)
+        let tells = match &named {
+            None => state.refusals.stranger("", &said, now),
+            Some(_) if is_stranger && !is_here => state.refusals.stranger(plugin, &said, now),
+            Some(_) => state.refusals.note(plugin, &said, now),
         };
         drop(state);
-        if tells {
-            tracing::warn!(plugin, reason = error.reason(), said, "registration was refused");
+        if !tells {
+            return;
+        }
+        let name = named.as_ref().map_or("", |named| &named.plugin);
+        tracing::warn!(plugin = name, reason = error.reason(), said, "registration was refused");
+        if let Some(named) = named {
             let said = format!("{plugin} was not let in: {said}");
-            self.shared.bell.news.tell(Kind::PluginRefused, Subject::plugin(plugin), said);
+            self.shared.bell.news.tell(Kind::PluginRefused, named, said);
         }
     }
 
