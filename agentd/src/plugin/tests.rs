@@ -26,6 +26,7 @@ use tonic::{Code, Status};
 use super::{
     CallUpdate,
     fake::{Bench, Fake, Way, accepted, descriptor, progress, result},
+    news::Kind,
     registry::Standing,
 };
 use crate::tool::{Effects, FailureClass};
@@ -187,6 +188,13 @@ async fn results_that_are_too_large_leave_the_breaker_closed_and_defects_open_it
     assert_eq!(bench.told().len(), 14, "each was sent once");
     let standing = |tool| bench.registry.tool("probe", tool, "").unwrap().standing;
     assert_eq!((standing("large"), standing("lies")), (Standing::Active, Standing::Tripped));
+    let news = bench.registry.news(0).unwrap();
+    let tripped: Vec<&str> = news
+        .iter()
+        .filter(|event| event.kind == Kind::ToolTripped)
+        .map(|event| event.summary.as_str())
+        .collect();
+    assert_eq!(tripped, ["probe.lies fails again and again and is left alone for a while"]);
 }
 
 #[tokio::test]
