@@ -348,6 +348,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn that_it_opens_and_that_it_closes_is_told_once_each() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let hears: Told = Arc::new(move |tripped| heard.lock().unwrap().push(tripped));
+        let breaker = Breaker::told(Config::default(), hears);
+        break_it(&breaker);
+        advance(Duration::from_secs(5)).await;
+        breaker.enter().unwrap().settle(Outcome::Broken);
+        assert_eq!(*told.lock().unwrap(), [true], "a failed probe is no news");
+        advance(Duration::from_secs(10)).await;
+        breaker.enter().unwrap().settle(Outcome::Works);
+        assert_eq!(*told.lock().unwrap(), [true, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn each_failed_probe_doubles_the_pause_up_to_a_minute() {
         let breaker = breaker();
         break_it(&breaker);

@@ -134,3 +134,23 @@ pub(super) fn shared_bucket(buckets: &mut Buckets, spec: &ToolSpec) -> Option<Bu
     buckets.insert(name, (limit, bucket.clone()));
     Some(bucket)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::guard::policy::tests::spec;
+
+    #[test]
+    fn a_tool_that_works_again_is_told_of_as_one_that_does() {
+        let bell = Arc::new(Bell::default());
+        let tell = tripping(&Arc::new(spec("look", crate::tool::SideEffect::ReadOnly)), &bell);
+        tell(true);
+        tell(false);
+        let told = bell.news.after(0).unwrap();
+        let kinds: Vec<Kind> = told.iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [Kind::ToolTripped, Kind::ToolRecovered]);
+        assert!(told.iter().all(|event| event.subject.tool == "look"), "{told:?}");
+    }
+}
